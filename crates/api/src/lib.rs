@@ -1,0 +1,1 @@
+//! REST, realtime, OpenAPI, the pages.

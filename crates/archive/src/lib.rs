@@ -1,0 +1,1 @@
+//! The SQL side through sea-orm: repositories, and the batch writer of events.

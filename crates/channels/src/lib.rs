@@ -1,0 +1,1 @@
+//! Channels to people outside the app: email over SMTP, SMS over HTTP gateways.

@@ -1,0 +1,226 @@
+//! Facts: everything that happened, in the words in which it is archived and explained.
+//!
+//! Work travels in queues, facts on the events stream. A fact's id is derived from what it says, so that
+//! whoever reports it twice (after a crash) reports the same event, and readers keep one.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    AppId, Card, Channel, DeliveryId, DeliveryState, ItemState, Notification, NotificationId, ProfilePatch, RecipientId,
+    Timestamp, id::name_id, item::ItemContent,
+};
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Derived from app and kind: the same fact has the same id.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Whose it is.
+    pub app: AppId,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A notification was accepted.
+    Accepted {
+        /// All of it.
+        notification: Box<Notification>,
+    },
+    /// Its audience was resolved: `deliveries` deliveries exist now.
+    Dispatched {
+        /// Which.
+        notification: NotificationId,
+        /// How many deliveries there are, skipped ones included.
+        deliveries: u32,
+        /// Why nothing could be dispatched, if so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A delivery came to a state.
+    Delivery(DeliveryReport),
+    /// Content was rendered; items refer to it by notification and variant.
+    Content {
+        /// Of which notification.
+        notification: NotificationId,
+        /// The locale, and the recipient if it was written for one alone.
+        variant: String,
+        /// The content.
+        content: ItemContent,
+    },
+    /// An item was written to an inbox.
+    ItemWritten {
+        /// Whose inbox.
+        recipient: RecipientId,
+        /// The card.
+        card: Box<Card>,
+        /// Its place in the inbox.
+        seq: u64,
+        /// The inbox's revision.
+        rev: u64,
+        /// Which content belongs to it.
+        variant: String,
+    },
+    /// Items of an inbox changed.
+    ItemsChanged {
+        /// Whose inbox.
+        recipient: RecipientId,
+        /// The inbox's revision, and the item's own from now on.
+        rev: u64,
+        /// Which, and what they are now.
+        items: Vec<ItemChange>,
+    },
+    /// Profile fields were set.
+    RecipientUpserted {
+        /// Whose.
+        recipient: RecipientId,
+        /// Which fields.
+        patch: Box<ProfilePatch>,
+    },
+}
+
+/// A step of a delivery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryReport {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Of which notification.
+    pub notification: NotificationId,
+    /// To whom.
+    pub recipient: RecipientId,
+    /// On which channel.
+    pub channel: Channel,
+    /// The state that it came to.
+    pub state: DeliveryState,
+    /// Attempts begun by then.
+    pub attempt: u32,
+    /// Why: a skip reason, or the provider's words. Never an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The provider that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The provider's own id of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_message_id: Option<String>,
+    /// When it will be tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// What became of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemChange {
+    /// The item.
+    pub notification: NotificationId,
+    /// Its state from now on.
+    pub state: ItemState,
+}
+
+impl Event {
+    /// The fact that `kind` happened at `at`.
+    pub fn new(app: AppId, at: Timestamp, kind: EventKind) -> Self {
+        Self { id: kind.id(&app, at), at, app, kind }
+    }
+}
+
+impl EventKind {
+    /// The name used in JSON, SQL and `…/timeline`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Dispatched { .. } => "dispatched",
+            Self::Delivery(_) => "delivery",
+            Self::Content { .. } => "content",
+            Self::ItemWritten { .. } => "item_written",
+            Self::ItemsChanged { .. } => "items_changed",
+            Self::RecipientUpserted { .. } => "recipient_upserted",
+        }
+    }
+
+    /// The notification that the fact is about, if it is about just one.
+    pub fn notification(&self) -> Option<NotificationId> {
+        match self {
+            Self::Accepted { notification } => Some(notification.id),
+            Self::Dispatched { notification, .. } | Self::Content { notification, .. } => Some(*notification),
+            Self::Delivery(report) => Some(report.notification),
+            Self::ItemWritten { card, .. } => Some(card.id),
+            Self::ItemsChanged { .. } | Self::RecipientUpserted { .. } => None,
+        }
+    }
+
+    fn id(&self, app: &AppId, at: Timestamp) -> Uuid {
+        let app = app.as_str().as_bytes();
+        let name = self.name().as_bytes();
+        let id = |n: &NotificationId| *n.as_uuid().as_bytes();
+        match self {
+            Self::Accepted { notification } => name_id(&[app, name, &id(&notification.id)]),
+            Self::Dispatched { notification, .. } => name_id(&[app, name, &id(notification)]),
+            Self::Delivery(r) => {
+                // The wait for the next attempt belongs to it: a replayed delivery counts its attempts anew.
+                let next = r.next_attempt_at.map_or(0, Timestamp::as_millis).to_be_bytes();
+                name_id(&[
+                    app,
+                    name,
+                    r.delivery.as_uuid().as_bytes(),
+                    &r.attempt.to_be_bytes(),
+                    r.state.as_str().as_bytes(),
+                    &next,
+                ])
+            }
+            Self::Content { notification, variant, .. } => name_id(&[app, name, &id(notification), variant.as_bytes()]),
+            Self::ItemWritten { recipient, card, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &id(&card.id)]),
+            Self::ItemsChanged { recipient, rev, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()]),
+            Self::RecipientUpserted { recipient, patch } => {
+                let fields = serde_json::to_vec(patch).unwrap_or_default();
+                // The same fields may be set again later: `at`, the acceptance of the request that sets them, tells these apart.
+                name_id(&[app, name, recipient.as_str().as_bytes(), &fields, &at.as_millis().to_be_bytes()])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(state: DeliveryState, attempt: u32) -> Event {
+        let notification = NotificationId::new(Timestamp::from_millis(5), &[1; 10]);
+        let recipient: RecipientId = "u1".parse().unwrap();
+        let report = DeliveryReport {
+            delivery: DeliveryId::new(notification, &recipient, Channel::Email),
+            notification,
+            recipient,
+            channel: Channel::Email,
+            state,
+            attempt,
+            reason: None,
+            provider: None,
+            provider_message_id: None,
+            next_attempt_at: None,
+        };
+        Event::new("demo".parse().unwrap(), Timestamp::from_millis(6), EventKind::Delivery(report))
+    }
+
+    #[test]
+    fn the_same_fact_has_the_same_id_and_another_has_another() {
+        let sent = report(DeliveryState::Sent, 1);
+        assert_eq!(sent.id, report(DeliveryState::Sent, 1).id);
+        assert_ne!(sent.id, report(DeliveryState::Sent, 2).id);
+        assert_ne!(sent.id, report(DeliveryState::Failed, 1).id);
+    }
+
+    #[test]
+    fn is_read_back_as_it_was_written() {
+        let event = report(DeliveryState::Sent, 1);
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+    }
+}

@@ -1,0 +1,182 @@
+//! Typed ids: each names one kind of thing and cannot be taken for another.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+use crate::{
+    Channel, Timestamp,
+    text::{TextError, check_line},
+};
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The id that `uuid` stands for, as read back from a store.
+            pub fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID itself.
+            pub fn as_uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// A notification: one accepted request. A UUIDv7, so that ids sort by the time of acceptance.
+    NotificationId
+}
+uuid_id! {
+    /// A delivery: one notification to one recipient on one channel. A UUIDv5 of these three, so that a
+    /// dispatch that is repeated makes the same deliveries.
+    DeliveryId
+}
+
+/// The namespace of delivery and event ids (a UUIDv4 drawn once for this purpose).
+const NAMESPACE: Uuid = Uuid::from_u128(0x9d3e_7a52_5f1c_4c6e_8a40_6f0b_2c9d_1e77);
+
+impl NotificationId {
+    /// An id for what was accepted at `at`; `random` makes it unique among those of the same millisecond.
+    pub fn new(at: Timestamp, random: &[u8; 10]) -> Self {
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid())
+    }
+
+    /// When the notification was accepted, as its id tells.
+    pub fn accepted_at(self) -> Timestamp {
+        let millis = self.0.as_u128() >> 80;
+        Timestamp::from_millis(i64::try_from(millis).unwrap_or(0))
+    }
+}
+
+impl DeliveryId {
+    /// The delivery of `notification` to `recipient` on `channel`.
+    pub fn new(notification: NotificationId, recipient: &RecipientId, channel: Channel) -> Self {
+        Self(name_id(&[notification.0.as_bytes(), channel.as_str().as_bytes(), recipient.as_str().as_bytes()]))
+    }
+}
+
+/// A UUIDv5 of several parts, each preceded by its length, so that no two lists of parts give the same name.
+pub(crate) fn name_id(parts: &[&[u8]]) -> Uuid {
+    let mut name = Vec::with_capacity(parts.iter().map(|p| p.len() + 4).sum());
+    for part in parts {
+        name.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        name.extend_from_slice(part);
+    }
+    Uuid::new_v5(&NAMESPACE, &name)
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = TextError;
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                $check(text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(|e: TextError| de::Error::custom(format_args!("an id {e}")))
+            }
+        }
+    };
+}
+
+text_id! {
+    /// An app: 1 to 64 of `a-z`, `0-9`, `-` and `_`. It is part of every key and row of the app, so it holds
+    /// nothing that any of them would have to escape.
+    AppId, check_app
+}
+text_id! {
+    /// A recipient, by the app's own id: 1 to 128 bytes of UTF-8 without control characters.
+    RecipientId, check_recipient
+}
+
+fn check_app(text: &str) -> Result<(), TextError> {
+    check_line(text, 64)?;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if text.bytes().all(plain) { Ok(()) } else { Err(TextError::Control) }
+}
+
+fn check_recipient(text: &str) -> Result<(), TextError> {
+    check_line(text, 128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_id_tells_when_it_was_accepted() {
+        let at = Timestamp::from_millis(1_790_000_000_123);
+        let id = NotificationId::new(at, &[7; 10]);
+        assert_eq!(id.accepted_at(), at);
+        assert_eq!(id.as_uuid().get_version_num(), 7);
+    }
+
+    #[test]
+    fn a_repeated_dispatch_makes_the_same_delivery_and_another_recipient_another() {
+        let id = NotificationId::new(Timestamp::from_millis(1), &[0; 10]);
+        let (a, b): (RecipientId, RecipientId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_eq!(DeliveryId::new(id, &a, Channel::Email), DeliveryId::new(id, &a, Channel::Email));
+        assert_ne!(DeliveryId::new(id, &a, Channel::Email), DeliveryId::new(id, &b, Channel::Email));
+        assert_ne!(DeliveryId::new(id, &a, Channel::Email), DeliveryId::new(id, &a, Channel::Sms));
+    }
+
+    #[test]
+    fn ids_refuse_what_would_break_a_header_or_a_key() {
+        assert!("u\r\n1".parse::<RecipientId>().is_err());
+        assert!("u\u{0}1".parse::<RecipientId>().is_err());
+        assert!("Größe 7".parse::<RecipientId>().is_ok());
+        assert!("demo{x}".parse::<AppId>().is_err());
+        assert!("demo-1".parse::<AppId>().is_ok());
+    }
+}

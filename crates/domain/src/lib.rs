@@ -1,0 +1,34 @@
+//! The words of Stentor and the decisions that every process must take alike.
+//!
+//! Nothing here does I/O: time and randomness come in as arguments, so that each rule can be tested by
+//! itself. The words are those of `docs/ARCHITECTURE.md`; one word stands for one thing everywhere.
+
+pub mod address;
+pub mod channel;
+pub mod clock;
+pub mod content;
+pub mod delivery;
+pub mod event;
+pub mod id;
+pub mod item;
+pub mod locale;
+pub mod notification;
+pub mod recipient;
+pub mod retry;
+pub mod routing;
+pub mod text;
+pub mod time;
+pub mod violation;
+
+pub use address::{EmailAddress, PhoneNumber};
+pub use channel::{Channel, Priority};
+pub use clock::{Clock, SystemClock};
+pub use delivery::{Delivery, DeliveryState, SkipReason};
+pub use event::{Event, EventKind};
+pub use id::{AppId, DeliveryId, NotificationId, RecipientId};
+pub use item::{Card, Item, ItemState};
+pub use locale::Locale;
+pub use notification::{Notification, NotificationRequest};
+pub use recipient::{Preferences, Profile, ProfilePatch};
+pub use time::Timestamp;
+pub use violation::Violation;

@@ -1,0 +1,336 @@
+//! The request that a business system sends, and what is kept of it.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{
+    AppId, Channel, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, Violation, content::Content, text::check_line,
+};
+
+/// The most recipients that one request may name.
+pub const MAX_RECIPIENTS: usize = 1_000;
+/// The farthest ahead that `send_at` may lie.
+pub const MAX_SEND_AHEAD: Duration = Duration::from_hours(24 * 366);
+/// How far behind the clock `send_at` may lie and still mean "now": the clocks of two machines differ.
+pub const SEND_AT_GRACE: Duration = Duration::from_mins(1);
+
+/// A request to notify people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationRequest {
+    /// For whom.
+    pub audience: Audience,
+    /// The key of the template that says it. Exactly one of `template` and `content` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// What the template fills in; must fit its schema.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub data: Map<String, Value>,
+    /// What to say, written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// On which channels. Default: the template's, else `["inbox"]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<Channel>>,
+    /// Not before this time; at most 366 days ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub send_at: Option<Timestamp>,
+    /// Past this time nothing is delivered any more, and it leaves the inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// What preferences are set on. Default: the template's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The sender's own fields, given back by `GET`. At most 8 KiB of JSON.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub metadata: Map<String, Value>,
+}
+
+/// Whom a notification is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audience {
+    /// 1 to 1,000 recipients, each once.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub recipients: Vec<RecipientRef>,
+}
+
+/// One recipient: the id alone, or with fields that are set on the profile and hold for this notification.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecipientRef {
+    /// The app's own id of the person.
+    pub id: RecipientId,
+    /// Fields to set.
+    pub profile: ProfilePatch,
+}
+
+impl utoipa::PartialSchema for RecipientRef {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Type};
+        let id = || ObjectBuilder::new().schema_type(Type::String).description(Some("the app's own id"));
+        let with_fields = AllOfBuilder::new()
+            .item(ObjectBuilder::new().schema_type(Type::Object).property("id", id()).required("id"))
+            .item(ProfilePatch::schema());
+        OneOfBuilder::new().item(id()).item(with_fields).into()
+    }
+}
+
+impl ToSchema for RecipientRef {}
+
+impl Serialize for RecipientRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.profile.is_empty() {
+            return self.id.serialize(serializer);
+        }
+        let Ok(Value::Object(fields)) = serde_json::to_value(&self.profile) else {
+            return Err(serde::ser::Error::custom("a profile patch is an object"));
+        };
+        let mut map = serializer.serialize_map(Some(fields.len() + 1))?;
+        map.serialize_entry("id", &self.id)?;
+        for (name, value) in &fields {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for RecipientRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = RecipientRef;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a recipient: its id as a string, or an object with `id`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RecipientRef, E> {
+                let id = text.parse().map_err(|e| E::custom(format_args!("a recipient id {e}")))?;
+                Ok(RecipientRef { id, profile: ProfilePatch::default() })
+            }
+
+            // By hand and not by `flatten`, which would lose both the path of an error and the check for unknown fields.
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<RecipientRef, A::Error> {
+                const FIELDS: &[&str] = &["id", "email", "phone", "locale", "timezone", "attributes"];
+                let mut id = None;
+                let mut profile = ProfilePatch::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "id" => id = Some(map.next_value()?),
+                        "email" => profile.email = Some(map.next_value()?),
+                        "phone" => profile.phone = Some(map.next_value()?),
+                        "locale" => profile.locale = Some(map.next_value()?),
+                        "timezone" => profile.timezone = Some(map.next_value()?),
+                        "attributes" => profile.attributes = Some(map.next_value()?),
+                        other => return Err(de::Error::unknown_field(other, FIELDS)),
+                    }
+                }
+                Ok(RecipientRef { id: id.ok_or_else(|| de::Error::missing_field("id"))?, profile })
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl NotificationRequest {
+    /// Everything that is wrong with the request and can be told without looking anything up.
+    pub fn check(&self, now: Timestamp) -> Vec<Violation> {
+        let mut found = Vec::new();
+        self.check_audience(&mut found);
+        self.check_what(&mut found);
+        self.check_times(now, &mut found);
+        if let Some(channels) = &self.channels {
+            let mut seen = HashSet::new();
+            if channels.is_empty() {
+                found.push(Violation::new("/channels", "empty", "name at least one channel, or leave the field out"));
+            }
+            for (i, channel) in channels.iter().enumerate().filter(|(_, c)| !seen.insert(**c)) {
+                found.push(Violation::new(format!("/channels/{i}"), "repeated", format!("{channel} is named twice")));
+            }
+        }
+        if let Some(category) = &self.category
+            && let Err(e) = check_line(category, 64)
+        {
+            found.push(Violation::new("/category", e.code(), e.to_string()));
+        }
+        if !self.metadata.is_empty() && serde_json::to_string(&self.metadata).map_or(0, |s| s.len()) > 8_192 {
+            found.push(Violation::new("/metadata", "too_long", "must be at most 8192 bytes of JSON"));
+        }
+        found
+    }
+
+    fn check_audience(&self, found: &mut Vec<Violation>) {
+        let recipients = &self.audience.recipients;
+        if recipients.is_empty() || recipients.len() > MAX_RECIPIENTS {
+            let message = format!("name 1 to {MAX_RECIPIENTS} recipients, not {}", recipients.len());
+            found.push(Violation::new("/audience/recipients", "recipient_count", message));
+            return;
+        }
+        let mut seen = HashSet::with_capacity(recipients.len());
+        for (i, recipient) in recipients.iter().enumerate() {
+            let at = format!("/audience/recipients/{i}");
+            if !seen.insert(&recipient.id) {
+                found.push(Violation::new(at.clone(), "repeated", format!("recipient {} is named twice", recipient.id)));
+            }
+            recipient.profile.check(&at, found);
+        }
+    }
+
+    fn check_what(&self, found: &mut Vec<Violation>) {
+        match (&self.template, &self.content) {
+            (Some(_), Some(_)) => {
+                found.push(Violation::new("/content", "ambiguous", "give either template or content, not both"));
+            }
+            (None, None) => found.push(Violation::new("", "nothing_to_say", "give template (with data) or content")),
+            (None, Some(content)) => {
+                content.check("/content", found);
+                if !self.data.is_empty() {
+                    found.push(Violation::new("/data", "unused", "data is for templates; content is sent as it stands"));
+                }
+            }
+            (Some(_), None) => {}
+        }
+    }
+
+    fn check_times(&self, now: Timestamp, found: &mut Vec<Violation>) {
+        if let Some(at) = self.send_at {
+            if at.after(SEND_AT_GRACE) < now {
+                found.push(Violation::new("/send_at", "in_the_past", "lies in the past; leave it out to send now"));
+            } else if at > now.after(MAX_SEND_AHEAD) {
+                found.push(Violation::new("/send_at", "too_far_ahead", "must lie at most 366 days ahead"));
+            }
+        }
+        if let Some(expiry) = self.expires_at {
+            if expiry <= now {
+                found.push(Violation::new("/expires_at", "in_the_past", "lies in the past: nothing would be delivered"));
+            } else if self.send_at.is_some_and(|at| expiry <= at) {
+                found.push(Violation::new("/expires_at", "before_send_at", "must be later than send_at"));
+            }
+        }
+    }
+}
+
+/// An accepted notification: what dispatch works from and the archive keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Its id.
+    pub id: NotificationId,
+    /// Whose it is.
+    pub app: AppId,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// What was asked for.
+    pub request: NotificationRequest,
+}
+
+impl Notification {
+    /// True once nothing of it may be delivered any more.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.request.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// When it is to be dispatched.
+    pub fn due_at(&self) -> Timestamp {
+        self.request.send_at.unwrap_or(self.accepted_at)
+    }
+}
+
+/// How far a notification has come, as `GET /v1/notifications/{id}` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationStatus {
+    /// It waits for its `send_at`.
+    Scheduled,
+    /// It is in Redis and waits for dispatch.
+    Accepted,
+    /// Some deliveries have not ended.
+    Dispatching,
+    /// Every delivery has ended.
+    Completed,
+    /// It was withdrawn before it was dispatched.
+    Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    fn violations(value: Value) -> Vec<(String, String)> {
+        let request: NotificationRequest = serde_json::from_value(value).unwrap();
+        request.check(now()).into_iter().map(|v| (v.pointer, v.code)).collect()
+    }
+
+    #[test]
+    fn a_good_request_is_read_back_as_it_was_written() {
+        let value = json!({
+            "audience": {"recipients": ["u1", {"id": "u2", "email": "a@example.com", "phone": null}]},
+            "template": "welcome", "data": {"name": "Ada"}, "channels": ["inbox", "email"],
+            "send_at": "2026-12-01T09:00:00.000Z", "priority": "high",
+        });
+        let request: NotificationRequest = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(request.check(now()), []);
+        assert_eq!(serde_json::to_value(&request).unwrap(), value);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_at_every_level() {
+        for value in [
+            json!({"audience": {"recipients": ["u"]}, "template": "t", "chanels": []}),
+            json!({"audience": {"recipients": ["u"], "x": 1}, "template": "t"}),
+            json!({"audience": {"recipients": [{"id": "u", "mail": "a@b.c"}]}, "template": "t"}),
+        ] {
+            let error = serde_json::from_value::<NotificationRequest>(value).unwrap_err();
+            assert!(error.to_string().contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            (json!({"audience": {"recipients": []}, "template": "t"}), "/audience/recipients", "recipient_count"),
+            (
+                json!({"audience": {"recipients": (0..1001).map(|i| i.to_string()).collect::<Vec<_>>()}, "template": "t"}),
+                "/audience/recipients",
+                "recipient_count",
+            ),
+            (json!({"audience": {"recipients": ["u", "u"]}, "template": "t"}), "/audience/recipients/1", "repeated"),
+            (json!({"audience": {"recipients": ["u"]}}), "", "nothing_to_say"),
+            (json!({"audience": {"recipients": ["u"]}, "template": "t", "content": {"title": "x"}}), "/content", "ambiguous"),
+            (json!({"audience": {"recipients": ["u"]}, "template": "t", "channels": []}), "/channels", "empty"),
+            (json!({"audience": {"recipients": ["u"]}, "template": "t", "channels": ["sms", "sms"]}), "/channels/1", "repeated"),
+            (
+                json!({"audience": {"recipients": ["u"]}, "template": "t", "send_at": "2026-11-23T11:58:00Z"}),
+                "/send_at",
+                "in_the_past",
+            ),
+            (
+                json!({"audience": {"recipients": ["u"]}, "template": "t", "send_at": "2226-11-23T11:58:00Z"}),
+                "/send_at",
+                "too_far_ahead",
+            ),
+            (
+                json!({"audience": {"recipients": ["u"]}, "template": "t", "expires_at": "2026-11-23T12:00:00Z"}),
+                "/expires_at",
+                "in_the_past",
+            ),
+        ];
+        for (value, pointer, code) in cases {
+            assert_eq!(violations(value), [(pointer.to_owned(), code.to_owned())]);
+        }
+    }
+}

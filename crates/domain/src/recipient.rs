@@ -1,0 +1,162 @@
+//! People: their addresses, languages and wishes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{Channel, EmailAddress, Locale, PhoneNumber, Violation, text::check_line};
+
+/// What is known of a recipient.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// Where mail goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<EmailAddress>,
+    /// Where SMS go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<PhoneNumber>,
+    /// The language to write in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// The time zone (IANA name) to write times in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// Free fields for templates, as `recipient.attributes.*`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+    /// What the recipient wants to receive.
+    #[serde(skip_serializing_if = "Preferences::is_empty")]
+    pub preferences: Preferences,
+}
+
+/// A recipient's choices. What is not named is on. A category's choice for a channel outweighs the general one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Preferences {
+    /// By channel, for every category.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub channels: BTreeMap<Channel, bool>,
+    /// By category, then by channel.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub categories: BTreeMap<String, BTreeMap<Channel, bool>>,
+}
+
+impl Preferences {
+    /// True if nothing was chosen.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty() && self.categories.is_empty()
+    }
+
+    /// Whether the recipient takes `category` on `channel`.
+    pub fn allows(&self, category: Option<&str>, channel: Channel) -> bool {
+        let of_category = category.and_then(|c| self.categories.get(c)).and_then(|c| c.get(&channel));
+        *of_category.or_else(|| self.channels.get(&channel)).unwrap_or(&true)
+    }
+}
+
+/// Fields to set on a profile: those given are set, `null` clears, those absent stay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfilePatch {
+    /// Where mail goes.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Email)]
+    pub email: Option<Option<EmailAddress>>,
+    /// Where SMS go, in E.164.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "+8613800138000")]
+    pub phone: Option<Option<PhoneNumber>>,
+    /// The language to write in (BCP 47).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "zh-CN")]
+    pub locale: Option<Option<Locale>>,
+    /// The time zone to write times in (IANA name).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "Asia/Shanghai")]
+    pub timezone: Option<Option<String>>,
+    /// Free fields for templates; replaces all of them.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub attributes: Option<Option<Map<String, Value>>>,
+}
+
+/// Tells a field that is `null` from one that is absent.
+#[expect(clippy::option_option, reason = "absent, null and a value are three cases, and this is how serde tells them")]
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+impl ProfilePatch {
+    /// True if it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sets the given fields on `profile`.
+    pub fn apply(&self, profile: &mut Profile) {
+        fn set<T: Clone>(field: &mut Option<T>, given: Option<&Option<T>>) {
+            if let Some(value) = given {
+                field.clone_from(value);
+            }
+        }
+        set(&mut profile.email, self.email.as_ref());
+        set(&mut profile.phone, self.phone.as_ref());
+        set(&mut profile.locale, self.locale.as_ref());
+        set(&mut profile.timezone, self.timezone.as_ref());
+        if let Some(attributes) = &self.attributes {
+            profile.attributes = attributes.clone().unwrap_or_default();
+        }
+    }
+
+    /// Adds to `found` what is wrong beyond the types; `at` is the JSON pointer at which the patch stands.
+    pub fn check(&self, at: &str, found: &mut Vec<Violation>) {
+        if let Some(Some(zone)) = &self.timezone
+            && (check_line(zone, 64).is_err() || jiff::tz::TimeZone::get(zone).is_err())
+        {
+            let message = "not a time zone of the IANA database, such as Europe/Berlin";
+            found.push(Violation::new(format!("{at}/timezone"), "bad_timezone", message));
+        }
+        if let Some(Some(attributes)) = &self.attributes
+            && serde_json::to_string(attributes).map_or(0, |s| s.len()) > 8_192
+        {
+            found.push(Violation::new(format!("{at}/attributes"), "too_long", "must be at most 8192 bytes of JSON"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_fields_are_set_null_clears_and_the_rest_stays() {
+        let mut profile = Profile::default();
+        let set: ProfilePatch = serde_json::from_str(r#"{"email":"a@example.com","locale":"de"}"#).unwrap();
+        set.apply(&mut profile);
+        let clear: ProfilePatch = serde_json::from_str(r#"{"email":null}"#).unwrap();
+        clear.apply(&mut profile);
+        assert_eq!(profile.email, None);
+        assert_eq!(profile.locale.unwrap().as_str(), "de");
+    }
+
+    #[test]
+    fn a_category_outweighs_the_general_choice() {
+        let wishes: Preferences =
+            serde_json::from_str(r#"{"channels":{"sms":false},"categories":{"security":{"sms":true}}}"#).unwrap();
+        assert!(wishes.allows(Some("security"), Channel::Sms));
+        assert!(!wishes.allows(Some("billing"), Channel::Sms));
+        assert!(!wishes.allows(None, Channel::Sms));
+        assert!(wishes.allows(None, Channel::Email));
+    }
+
+    #[test]
+    fn a_time_zone_must_exist() {
+        let patch: ProfilePatch = serde_json::from_str(r#"{"timezone":"Mars/Olympus"}"#).unwrap();
+        let mut found = Vec::new();
+        patch.check("", &mut found);
+        assert_eq!(found[0].pointer, "/timezone");
+    }
+}

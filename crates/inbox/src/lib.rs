@@ -1,0 +1,1 @@
+//! Hot inbox state in Redis: items, unread, content, live fan-out.

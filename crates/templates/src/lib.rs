@@ -1,0 +1,1 @@
+//! Loads, checks and renders the shared templates for every channel and locale.

@@ -1,0 +1,116 @@
+//! A `redis-server` of the test's own.
+
+use std::{
+    fmt::Write as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::free_port;
+
+/// A `redis-server` child with AOF on, stopped and its data removed when dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Option<Child>,
+    port: u16,
+    data: TempDir,
+    options: Vec<(String, String)>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with further options of `redis.conf`.
+    pub fn start_with(options: &[(&str, &str)]) -> Self {
+        let data = tempfile::tempdir().expect("a directory for Redis's data");
+        let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut server = Self { child: None, port: 0, data, options };
+        for _ in 0..5 {
+            server.port = free_port();
+            if server.try_start() {
+                return server;
+            }
+        }
+        panic!("redis-server does not start: is it installed? `make deps` installs it");
+    }
+
+    /// Its address, for `redis::Client::open`, with RESP3.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/?protocol=resp3", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id, for signals.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// Where its data are.
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Ends the server as a power cut would (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on the same port and data, after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        self.kill();
+        assert!(self.try_start(), "redis-server does not start again on port {}", self.port);
+    }
+
+    fn try_start(&mut self) -> bool {
+        let mut conf = format!("bind 127.0.0.1\nport {}\ndir {}\n", self.port, self.data.path().display());
+        conf.push_str("save \"\"\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n");
+        for (name, value) in &self.options {
+            let _ = writeln!(conf, "{name} {value}");
+        }
+        let path = self.data.path().join("redis.conf");
+        std::fs::write(&path, conf).expect("Redis's configuration is written");
+        let child = Command::new("redis-server").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let Ok(child) = child else { return false };
+        self.child = Some(child);
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
+            let exited = self.child.as_mut().is_none_or(|c| !matches!(c.try_wait(), Ok(None)));
+            if exited {
+                break;
+            }
+            if self.answers() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10)); // a server that starts gives no event to wait for
+        }
+        self.kill();
+        false
+    }
+
+    fn answers(&self) -> bool {
+        let ping = || {
+            let client = redis::Client::open(self.url())?;
+            redis::cmd("PING").query::<String>(&mut client.get_connection_with_timeout(Duration::from_millis(500))?)
+        };
+        ping().is_ok_and(|pong| pong == "PONG")
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

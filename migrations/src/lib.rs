@@ -1,0 +1,1 @@
+//! The SQL schema, as migrations.

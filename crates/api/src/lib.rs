@@ -1,1 +1,54 @@
-//! REST, realtime, OpenAPI, the pages.
+//! The doors of Stentor: REST for business systems, realtime for people with an inbox, pages for those who look in.
+//!
+//! A handler extracts, calls one thing and answers. What is decided here is whether a request is accepted; what
+//! becomes of it is the worker's. Nothing is answered 202 before it is in Redis.
+
+pub mod auth;
+mod json;
+mod openapi;
+pub mod pages;
+mod path;
+mod problem;
+pub mod realtime;
+mod rest;
+mod state;
+mod trace;
+
+use axum::{Router, routing::get};
+
+pub use problem::Problem;
+pub use rest::ItemWithContent;
+pub use state::{ApiParts, ApiState};
+
+/// Which doors a process opens. Those for operators are always open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// REST.
+    pub api: bool,
+    /// Realtime.
+    pub gateway: bool,
+}
+
+/// The routes of `roles`.
+pub fn router(state: ApiState, roles: Roles) -> Router {
+    let (operations, _) = rest::operations_router().split_for_parts();
+    let mut routes = operations;
+    if roles.api {
+        let (rest, _) = rest::router().split_for_parts();
+        routes = routes.merge(rest).merge(openapi::routes(openapi_json())).merge(pages::routes());
+    }
+    if roles.gateway {
+        routes = routes.route("/v1/inbox/ws", get(realtime::upgrade));
+    }
+    routes
+        .fallback(trace::not_found)
+        .method_not_allowed_fallback(trace::method_not_allowed)
+        .layer(axum::middleware::from_fn(trace::request))
+        .with_state(state)
+}
+
+/// The OpenAPI 3.1 description of the REST routes, as JSON.
+pub fn openapi_json() -> String {
+    let (_, description) = openapi::describe(rest::router().merge(rest::operations_router())).split_for_parts();
+    description.to_pretty_json().unwrap_or_default()
+}

@@ -1,1 +1,31 @@
 //! Channels to people outside the app: email over SMTP, SMS over HTTP gateways.
+//!
+//! A [`Channel`] is one configured provider: it takes a finished message and says what became of it. What matters
+//! most is what it says when things go wrong, because somebody retries by it:
+//!
+//! - [`SendError::Transient`]: nothing can have been sent. It may be tried again, here or with another provider.
+//! - [`SendError::Permanent`]: it was refused, and would be again.
+//! - [`SendError::Unknown`]: the message was handed over and the answer was lost. It may have been sent.
+//!
+//! [`Providers`] are the providers of one channel in the operator's order; the next one is asked only after a
+//! transient error, so that no failover ever sends twice.
+//!
+//! Every call ends within the provider's deadline (`deadline_ms`, 30 s unless configured). Errors and log lines hold
+//! no address and no text of a message: what a server answers is scrubbed before it is repeated.
+
+mod capture;
+mod config;
+mod email;
+mod masked;
+mod message;
+mod providers;
+mod scrub;
+mod sms;
+
+pub use config::{
+    ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, SmsConfig, SmsPreset, SmsProviderConfig,
+    SuccessRule,
+};
+pub use masked::Masked;
+pub use message::{Channel, EmailMessage, OutboundMessage, SendError, Sent, SmsMessage};
+pub use providers::Providers;

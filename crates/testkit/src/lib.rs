@@ -2,8 +2,12 @@
 //!
 //! What a system package may have started by itself is never used or touched.
 
+#![allow(clippy::missing_panics_doc, reason = "a fixture that cannot be set up ends its test: every function here may panic")]
+
 mod port;
+mod postgres;
 mod redis_server;
 
 pub use port::free_port;
+pub use postgres::Postgres;
 pub use redis_server::RedisServer;

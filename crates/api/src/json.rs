@@ -1,0 +1,179 @@
+//! Reading JSON bodies: strict, and precise about what is wrong.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use stentor_domain::{Violation, violation::pointer_step};
+
+use crate::problem::ApiError;
+
+/// The largest body of one request, in bytes.
+pub const MAX_BODY: usize = 256 * 1024;
+
+/// A JSON body of at most `LIMIT` bytes.
+///
+/// 400 if it is not JSON, 413 if it is too large, 415 if it does not call itself JSON, 422 if it is JSON of
+/// another shape. Nothing is taken in part.
+pub(crate) struct JsonBody<T, const LIMIT: usize = MAX_BODY>(pub T);
+
+impl<T: DeserializeOwned, S: Sync, const LIMIT: usize> FromRequest<S> for JsonBody<T, LIMIT> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, LIMIT).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// The raw bytes of a JSON body and what they say: for handlers that keep a fingerprint of the body.
+pub(crate) struct RawJson<T>(pub T, pub Bytes);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for RawJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(&parts.headers, body, MAX_BODY).await?;
+        Ok(Self(parse(&bytes)?, bytes))
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let detail = "send the body as Content-Type: application/json";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body is larger than {limit} bytes");
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail))
+        }
+        Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "incomplete", "the body ended early")),
+    }
+}
+
+/// Parses a document; the error says where it is wrong by a JSON pointer.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // PostgreSQL cannot store U+0000, and nobody means it: it is refused at the door.
+    if contains(bytes, b"\\u0000") {
+        refuse_nul(bytes)?;
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer_of(error.path());
+        refusal(error.inner(), pointer)
+    })?;
+    deserializer.end().map_err(|error| refusal(&error, String::new()))?;
+    Ok(value)
+}
+
+fn refusal(error: &serde_json::Error, pointer: String) -> ApiError {
+    // Its own position is left out of the words: the pointer says it better.
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default().to_owned();
+    match error.classify() {
+        Category::Data => ApiError::invalid(vec![Violation::new(pointer, code_of(&words), words)]),
+        _ => {
+            let detail = format!("the body is not JSON: {words} at line {} column {}", error.line(), error.column());
+            ApiError::new(StatusCode::BAD_REQUEST, "malformed", detail)
+        }
+    }
+}
+
+fn code_of(words: &str) -> &'static str {
+    if words.starts_with("unknown field") {
+        "unknown_field"
+    } else if words.starts_with("missing field") {
+        "missing_field"
+    } else {
+        "wrong_value"
+    }
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        let step = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => pointer_step(key),
+            Segment::Enum { .. } | Segment::Unknown => continue,
+        };
+        pointer.push('/');
+        pointer.push_str(&step);
+    }
+    pointer
+}
+
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|w| w == needle)
+}
+
+fn refuse_nul(bytes: &[u8]) -> Result<(), ApiError> {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return Ok(()) }; // said better by the typed parse
+    match find_nul(&value) {
+        None => Ok(()), // an escaped backslash before `u0000`
+        Some(pointer) => {
+            let message = "must not contain U+0000 (NUL)";
+            Err(ApiError::invalid(vec![Violation::new(pointer, "control_character", message)]))
+        }
+    }
+}
+
+fn find_nul(value: &serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(list) => {
+            list.iter().enumerate().find_map(|(i, v)| find_nul(v).map(|rest| format!("/{i}{rest}")))
+        }
+        Value::Object(map) => map.iter().find_map(|(key, v)| {
+            if key.contains('\0') {
+                return Some(String::new());
+            }
+            find_nul(v).map(|rest| format!("/{}{rest}", pointer_step(key)))
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stentor_domain::NotificationRequest;
+
+    fn error(body: &str) -> crate::problem::Problem {
+        parse::<NotificationRequest>(body.as_bytes()).unwrap_err().problem()
+    }
+
+    #[test]
+    fn malformed_is_400_and_wrong_is_422_with_a_pointer() {
+        assert_eq!((error("{").status, error("{").code.as_str()), (400, "malformed"));
+        assert_eq!(error("{} x").status, 422); // the missing field is met first
+        let wrong = error(r#"{"audience":{"recipients":["a",{"id":"b","email":"nobody"}]}}"#);
+        assert_eq!((wrong.status, wrong.errors[0].pointer.as_str()), (422, "/audience/recipients/1/email"));
+        let unknown = error(r#"{"audience":{"recipients":["a"]},"templat":"x"}"#);
+        assert_eq!((unknown.status, unknown.errors[0].code.as_str()), (422, "unknown_field"));
+    }
+
+    #[test]
+    fn a_depth_bomb_is_malformed_and_costs_nothing() {
+        let bomb = format!(r#"{{"data":{}"#, r#"{"a":"#.repeat(100_000));
+        assert_eq!(error(&bomb).status, 400);
+    }
+
+    #[test]
+    fn nul_is_refused_wherever_it_stands() {
+        let body = r#"{"audience":{"recipients":["a"]},"content":{"title":"x","body_markdown":"a\u0000b"}}"#;
+        assert_eq!(error(body).errors[0].pointer, "/content/body_markdown");
+    }
+}

@@ -1,0 +1,47 @@
+//! Pages for those who look in: the description of the API for people, and the look that all pages share.
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use crate::state::ApiState;
+
+/// Nothing from elsewhere, no inline script, no inline style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' https: data:; \
+                      frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+
+/// The pages' routes.
+pub(crate) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/docs", get(async || page(include_str!("docs.html"))))
+        .route("/docs.js", get(async || script(include_str!("docs.js"))))
+        .route("/style.css", get(async || style(include_str!("style.css"))))
+}
+
+/// A page under the policy.
+pub fn page(html: &'static str) -> Response {
+    asset("text/html; charset=utf-8", html)
+}
+
+/// A script of a page.
+pub fn script(source: &'static str) -> Response {
+    asset("text/javascript; charset=utf-8", source)
+}
+
+/// A style sheet.
+pub fn style(source: &'static str) -> Response {
+    asset("text/css; charset=utf-8", source)
+}
+
+fn asset(kind: &'static str, body: &'static str) -> Response {
+    let headers: [(HeaderName, HeaderValue); 4] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, body).into_response()
+}

@@ -1,0 +1,316 @@
+//! One WebSocket: handshake, authentication, frames in both directions, and manners.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{
+        State,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    },
+    response::Response,
+};
+use stentor_domain::NotificationId;
+use stentor_inbox::{Change, Cursor, LiveMessage};
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+use super::{
+    connection::{Next, Progress},
+    frame::{ClientFrame, CloseCode, Command, PROTOCOL, ServerFrame},
+    hub::{Membership, TooMany},
+};
+use crate::{auth::Person, problem::ApiError, rest::PagePlace, state::ApiState};
+
+/// How long a client may take to send `auth`.
+const AUTH_WITHIN: Duration = Duration::from_secs(5);
+/// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// The longest that one write may take before the connection is given up.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// The largest frame that a client may send, in bytes.
+const MAX_FRAME: usize = 16 * 1024;
+/// The most changes that are told one by one.
+const MAX_CATCH_UP: usize = 300;
+/// Items on the first page.
+const FIRST_PAGE: usize = 20;
+/// The most ids in one frame.
+const MAX_IDS: usize = 100;
+/// Over how long clients come back after a restart.
+const RECONNECT_OVER_MS: u64 = 10_000;
+
+/// `GET /v1/inbox/ws`
+pub(crate) async fn upgrade(State(state): State<ApiState>, upgrade: WebSocketUpgrade) -> Response {
+    let protocols = upgrade.requested_protocols().filter_map(|p| p.to_str().ok()).map(str::to_owned);
+    let token = protocols.filter_map(|p| p.strip_prefix("bearer.").map(str::to_owned)).next();
+    upgrade
+        .protocols([PROTOCOL])
+        // axum's default of 128 KiB a socket would be most of what a connection costs
+        .read_buffer_size(4_096)
+        .max_message_size(MAX_FRAME)
+        .max_frame_size(MAX_FRAME)
+        .on_upgrade(move |socket| async move {
+            let mut socket = socket;
+            let close = match serve(&state, &mut socket, token).await {
+                Ok(()) | Err(Closed::Gone) => return,
+                Err(Closed::With(code, reason)) => CloseFrame { code: code as u16, reason: Utf8Bytes::from(reason) },
+            };
+            let _ = timeout(WRITE_WITHIN, socket.send(Message::Close(Some(close)))).await;
+        })
+}
+
+/// How a connection ends.
+enum Closed {
+    /// The other side went away.
+    Gone,
+    /// We end it, and say why.
+    With(CloseCode, String),
+}
+
+type Served<T> = Result<T, Closed>;
+
+async fn serve(state: &ApiState, socket: &mut WebSocket, token: Option<String>) -> Served<()> {
+    let first = timeout(AUTH_WITHIN, receive_frame(socket)).await;
+    let no_auth = || Closed::With(CloseCode::NoAuth, "send auth within 5 seconds".into());
+    let ClientFrame { command, .. } = first.map_err(|_| no_auth())??.ok_or_else(no_auth)?;
+    let Command::Auth { token: given, cursor } = command else { return Err(no_auth()) };
+    let person = authenticate(state, given.or(token)).await?;
+    let membership = match state.hub.join(&person.app, &person.recipient).await {
+        Ok(Ok(membership)) => membership,
+        Ok(Err(TooMany)) => return Err(Closed::With(CloseCode::TooMany, "too many connections of one person".into())),
+        Err(error) => return Err(unavailable(error.into())),
+    };
+    let (welcome, progress) = welcome(state, &person, cursor).await.map_err(unavailable)?;
+    send(socket, &welcome).await?;
+    Connection { state, socket, person, progress, silent: 0 }.run(membership).await
+}
+
+async fn authenticate(state: &ApiState, token: Option<String>) -> Served<Person> {
+    let refuse = |reason: &str| Closed::With(CloseCode::Token, reason.to_owned());
+    let token = token.ok_or_else(|| refuse("no token"))?;
+    state.credentials.verify(&token, state.now()).await.map_err(|error| match error.code() {
+        "bad_token" => refuse(error.detail()),
+        _ => unavailable(error),
+    })
+}
+
+/// Redis or SQL does not answer: the client is to come back, spread over a while.
+fn unavailable(error: ApiError) -> Closed {
+    error.log();
+    Closed::With(CloseCode::Restart, "come back in a moment".into())
+}
+
+/// What the client missed, or the first page.
+async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> Result<(ServerFrame, Progress), ApiError> {
+    let (app, recipient, now) = (&person.app, &person.recipient, state.now());
+    if let Some(cursor) = cursor {
+        let changes = state.inboxes.changes_since(app, recipient, &cursor, MAX_CATCH_UP, now).await?;
+        if changes.recovered {
+            let progress = Progress::new(changes.cursor.clone(), changes.unread);
+            let (unread, cursor, items) = (changes.unread, changes.cursor, changes.items);
+            let (recipient, removed) = (recipient.clone(), changes.removed);
+            let frame = ServerFrame::Welcome { recipient, unread, cursor, recovered: true, items, removed, next: None };
+            return Ok((frame, progress));
+        }
+    }
+    let overview = state.inboxes.overview(app, recipient, now).await?;
+    let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
+    state.note_delivered(person, &page.items);
+    let progress = Progress::new(overview.cursor.clone(), overview.unread);
+    let frame = ServerFrame::Welcome {
+        recipient: recipient.clone(),
+        unread: overview.unread,
+        cursor: overview.cursor,
+        recovered: false,
+        items: page.items.into_iter().map(|i| i.item).collect(),
+        removed: Vec::new(),
+        next: page.next.map(|seq| PagePlace(seq).to_string()),
+    };
+    Ok((frame, progress))
+}
+
+struct Connection<'a> {
+    state: &'a ApiState,
+    socket: &'a mut WebSocket,
+    person: Person,
+    progress: Progress,
+    /// Questions since the client was last heard.
+    silent: u32,
+}
+
+impl Connection<'_> {
+    async fn run(mut self, mut membership: Membership) -> Served<()> {
+        let mut pings = interval(PING_EVERY);
+        pings.reset(); // the first tick of an interval is at once
+        loop {
+            tokio::select! {
+                message = membership.rx.recv() => {
+                    let Some(message) = message else { return Ok(()) };
+                    self.push(&message).await?;
+                }
+                () = membership.behind.wait() => {
+                    while membership.rx.try_recv().is_ok() {} // the catch-up tells it all
+                    self.catch_up().await?;
+                }
+                frame = receive_frame(self.socket) => match frame? {
+                    Some(frame) => {
+                        self.silent = 0;
+                        self.answer(frame).await?;
+                    }
+                    None => self.silent = 0,
+                },
+                _ = pings.tick() => self.ping().await?,
+                () = sleep_until(self.token_end()) => {
+                    return Err(Closed::With(CloseCode::Token, "the token ran out; come back with another".into()));
+                }
+                () = self.state.hub.closing().cancelled() => return self.bye().await,
+            }
+        }
+    }
+
+    fn token_end(&self) -> Instant {
+        Instant::now() + self.person.expires_at.since(self.state.now())
+    }
+
+    async fn push(&mut self, message: &Arc<LiveMessage>) -> Served<()> {
+        match self.progress.take(message) {
+            Next::Known => Ok(()),
+            Next::Missing => self.catch_up().await,
+            Next::Send(frames) => self.send_all(&frames).await,
+        }
+    }
+
+    async fn catch_up(&mut self) -> Served<()> {
+        let (app, recipient) = (&self.person.app, &self.person.recipient);
+        let changes = self.state.inboxes.changes_since(app, recipient, self.progress.cursor(), MAX_CATCH_UP, self.state.now()).await;
+        let changes = changes.map_err(|e| unavailable(e.into()))?;
+        let frames = self.progress.catch_up(changes);
+        self.send_all(&frames).await
+    }
+
+    async fn answer(&mut self, ClientFrame { reference, command }: ClientFrame) -> Served<()> {
+        let reference = reference.filter(|r| r.len() <= 64);
+        let frames = match self.perform(reference.clone(), command).await {
+            Ok(frames) => frames,
+            Err(error) => {
+                error.log();
+                vec![ServerFrame::Error { reference, code: error.code().to_owned(), message: error.detail().to_owned() }]
+            }
+        };
+        self.send_all(&frames).await
+    }
+
+    async fn perform(&mut self, reference: Option<String>, command: Command) -> Result<Vec<ServerFrame>, ApiError> {
+        match command {
+            Command::Auth { token, .. } => {
+                let token = token.ok_or_else(|| refused("no_token", "auth sent again must carry the new token"))?;
+                let renewed = self.state.credentials.verify(&token, self.state.now()).await?;
+                if (&renewed.app, &renewed.recipient) != (&self.person.app, &self.person.recipient) {
+                    return Err(refused("another_person", "the token is another person's; open another connection"));
+                }
+                self.person = renewed;
+                Ok(vec![ServerFrame::Ok { reference, expires_at: self.person.expires_at }])
+            }
+            Command::Open { id } => {
+                let mut item = self.state.item_with_content(&self.person, id).await?;
+                let marked = self.state.mark(&self.person, Change::Read, &[id]).await?;
+                if let Some(change) = marked.items.iter().find(|c| c.notification == id) {
+                    (item.item.state, item.item.rev) = (change.state, marked.rev);
+                }
+                // That it is read now is told to every device, this one among them, by the live message.
+                Ok(vec![ServerFrame::Content { reference, item: Box::new(item) }])
+            }
+            Command::Read { ids } => self.mark(reference, Change::Read, &ids).await,
+            Command::Unread { ids } => self.mark(reference, Change::Unread, &ids).await,
+            Command::Archive { ids } => self.mark(reference, Change::Archive, &ids).await,
+            Command::Unarchive { ids } => self.mark(reference, Change::Unarchive, &ids).await,
+            Command::ReadAll { cursor } => {
+                let marked = self.state.mark_all_read(&self.person, cursor.as_ref()).await?;
+                Ok(self.progress.answer(reference, Change::Read, marked))
+            }
+            Command::List { after, limit } => {
+                let limit = limit.unwrap_or(FIRST_PAGE);
+                if limit == 0 || limit > 100 {
+                    return Err(refused("wrong_value", "limit must be 1 to 100"));
+                }
+                let after = after.map(|a| a.parse::<PagePlace>()).transpose();
+                let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
+                let (app, recipient) = (&self.person.app, &self.person.recipient);
+                let page = self.state.inboxes.page(app, recipient, after.map(|p| p.0), limit, self.state.now()).await?;
+                self.state.note_delivered(&self.person, &page.items);
+                let items = page.items.into_iter().map(|i| i.item).collect();
+                Ok(vec![ServerFrame::Page { reference, items, next: page.next.map(|seq| PagePlace(seq).to_string()) }])
+            }
+            Command::Ping => Ok(vec![ServerFrame::Pong { reference }]),
+        }
+    }
+
+    async fn mark(&mut self, reference: Option<String>, change: Change, ids: &[NotificationId]) -> Result<Vec<ServerFrame>, ApiError> {
+        if ids.is_empty() || ids.len() > MAX_IDS {
+            return Err(refused("wrong_value", "name 1 to 100 ids"));
+        }
+        let marked = self.state.mark(&self.person, change, ids).await?;
+        Ok(self.progress.answer(reference, change, marked))
+    }
+
+    async fn ping(&mut self) -> Served<()> {
+        if self.silent >= 2 {
+            return Err(Closed::Gone);
+        }
+        self.silent += 1;
+        write(self.socket, Message::Ping(axum::body::Bytes::new())).await
+    }
+
+    async fn bye(&mut self) -> Served<()> {
+        let reconnect_after_ms = rand::Rng::random_range(&mut rand::rng(), 0..RECONNECT_OVER_MS);
+        self.send_all(&[ServerFrame::Bye { reason: "restart".into(), reconnect_after_ms }]).await?;
+        Err(Closed::With(CloseCode::Restart, "restart".into()))
+    }
+
+    async fn send_all(&mut self, frames: &[ServerFrame]) -> Served<()> {
+        for frame in frames {
+            send(self.socket, frame).await?;
+        }
+        Ok(())
+    }
+}
+
+fn refused(code: &'static str, message: &str) -> ApiError {
+    ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, code, message)
+}
+
+/// The next frame; `None` for what is not one of ours (a pong, or text that is no frame, which was answered).
+async fn receive_frame(socket: &mut WebSocket) -> Served<Option<ClientFrame>> {
+    let text = match socket.recv().await {
+        None | Some(Ok(Message::Close(_))) => return Err(Closed::Gone),
+        Some(Err(error)) => {
+            let too_large = error.to_string().contains("too long");
+            return Err(if too_large { Closed::With(CloseCode::TooLarge, "a frame is at most 16 KiB".into()) } else { Closed::Gone });
+        }
+        Some(Ok(Message::Text(text))) => text,
+        Some(Ok(_)) => return Ok(None),
+    };
+    match serde_json::from_str(&text) {
+        Ok(frame) => Ok(Some(frame)),
+        Err(error) => {
+            let frame = ServerFrame::Error { reference: None, code: "bad_frame".into(), message: error.to_string() };
+            send(socket, &frame).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, frame: &ServerFrame) -> Served<()> {
+    match serde_json::to_string(frame) {
+        Ok(text) => write(socket, Message::Text(text.into())).await,
+        Err(error) => {
+            tracing::error!(%error, "a frame cannot be written as JSON");
+            Ok(())
+        }
+    }
+}
+
+async fn write(socket: &mut WebSocket, message: Message) -> Served<()> {
+    match timeout(WRITE_WITHIN, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Closed::Gone),
+    }
+}

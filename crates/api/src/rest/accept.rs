@@ -1,0 +1,135 @@
+//! Accepting a request: everything that is checked before the 202, and the one write behind it.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use sha2::{Digest, Sha256};
+use stentor_domain::{
+    AppId, Notification, NotificationId, NotificationRequest, Priority, Timestamp, Violation, notification::NotificationStatus,
+    text::check_line,
+};
+use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
+
+use crate::{problem::ApiError, state::ApiState};
+
+/// How long a repeat of an idempotency key is recognised.
+const IDEMPOTENCY_LIFE: Duration = Duration::from_hours(24);
+/// The longest idempotency key, in bytes.
+const MAX_KEY: usize = 255;
+
+/// A request that was checked and only waits to be written.
+pub(crate) struct Checked {
+    notification: Notification,
+    body: Vec<u8>,
+    payload: Vec<u8>,
+    idempotency: Option<(String, [u8; 32])>,
+}
+
+/// What became of it.
+pub(crate) struct Accepted {
+    pub id: NotificationId,
+    pub status: NotificationStatus,
+    pub replayed: bool,
+}
+
+impl ApiState {
+    /// Checks a request as far as that can be done without writing anything.
+    ///
+    /// `fingerprint` is what a repeat under the same idempotency key must equal.
+    pub(crate) fn check(
+        &self,
+        app: &AppId,
+        request: NotificationRequest,
+        key: Option<&str>,
+        fingerprint: impl FnOnce() -> [u8; 32],
+    ) -> Result<Checked, ApiError> {
+        let now = self.now();
+        let mut found = request.check(now);
+        if let Some(key) = &request.template {
+            match self.templates.find(key) {
+                Some(template) => found.extend(template.check_data(&request.data)),
+                None => found.push(Violation::new("/template", "unknown_template", format!("there is no template {key:?}"))),
+            }
+        }
+        if let Some(Err(e)) = key.map(|k| check_line(k, MAX_KEY)) {
+            found.push(Violation::new("", "bad_idempotency_key", format!("the idempotency key {e}")));
+        }
+        if !found.is_empty() {
+            return Err(ApiError::invalid(found));
+        }
+        let mut random = [0; 10];
+        rand::Rng::fill(&mut rand::rng(), &mut random);
+        let id = NotificationId::new(now, &random);
+        let notification = Notification { id, app: app.clone(), accepted_at: now, request };
+        let written = |e| ApiError::unavailable("the encoder", e);
+        Ok(Checked {
+            body: serde_json::to_vec(&notification).map_err(written)?,
+            payload: serde_json::to_vec(&serde_json::json!({ "app": app, "notification": id })).map_err(written)?,
+            // The app is part of the key, so that two apps never share one.
+            idempotency: key.map(|k| (format!("{app}:{k}"), fingerprint())),
+            notification,
+        })
+    }
+
+    /// Writes one checked request. Nothing is answered 202 before it is in Redis.
+    pub(crate) async fn accept(&self, checked: &Checked) -> Result<Accepted, ApiError> {
+        let id = checked.notification.id.to_string();
+        let submitted = self.dispatch.submit(&checked.job(&id), checked.idempotency()).await?;
+        checked.answer(&submitted)
+    }
+
+    /// Writes many checked requests in one round trip.
+    pub(crate) async fn accept_many(&self, checked: &[Checked]) -> Result<Vec<Result<Accepted, ApiError>>, ApiError> {
+        let ids: Vec<String> = checked.iter().map(|c| c.notification.id.to_string()).collect();
+        let jobs: Vec<_> = checked.iter().zip(&ids).map(|(c, id)| (c.job(id), c.idempotency())).collect();
+        let submitted = self.dispatch.submit_many(&jobs).await?;
+        Ok(checked.iter().zip(&submitted).map(|(c, s)| c.answer(s)).collect())
+    }
+}
+
+impl Checked {
+    fn job<'a>(&'a self, id: &'a str) -> NewJob<'a> {
+        NewJob {
+            id,
+            lane: lane(self.notification.request.priority),
+            payload: &self.payload,
+            body: Some(&self.body),
+            due: self.notification.request.send_at.map(Timestamp::as_millis),
+            expires: None, // an expired notification is dispatched all the same: its deliveries are recorded as expired
+        }
+    }
+
+    fn idempotency(&self) -> Option<Idempotency<'_>> {
+        self.idempotency.as_ref().map(|(key, fingerprint)| Idempotency { key, fingerprint, ttl: IDEMPOTENCY_LIFE })
+    }
+
+    fn answer(&self, submitted: &Submitted) -> Result<Accepted, ApiError> {
+        let (id, replayed) = match submitted {
+            Submitted::Accepted => (self.notification.id, false),
+            Submitted::Replayed { id } => (id.parse().map_err(|e| ApiError::unavailable("the queue (Redis)", e))?, true),
+            Submitted::Conflict { id } => {
+                let detail = format!("this idempotency key was used with another body, for notification {id}");
+                return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_conflict", detail));
+            }
+        };
+        // A repeat is answered as the first was, even if `send_at` has passed since.
+        let scheduled = self.notification.request.send_at.is_some_and(|at| at > id.accepted_at());
+        let status = if scheduled { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
+        metrics::counter!("stentor_notifications_accepted_total", "replayed" => if replayed { "true" } else { "false" }).increment(1);
+        Ok(Accepted { id, status, replayed })
+    }
+}
+
+/// The lane of a priority.
+fn lane(priority: Priority) -> Lane {
+    match priority {
+        Priority::High => Lane::High,
+        Priority::Normal => Lane::Normal,
+        Priority::Bulk => Lane::Bulk,
+    }
+}
+
+/// The SHA-256 of a body.
+pub(crate) fn fingerprint(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}

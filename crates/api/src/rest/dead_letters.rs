@@ -1,0 +1,160 @@
+//! Dead letters: jobs whose attempts are exhausted or that no worker survives. Looked into, replayed, discarded.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stentor_domain::{AppId, Timestamp};
+use stentor_queue::{DeadLetter, Queue};
+use utoipa::ToSchema;
+
+use super::{
+    page::{Page, PageQuery},
+    problems::{NotFound, Problems},
+};
+use crate::{
+    auth::{Key, Manage, Read},
+    path::Path,
+    problem::ApiError,
+    state::ApiState,
+};
+
+/// How many letters are looked through for one page: each queue holds those of all apps.
+const SCAN: usize = 1_000;
+
+/// A dead letter.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DeadLetterView {
+    /// Its id: the queue and its place there.
+    id: String,
+    /// The queue: `dispatch`, `email` or `sms`.
+    queue: String,
+    /// The job: a notification's id in `dispatch`, else a delivery's.
+    job_id: String,
+    /// Why it died.
+    reason: String,
+    /// How often it was tried.
+    attempts: u32,
+    /// When it died.
+    #[schema(value_type = String, format = DateTime)]
+    died_at: Timestamp,
+    /// The job's payload, without addresses.
+    #[schema(value_type = Object)]
+    payload: Value,
+}
+
+impl DeadLetterView {
+    /// The letter as `app` may see it; `None` if it is another app's.
+    fn of(queue: &Queue, letter: &DeadLetter, app: &AppId) -> Option<Self> {
+        let mut payload: Value = serde_json::from_slice(&letter.payload).ok()?;
+        if payload.get("app").and_then(Value::as_str) != Some(app.as_str()) {
+            return None;
+        }
+        if let Some(fields) = payload.as_object_mut() {
+            fields.remove("to");
+        }
+        Some(Self {
+            id: format!("{}:{}", queue.name(), letter.id),
+            queue: queue.name().to_owned(),
+            job_id: letter.job_id.clone(),
+            reason: letter.reason.clone(),
+            attempts: letter.attempts,
+            died_at: Timestamp::from_millis(letter.died_at),
+            payload,
+        })
+    }
+}
+
+impl ApiState {
+    fn queues(&self) -> impl Iterator<Item = &Queue> {
+        std::iter::once(&self.dispatch).chain(&self.outside)
+    }
+
+    /// The queue and the place in it that a dead letter's id names, if it is this app's.
+    async fn find_letter<'a>(&'a self, app: &AppId, id: &'a str) -> Result<(&'a Queue, &'a str), ApiError> {
+        let gone = || ApiError::not_found("dead letter");
+        let (name, place) = id.split_once(':').ok_or_else(gone)?;
+        let queue = self.queues().find(|q| q.name() == name).ok_or_else(gone)?;
+        let letter = queue.find_dead_letter(place).await?.ok_or_else(gone)?;
+        DeadLetterView::of(queue, &letter, app).ok_or_else(gone)?;
+        Ok((queue, place))
+    }
+
+    async fn letters(&self, app: &AppId, after: Option<&str>, limit: usize) -> Result<Page<DeadLetterView>, ApiError> {
+        let (mut after_queue, mut place) = match after.and_then(|a| a.split_once(':')) {
+            Some((queue, place)) => (Some(queue), Some(place.to_owned())),
+            None => (None, None),
+        };
+        let mut items = Vec::new();
+        for queue in self.queues() {
+            if after_queue.is_some_and(|name| name != queue.name()) {
+                continue;
+            }
+            after_queue = None;
+            let letters = queue.list_dead_letters(place.take().as_deref(), SCAN).await?;
+            for letter in &letters {
+                if items.len() == limit {
+                    let next = items.last().map(|l: &DeadLetterView| l.id.clone());
+                    return Ok(Page { items, next });
+                }
+                items.extend(DeadLetterView::of(queue, letter, app));
+            }
+            if let Some(last) = letters.last().filter(|_| letters.len() == SCAN) {
+                return Ok(Page { items, next: Some(format!("{}:{}", queue.name(), last.id)) });
+            }
+        }
+        Ok(Page { items, next: None })
+    }
+}
+
+/// List dead letters.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(PageQuery),
+    responses((status = 200, body = Page<DeadLetterView>), Problems))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    key: Key<Read>,
+    query: PageQuery,
+) -> Result<Json<Page<DeadLetterView>>, ApiError> {
+    state.letters(&key.app, query.after.as_deref(), query.limit()).await.map(Json)
+}
+
+/// Put a dead letter back into its queue, with its attempts counted anew.
+#[utoipa::path(post, path = "/v1/dead-letters/{id}/replay", tag = "dead letters", params(("id" = String, Path)),
+    responses((status = 202, description = "it is queued again"), Problems, NotFound))]
+pub(crate) async fn replay(State(state): State<ApiState>, key: Key<Manage>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    let (queue, place) = state.find_letter(&key.app, &id).await?;
+    if queue.replay_dead_letter(place).await? { Ok(StatusCode::ACCEPTED) } else { Err(ApiError::not_found("dead letter")) }
+}
+
+/// How many were replayed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Replayed {
+    /// Letters put back.
+    replayed: usize,
+}
+
+/// Put all of the app's dead letters back into their queues.
+#[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "dead letters",
+    responses((status = 202, body = Replayed), Problems))]
+pub(crate) async fn replay_all(State(state): State<ApiState>, key: Key<Manage>) -> Result<(StatusCode, Json<Replayed>), ApiError> {
+    let (mut replayed, mut after) = (0, None);
+    loop {
+        let page = state.letters(&key.app, after.as_deref(), SCAN).await?;
+        for letter in &page.items {
+            let (queue, place) = state.find_letter(&key.app, &letter.id).await?;
+            replayed += usize::from(queue.replay_dead_letter(place).await?);
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })));
+        }
+    }
+}
+
+/// Discard a dead letter.
+#[utoipa::path(delete, path = "/v1/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path)),
+    responses((status = 204, description = "it is gone"), Problems, NotFound))]
+pub(crate) async fn discard(State(state): State<ApiState>, key: Key<Manage>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    let (queue, place) = state.find_letter(&key.app, &id).await?;
+    queue.discard_dead_letter(place).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

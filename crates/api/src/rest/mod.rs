@@ -1,0 +1,51 @@
+//! REST v1: one file a section of the API table, each handler as short as its line there.
+
+mod accept;
+mod dead_letters;
+mod inbox;
+mod notifications;
+mod operations;
+mod page;
+mod problems;
+mod recipients;
+mod timeline;
+
+pub(crate) use inbox::PagePlace;
+pub use inbox::ItemWithContent;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::ApiState;
+
+/// Every REST route, with its description.
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(notifications::send))
+        .routes(routes!(notifications::send_batch))
+        .routes(routes!(notifications::get))
+        .routes(routes!(notifications::list_deliveries))
+        .routes(routes!(timeline::get))
+        .routes(routes!(recipients::list))
+        .routes(routes!(recipients::put_batch))
+        .routes(routes!(recipients::get, recipients::put, recipients::delete))
+        .routes(routes!(recipients::put_preferences))
+        .routes(routes!(recipients::issue_inbox_token))
+        .routes(routes!(recipients::get_inbox))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::unread))
+        .routes(routes!(inbox::content))
+        .routes(routes!(inbox::mark_read))
+        .routes(routes!(inbox::mark_unread))
+        .routes(routes!(inbox::archive))
+        .routes(routes!(inbox::unarchive))
+        .routes(routes!(inbox::read_all))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(dead_letters::replay_all))
+        .routes(routes!(dead_letters::discard))
+}
+
+/// The routes for operators, which every process answers.
+pub(crate) fn operations_router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(operations::live)).routes(routes!(operations::ready)).routes(routes!(operations::metrics))
+}

@@ -1,0 +1,254 @@
+//! Sending, and asking how far it has come.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use stentor_domain::{
+    AppId, Channel, Delivery, DeliveryId, DeliveryState, Notification, NotificationId, NotificationRequest, Timestamp, Violation,
+    notification::{Audience, NotificationStatus},
+};
+use utoipa::ToSchema;
+
+use super::{
+    accept::{Accepted, Checked, fingerprint},
+    page::{Page, PageQuery},
+    problems::{BadBody, NotFound, Problems},
+};
+use crate::{
+    auth::{Key, Read, Send},
+    json::{JsonBody, RawJson, parse},
+    path::Path,
+    problem::{ApiError, Problem},
+    state::ApiState,
+};
+
+/// The most requests in one batch.
+const MAX_BATCH: usize = 1_000;
+/// The largest body of a batch, in bytes. Each request in it is bounded like a single one.
+const MAX_BATCH_BODY: usize = 8 * 1024 * 1024;
+
+static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// An accepted notification.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Receipt {
+    /// Its id.
+    #[schema(value_type = String, format = Uuid)]
+    id: NotificationId,
+    /// `accepted`, or `scheduled` if `send_at` lies ahead.
+    status: NotificationStatus,
+}
+
+impl From<&Accepted> for Receipt {
+    fn from(accepted: &Accepted) -> Self {
+        Self { id: accepted.id, status: accepted.status }
+    }
+}
+
+/// Send a notification.
+///
+/// A 202 is a promise: it is in Redis and will be dispatched. With an `Idempotency-Key` a repeat within 24 hours gets the
+/// same answer and sends nothing; after a 503 it is safe to repeat with the key.
+#[utoipa::path(post, path = "/v1/notifications", tag = "notifications", request_body = NotificationRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 bytes")),
+    responses((status = 202, body = Receipt, headers(("Idempotency-Replayed" = String, description = "`true` on a repeat"))), Problems, BadBody))]
+pub(crate) async fn send(
+    State(state): State<ApiState>,
+    key: Key<Send>,
+    headers: HeaderMap,
+    RawJson(request, bytes): RawJson<NotificationRequest>,
+) -> Result<Response, ApiError> {
+    let checked = state.check(&key.app, request, idempotency_key(&headers)?, || fingerprint(&bytes))?;
+    let accepted = state.accept(&checked).await?;
+    let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(&accepted))).into_response();
+    if accepted.replayed {
+        response.headers_mut().insert(REPLAYED.clone(), HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let not_text = |_| ApiError::invalid(vec![Violation::new("", "bad_idempotency_key", "the idempotency key must be visible ASCII")]);
+    value.to_str().map(Some).map_err(not_text)
+}
+
+/// Many requests in one call.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Batch {
+    /// 1 to 1,000 requests. Each may carry an `idempotency_key` of its own.
+    #[schema(value_type = Vec<NotificationRequest>, min_items = 1, max_items = 1000)]
+    notifications: Vec<Box<RawValue>>,
+}
+
+/// What became of each request of a batch.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BatchResults {
+    /// One result a request, in order.
+    results: Vec<BatchResult>,
+}
+
+/// What became of one request: `id` and `status`, or `problem`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct BatchResult {
+    /// Its place in the batch, from 0.
+    index: usize,
+    #[serde(flatten)]
+    outcome: BatchOutcome,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum BatchOutcome {
+    Accepted(Receipt),
+    Refused { problem: Problem },
+}
+
+/// Send up to 1,000 notifications.
+///
+/// Each is judged by itself. 202 if any was accepted, else 422.
+#[utoipa::path(post, path = "/v1/notifications/batch", tag = "notifications", request_body = Batch,
+    responses((status = 202, body = BatchResults), (status = 422, body = BatchResults, description = "none was accepted"), Problems))]
+pub(crate) async fn send_batch(
+    State(state): State<ApiState>,
+    key: Key<Send>,
+    JsonBody(batch): JsonBody<Batch, MAX_BATCH_BODY>,
+) -> Result<(StatusCode, Json<BatchResults>), ApiError> {
+    let count = batch.notifications.len();
+    if count == 0 || count > MAX_BATCH {
+        let message = format!("send 1 to {MAX_BATCH} notifications in a batch, not {count}");
+        return Err(ApiError::invalid(vec![Violation::new("/notifications", "batch_size", message)]));
+    }
+    let checks: Vec<_> = batch.notifications.iter().map(|raw| check_one(&state, &key.app, raw)).collect();
+    let (good, checks): (Vec<Checked>, Vec<Result<(), ApiError>>) = split(checks);
+    let mut accepted = state.accept_many(&good).await?.into_iter();
+    let results = checks.into_iter().enumerate().map(|(index, check)| {
+        let outcome = check.and_then(|()| accepted.next().unwrap_or_else(|| Err(ApiError::not_found("result"))));
+        let outcome = match outcome {
+            Ok(accepted) => BatchOutcome::Accepted(Receipt::from(&accepted)),
+            Err(error) => BatchOutcome::Refused { problem: error.problem() },
+        };
+        BatchResult { index, outcome }
+    });
+    let results: Vec<BatchResult> = results.collect();
+    let any = results.iter().any(|r| matches!(r.outcome, BatchOutcome::Accepted(_)));
+    let status = if any { StatusCode::ACCEPTED } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok((status, Json(BatchResults { results })))
+}
+
+/// Parts what was checked from what was refused, keeping the order of both.
+fn split<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<Result<(), E>>) {
+    let mut good = Vec::with_capacity(results.len());
+    let rest = results.into_iter().map(|r| r.map(|t| good.push(t))).collect();
+    (good, rest)
+}
+
+fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Checked, ApiError> {
+    let bytes = raw.get().as_bytes();
+    if bytes.len() > crate::json::MAX_BODY {
+        let message = format!("one request is at most {} bytes", crate::json::MAX_BODY);
+        return Err(ApiError::invalid(vec![Violation::new("", "too_large", message)]));
+    }
+    // The key is taken out first, so that what is left is the request of the single call.
+    let mut fields: serde_json::Map<String, serde_json::Value> = parse(bytes)?;
+    let key = match fields.remove("idempotency_key") {
+        None => None,
+        Some(serde_json::Value::String(key)) => Some(key),
+        Some(_) => return Err(ApiError::invalid(vec![Violation::new("/idempotency_key", "wrong_value", "must be a string")])),
+    };
+    let bytes = if key.is_some() { serde_json::to_vec(&fields).unwrap_or_default() } else { bytes.to_vec() };
+    let request: NotificationRequest = parse(&bytes)?;
+    state.check(app, request, key.as_deref(), || fingerprint(&bytes))
+}
+
+/// A notification and how far it has come.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NotificationView {
+    /// Its id.
+    #[schema(value_type = String, format = Uuid)]
+    id: NotificationId,
+    /// How far it has come.
+    status: NotificationStatus,
+    /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// For whom.
+    audience: Audience,
+    /// Deliveries by channel and state.
+    counts: BTreeMap<Channel, BTreeMap<String, u64>>,
+    /// The sender's own fields.
+    #[schema(value_type = Object)]
+    metadata: serde_json::Map<String, serde_json::Value>,
+    /// Why nothing could be dispatched, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl ApiState {
+    /// The notification as it stands in Redis, for the time before the archive knows it.
+    pub(crate) async fn find_hot(&self, app: &AppId, id: NotificationId) -> Result<Option<Notification>, ApiError> {
+        let Some(job) = self.dispatch.find_job(&id.to_string()).await? else { return Ok(None) };
+        let notification = job.body.as_deref().and_then(|body| serde_json::from_slice::<Notification>(body).ok());
+        Ok(notification.filter(|n| n.app == *app))
+    }
+}
+
+/// Get a notification.
+///
+/// Works right after the 202. The counts follow the archive, usually within a second.
+#[utoipa::path(get, path = "/v1/notifications/{id}", tag = "notifications", params(("id" = String, Path)),
+    responses((status = 200, body = NotificationView), Problems, NotFound))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    key: Key<Read>,
+    Path(id): Path<NotificationId>,
+) -> Result<Json<NotificationView>, ApiError> {
+    let view = |n: Notification, status, counts, error| NotificationView {
+        id: n.id,
+        status,
+        created_at: n.accepted_at,
+        audience: n.request.audience,
+        counts,
+        metadata: n.request.metadata,
+        error,
+    };
+    if let Some(archived) = state.archive.find_notification(&key.app, id).await? {
+        let mut counts: BTreeMap<Channel, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut open = archived.dispatched_at.is_none();
+        for (channel, delivery_state, n) in state.archive.delivery_counts(&key.app, id).await? {
+            open |= !DeliveryState::is_final(delivery_state);
+            counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
+        }
+        let status = if open { NotificationStatus::Dispatching } else { NotificationStatus::Completed };
+        return Ok(Json(view(archived.notification, status, counts, archived.error)));
+    }
+    let hot = state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+    let status = if hot.due_at() > state.now() { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
+    Ok(Json(view(hot, status, BTreeMap::new(), None)))
+}
+
+/// List the deliveries of a notification.
+#[utoipa::path(get, path = "/v1/notifications/{id}/deliveries", tag = "notifications", params(("id" = String, Path), PageQuery),
+    responses((status = 200, body = Page<Delivery>), Problems, NotFound))]
+pub(crate) async fn list_deliveries(
+    State(state): State<ApiState>,
+    key: Key<Read>,
+    Path(id): Path<NotificationId>,
+    query: PageQuery,
+) -> Result<Json<Page<Delivery>>, ApiError> {
+    let after: Option<DeliveryId> = query.after()?;
+    let items = state.archive.list_deliveries(&key.app, id, after, query.limit()).await?;
+    if items.is_empty() && state.archive.find_notification(&key.app, id).await?.is_none() {
+        state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+    }
+    let next = items.last().filter(|_| items.len() == query.limit()).map(|d| d.id.to_string());
+    Ok(Json(Page { items, next }))
+}

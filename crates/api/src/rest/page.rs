@@ -1,0 +1,61 @@
+//! Lists: `?limit=&after=` in, `{"items": […], "next": …}` out.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use serde::{Deserialize, Serialize};
+use stentor_domain::Violation;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::problem::ApiError;
+
+/// One page of a list.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The items, in the order of the list.
+    pub items: Vec<T>,
+    /// Give it as `after` for the next page; `null` at the end.
+    pub next: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    /// The most items to give, 1 to 100; 20 if absent.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    pub after: Option<String>,
+}
+
+impl PageQuery {
+    /// The most items to give.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.unwrap_or(20)
+    }
+
+    /// `after`, understood; 422 if it is none of ours.
+    pub(crate) fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, ApiError> {
+        let parse = |text: &String| {
+            text.parse().map_err(|_| {
+                ApiError::invalid(vec![Violation::new("", "bad_page", "after must be the next of an earlier page")])
+            })
+        };
+        self.after.as_ref().map(parse).transpose()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
+        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
+        let axum::extract::Query(query) = query.map_err(|e| bad(e.body_text()))?;
+        if query.limit.is_some_and(|n| n == 0 || n > 100) {
+            return Err(bad("limit must be 1 to 100".into()));
+        }
+        Ok(query)
+    }
+}

@@ -1,0 +1,139 @@
+//! The story of a notification: everything that was decided, and why.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use stentor_domain::{Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp};
+use utoipa::ToSchema;
+
+use super::problems::{NotFound, Problems};
+use crate::{
+    auth::{Key, Read},
+    path::Path,
+    problem::ApiError,
+    state::ApiState,
+};
+
+/// The most entries that are told.
+const MAX_ENTRIES: usize = 5_000;
+
+/// The story of a notification.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Timeline {
+    /// When this was read. What happened in the last second may still be on its way.
+    #[schema(value_type = String, format = DateTime)]
+    as_of: Timestamp,
+    /// What happened, in order of time.
+    events: Vec<TimelineEntry>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TimelineEntry {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// What: `accepted`, `dispatched`, `delivery`, `item_written` or `items_changed`.
+    event: String,
+    /// To whom it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    recipient: Option<RecipientId>,
+    /// On which channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<Channel>,
+    /// The delivery's state from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<DeliveryState>,
+    /// The number of the attempt, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    /// The provider that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    /// The provider's own id of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider_message_id: Option<String>,
+    /// When it will be tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    /// What the recipient has done with the item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    item: Option<ItemState>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl TimelineEntry {
+    fn new(at: Timestamp, event: &str) -> Self {
+        Self {
+            at,
+            event: event.to_owned(),
+            recipient: None,
+            channel: None,
+            state: None,
+            attempt: None,
+            provider: None,
+            provider_message_id: None,
+            next_attempt_at: None,
+            item: None,
+            reason: None,
+        }
+    }
+
+    /// The entry that tells `event` as far as it concerns notification `id`; `None` for what is bookkeeping.
+    fn of(event: Event, id: NotificationId) -> Option<Self> {
+        let entry = Self::new(event.at, event.kind.name());
+        match event.kind {
+            EventKind::Accepted { .. } => Some(entry),
+            EventKind::Dispatched { error, deliveries, .. } => {
+                let reason = error.unwrap_or_else(|| format!("{deliveries} deliveries"));
+                Some(Self { reason: Some(reason), ..entry })
+            }
+            EventKind::Delivery(report) => Some(Self {
+                recipient: Some(report.recipient),
+                channel: Some(report.channel),
+                state: Some(report.state),
+                attempt: (report.attempt > 0).then_some(report.attempt),
+                provider: report.provider,
+                provider_message_id: report.provider_message_id,
+                next_attempt_at: report.next_attempt_at,
+                reason: report.reason,
+                ..entry
+            }),
+            EventKind::ItemWritten { recipient, .. } => {
+                Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), ..entry })
+            }
+            EventKind::ItemsChanged { recipient, items, .. } => {
+                let state = items.iter().find(|i| i.notification == id)?.state;
+                Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })
+            }
+            EventKind::Content { .. } | EventKind::RecipientUpserted { .. } => None,
+        }
+    }
+}
+
+/// Tell the story of a notification.
+///
+/// Every event with its reason, from the API call to the provider's answer.
+#[utoipa::path(get, path = "/v1/notifications/{id}/timeline", tag = "notifications", params(("id" = String, Path)),
+    responses((status = 200, body = Timeline), Problems, NotFound))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    key: Key<Read>,
+    Path(id): Path<NotificationId>,
+) -> Result<Json<Timeline>, ApiError> {
+    let as_of = state.now();
+    let events = state.archive.list_events(&key.app, id, MAX_ENTRIES).await?;
+    let mut entries: Vec<TimelineEntry> = events.into_iter().filter_map(|e| TimelineEntry::of(e, id)).collect();
+    if entries.is_empty() {
+        let hot = state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+        entries.push(TimelineEntry::new(hot.accepted_at, "accepted"));
+        if let Some(at) = hot.request.send_at.filter(|at| *at > as_of) {
+            let entry = TimelineEntry::new(hot.accepted_at, "scheduled");
+            entries.push(TimelineEntry { next_attempt_at: Some(at), ..entry });
+        }
+    }
+    Ok(Json(Timeline { as_of, events: entries }))
+}

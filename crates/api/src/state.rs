@@ -1,0 +1,74 @@
+//! What every handler shares.
+
+use std::{ops::Deref, sync::Arc};
+
+use stentor_archive::Archive;
+use stentor_domain::{Clock, Timestamp};
+use stentor_inbox::{Inboxes, Profiles};
+use stentor_queue::{EventLog, Queue};
+use stentor_templates::Library;
+
+use crate::{auth::Credentials, realtime::Hub};
+
+/// What the API is built on.
+pub struct ApiParts {
+    /// Where accepted notifications wait for dispatch.
+    pub dispatch: Queue,
+    /// The queues of the outside channels, for their depths and dead letters.
+    pub outside: Vec<Queue>,
+    /// Where facts are written.
+    pub events: EventLog,
+    /// Inboxes, hot and archived.
+    pub inboxes: Inboxes,
+    /// Hot copies of profiles.
+    pub profiles: Profiles,
+    /// The SQL side.
+    pub archive: Archive,
+    /// The templates that requests may name.
+    pub templates: Arc<Library>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Pushes to the sockets of this process.
+    pub hub: Hub,
+    /// A connection for health checks.
+    pub redis: redis::aio::ConnectionManager,
+    /// Renders the metrics in Prometheus's text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// A cheap handle to what every handler shares.
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+pub struct Shared {
+    parts: ApiParts,
+    pub(crate) credentials: Credentials,
+}
+
+impl ApiState {
+    /// The state over `parts`.
+    pub fn new(parts: ApiParts) -> Self {
+        let credentials = Credentials::new(parts.archive.clone());
+        Self(Arc::new(Shared { parts, credentials }))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Deref for Shared {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.parts
+    }
+}

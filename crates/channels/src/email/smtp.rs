@@ -1,0 +1,219 @@
+//! The conversation with a mail server.
+//!
+//! lettre speaks each command; which one comes when is ours to say, for two reasons. Whether a lost connection leaves
+//! the mail's fate open depends on how far the conversation had come, which lettre's transport does not tell; and its
+//! timeout covers the connect only, so that a deadline is needed around all of it, after which the same question stands.
+
+use std::{
+    error::Error as _,
+    iter,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use lettre::transport::smtp::{
+    Error,
+    authentication::DEFAULT_MECHANISMS,
+    client::{AsyncSmtpConnection, TlsParameters},
+    commands::{Data, Mail, Rcpt, Rset},
+    extension::{ClientId, Extension, MailBodyParameter, MailParameter},
+};
+use tokio::time::timeout;
+
+use super::{
+    compose::Composed,
+    server::{Server, Tls},
+};
+use crate::{message::Failure, scrub::scrub};
+
+/// How many connections are kept open for the next mail.
+const MAX_IDLE: usize = 16;
+/// How long. Servers may hang up after 5 minutes (RFC 5321 section 4.5.3.2.7), many do after one.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(45);
+/// How many mails one connection carries: many servers hang up after some hundred.
+const MAX_MAILS: u32 = 100;
+/// How long a kept connection has to prove that it lives.
+const CHECK_TIME: Duration = Duration::from_secs(5);
+/// How long to wait for each address of the server to accept a connection.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// A mail server and the connections to it that are kept.
+pub(super) struct Smtp {
+    server: Server,
+    hello: ClientId,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: AsyncSmtpConnection,
+    mails: u32,
+    since: Instant,
+}
+
+/// How far a conversation has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Connecting, greeting, TLS, authentication: nothing is about this mail yet.
+    Opening,
+    /// Sender, recipient and text are on their way; without the final dot the server must drop them (RFC 5321 section 4.1.1.4).
+    Sending,
+    /// The final dot is on its way.
+    HandedOver,
+}
+
+/// Why a conversation ended early.
+enum Trouble {
+    Smtp(Error),
+    PasswordInTheClear,
+    NoSmtpUtf8,
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Smtp(error)
+    }
+}
+
+impl Smtp {
+    pub(super) fn new(server: Server) -> Self {
+        Self { server, hello: ClientId::default(), idle: Mutex::default() }
+    }
+
+    /// Sends one mail to one recipient, within `deadline`.
+    pub(super) async fn send(&self, mail: &Composed, deadline: Duration) -> Result<(), Failure> {
+        let mut stage = Stage::Opening;
+        let result = timeout(deadline, self.converse(mail, &mut stage)).await;
+        match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(trouble)) => Err(judge(stage, &trouble, mail)),
+            Err(_) if stage == Stage::HandedOver => {
+                Err(Failure::unknown(format!("the mail was handed over and not answered within {deadline:?}")))
+            }
+            Err(_) => Err(Failure::transient(format!("the mail server did not answer within {deadline:?}"))),
+        }
+    }
+
+    async fn converse(&self, mail: &Composed, stage: &mut Stage) -> Result<(), Trouble> {
+        let mut idle = self.connection().await?;
+        *stage = Stage::Sending;
+        let result = transact(&mut idle.connection, mail, stage).await;
+        // After an answer, even a refusal, the connection is good for the next mail.
+        let answered = match &result {
+            Ok(()) => true,
+            Err(Trouble::Smtp(error)) => error.status().is_some(),
+            Err(_) => true,
+        };
+        if answered {
+            self.keep(Idle { mails: idle.mails + 1, since: Instant::now(), ..idle });
+        }
+        result
+    }
+
+    /// A connection that is ready for a mail: a kept one that still lives, or a new one.
+    async fn connection(&self) -> Result<Idle, Trouble> {
+        if let Some(mut idle) = self.take() {
+            // RSET also ends what a refused mail left behind.
+            if let Ok(Ok(_)) = timeout(CHECK_TIME, idle.connection.command(Rset)).await {
+                return Ok(idle);
+            }
+            // If one is gone, the others most likely are, and each would cost a round trip to find out.
+            self.lock().clear();
+        }
+        Ok(Idle { connection: self.connect().await?, mails: 0, since: Instant::now() })
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Trouble> {
+        let Server { host, port, tls, credentials } = &self.server;
+        let wrapped: Option<TlsParameters> = if let Tls::Wrapped(parameters) = tls { Some(parameters.clone()) } else { None };
+        let address = (host.as_str(), *port);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIME), &self.hello, wrapped, None).await?;
+        match tls {
+            Tls::Required(parameters) => connection.starttls(parameters.clone(), &self.hello).await?,
+            Tls::Opportunistic(parameters) if connection.can_starttls() => {
+                connection.starttls(parameters.clone(), &self.hello).await?;
+            }
+            Tls::None | Tls::Opportunistic(_) | Tls::Wrapped(_) => {}
+        }
+        if let Some(credentials) = credentials {
+            // "Opportunistic" leaves it to whoever sits on the line whether there is TLS: good enough for mail, not for a password.
+            if !connection.is_encrypted() && !matches!(tls, Tls::None) {
+                return Err(Trouble::PasswordInTheClear);
+            }
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    fn take(&self) -> Option<Idle> {
+        let mut idle = self.lock();
+        idle.retain(|idle| idle.since.elapsed() < MAX_IDLE_TIME);
+        idle.pop()
+    }
+
+    fn keep(&self, idle: Idle) {
+        let mut all = self.lock();
+        if idle.mails < MAX_MAILS && all.len() < MAX_IDLE {
+            all.push(idle);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One mail on an open connection.
+async fn transact(connection: &mut AsyncSmtpConnection, mail: &Composed, stage: &mut Stage) -> Result<(), Trouble> {
+    let mut parameters = Vec::new();
+    // All but such an address is ASCII: parts are encoded, domains are in their DNS form.
+    if !mail.bytes.is_ascii() {
+        let server = connection.server_info();
+        if !(server.supports_feature(Extension::SmtpUtfEight) && server.supports_feature(Extension::EightBitMime)) {
+            return Err(Trouble::NoSmtpUtf8);
+        }
+        parameters = vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
+    }
+    connection.command(Mail::new(Some(mail.from.clone()), parameters)).await?;
+    connection.command(Rcpt::new(mail.to.clone(), Vec::new())).await?;
+    connection.command(Data).await?;
+    // lettre asks for the next chunk once the one before is written; when there is none it writes the final dot.
+    let end = iter::from_fn(|| {
+        *stage = Stage::HandedOver;
+        None
+    });
+    connection.message_iter(iter::once(mail.bytes.as_slice()).chain(end)).await?;
+    Ok(())
+}
+
+/// What the trouble means for the mail.
+fn judge(stage: Stage, trouble: &Trouble, mail: &Composed) -> Failure {
+    let error = match trouble {
+        Trouble::Smtp(error) => error,
+        Trouble::PasswordInTheClear => {
+            return Failure::transient("the mail server does not offer STARTTLS, and the password is not sent without");
+        }
+        Trouble::NoSmtpUtf8 => return Failure::permanent("the mail server cannot deliver to addresses beyond ASCII (SMTPUTF8)"),
+    };
+    let detail = describe(error, mail);
+    let code = error.status().map(|code| code.to_string());
+    match code.as_deref() {
+        // A server that refuses us, or asks for a login first, says nothing about this mail; an operator can mend that.
+        _ if stage == Stage::Opening => Failure::transient(detail),
+        Some("530") => Failure::transient(detail),
+        Some(code) if code.starts_with('5') => Failure::permanent(detail),
+        Some(_) => Failure::transient(detail),
+        None if stage == Stage::HandedOver => Failure::unknown(format!("the mail was handed over, then: {detail}")),
+        None => Failure::transient(detail),
+    }
+}
+
+/// `550 5.1.1 no such user`, or what became of the connection; without the recipient's address.
+fn describe(error: &Error, mail: &Composed) -> String {
+    let mut text = error.status().map_or_else(String::new, |code| format!("{code} "));
+    if text.is_empty() {
+        text = format!("{error}"); // lettre's Display tells its cause
+    } else if let Some(said) = error.source() {
+        text.push_str(&said.to_string());
+    }
+    scrub(&text, &[mail.to.as_ref(), mail.to.user()])
+}

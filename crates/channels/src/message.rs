@@ -1,0 +1,147 @@
+//! What is sent, and what became of it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stentor_domain::{AppId, DeliveryId, EmailAddress, PhoneNumber};
+
+/// One configured provider.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Hands the message to the provider. Returns within the provider's deadline.
+    async fn send(&self, message: &OutboundMessage) -> Result<Sent, SendError>;
+
+    /// The provider's name in the configuration.
+    fn provider(&self) -> &str;
+}
+
+/// A finished message.
+#[derive(Clone, Debug)]
+pub enum OutboundMessage {
+    /// For a mailbox.
+    Email(EmailMessage),
+    /// For a phone.
+    Sms(SmsMessage),
+}
+
+impl OutboundMessage {
+    /// The delivery that it belongs to.
+    pub fn id(&self) -> DeliveryId {
+        match self {
+            Self::Email(mail) => mail.id,
+            Self::Sms(sms) => sms.id,
+        }
+    }
+}
+
+/// A mail. The sender is the provider's.
+#[derive(Clone)]
+pub struct EmailMessage {
+    /// The delivery: the Message-ID is made of it, so that a repeated mail is recognised as the same.
+    pub id: DeliveryId,
+    /// On whose behalf.
+    pub app: AppId,
+    /// To whom.
+    pub to: EmailAddress,
+    /// One line, at most 998 bytes of UTF-8.
+    pub subject: String,
+    /// The HTML body; the text is its alternative then.
+    pub html: Option<String>,
+    /// The text body.
+    pub text: String,
+}
+
+/// A text message.
+#[derive(Clone)]
+pub struct SmsMessage {
+    /// The delivery: `id` in a gateway's request templates.
+    pub id: DeliveryId,
+    /// To whom.
+    pub to: PhoneNumber,
+    /// The text.
+    pub text: String,
+}
+
+// Subjects and bodies must not reach a log, whoever prints a message.
+impl std::fmt::Debug for EmailMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmailMessage").field("id", &self.id).field("app", &self.app).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SmsMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SmsMessage").field("id", &self.id).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+/// The provider took the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Which provider.
+    pub provider: String,
+    /// The message's id there: what a gateway answered, or the Message-ID of a mail.
+    pub message_id: Option<String>,
+}
+
+/// The provider did not take the message, or did not say so. `detail` never holds an address or a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Nothing can have been sent; it may be tried again.
+    #[error("{provider}: {detail}")]
+    Transient {
+        /// Which provider.
+        provider: String,
+        /// What happened.
+        detail: String,
+        /// How long the provider asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// It was refused for good.
+    #[error("{provider}: {detail}")]
+    Permanent {
+        /// Which provider.
+        provider: String,
+        /// What happened.
+        detail: String,
+    },
+    /// It was handed over, and the answer was lost: it may have been sent.
+    #[error("{provider}: {detail}")]
+    Unknown {
+        /// Which provider.
+        provider: String,
+        /// What happened.
+        detail: String,
+    },
+}
+
+/// A [`SendError`] before it is known whose it is.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Transient { detail: String, retry_after: Option<Duration> },
+    Permanent(String),
+    Unknown(String),
+}
+
+impl Failure {
+    pub(crate) fn transient(detail: impl Into<String>) -> Self {
+        Self::Transient { detail: detail.into(), retry_after: None }
+    }
+
+    pub(crate) fn permanent(detail: impl Into<String>) -> Self {
+        Self::Permanent(detail.into())
+    }
+
+    pub(crate) fn unknown(detail: impl Into<String>) -> Self {
+        Self::Unknown(detail.into())
+    }
+
+    pub(crate) fn of(self, provider: &str) -> SendError {
+        let provider = provider.to_owned();
+        match self {
+            Self::Transient { detail, retry_after } => SendError::Transient { provider, detail, retry_after },
+            Self::Permanent(detail) => SendError::Permanent { provider, detail },
+            Self::Unknown(detail) => SendError::Unknown { provider, detail },
+        }
+    }
+}

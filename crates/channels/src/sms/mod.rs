@@ -1,0 +1,115 @@
+//! SMS: an HTTP gateway, or a folder in its place.
+
+mod answer;
+mod gateway;
+mod kannel;
+mod request;
+mod template;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use stentor_domain::Timestamp;
+
+use crate::{
+    Channel, ConfigError, OutboundMessage, SendError, Sent, SmsMessage, SmsPreset, SmsProviderConfig,
+    capture::{Outbox, now},
+    config::{Place, deadline},
+    message::Failure,
+};
+
+use gateway::Gateway;
+
+/// One provider of `[sms]`.
+pub(crate) struct SmsProvider {
+    name: String,
+    from: Option<String>,
+    transport: Transport,
+}
+
+enum Transport {
+    Gateway(Gateway),
+    Capture(Outbox),
+}
+
+/// A captured message.
+#[derive(Serialize)]
+struct Captured<'a> {
+    to: &'a str,
+    text: &'a str,
+    from: Option<&'a str>,
+    id: String,
+    at: Timestamp,
+}
+
+impl SmsProvider {
+    pub(crate) fn new(place: Place<'_>, config: &SmsProviderConfig) -> Result<Self, ConfigError> {
+        check_keys(place, config)?;
+        let deadline: Duration = deadline(config.deadline_ms);
+        let transport = if config.preset == Some(SmsPreset::Capture) {
+            let dir = config.dir.as_ref().ok_or_else(|| place.invalid("dir", "names the folder to write to"))?;
+            Transport::Capture(Outbox::open(dir).map_err(|e| place.file("dir", dir, e))?)
+        } else {
+            Transport::Gateway(Gateway::new(place, config, deadline)?)
+        };
+        Ok(Self { name: place.name.to_owned(), from: config.from.clone(), transport })
+    }
+
+    async fn send_sms(&self, sms: &SmsMessage) -> Result<Option<String>, Failure> {
+        // Several lines are fine in a text message; what else is a control character is not text.
+        if sms.text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(Failure::permanent("the text must not contain NUL or other control characters"));
+        }
+        match &self.transport {
+            Transport::Gateway(gateway) => gateway.send(sms, self.from.as_deref()).await,
+            Transport::Capture(outbox) => {
+                let id = sms.id.to_string();
+                let captured =
+                    Captured { to: sms.to.as_str(), text: &sms.text, from: self.from.as_deref(), id: id.clone(), at: now() };
+                let json = serde_json::to_vec_pretty(&captured).map_err(|e| Failure::permanent(e.to_string()))?;
+                let written = outbox.write(sms.id, "json", &json).await;
+                written.map_err(|e| Failure::transient(format!("the outbox cannot be written: {e}")))?;
+                Ok(Some(id))
+            }
+        }
+    }
+}
+
+/// Refuses settings that would be ignored.
+fn check_keys(place: Place<'_>, config: &SmsProviderConfig) -> Result<(), ConfigError> {
+    let given = [
+        ("url", config.url.is_some()),
+        ("dir", config.dir.is_some()),
+        ("method", config.method.is_some()),
+        ("headers", !config.headers.is_empty()),
+        ("body", config.body.is_some()),
+        ("success", config.success.is_some()),
+        ("message_id", config.message_id.is_some()),
+    ];
+    let (who, known): (&str, &[&str]) = match config.preset {
+        None => ("a gateway without a preset", &["url", "method", "headers", "body", "success", "message_id"]),
+        Some(SmsPreset::Kannel) => ("the preset kannel", &["url"]),
+        Some(SmsPreset::Capture) => ("the preset capture", &["dir"]),
+    };
+    match given.into_iter().find(|(key, given)| *given && !known.contains(key)) {
+        Some((key, _)) => Err(place.invalid(key, format!("{who} has no such setting; it has {}", known.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Channel for SmsProvider {
+    async fn send(&self, message: &OutboundMessage) -> Result<Sent, SendError> {
+        let OutboundMessage::Sms(sms) = message else {
+            return Err(Failure::permanent("this provider sends SMS only").of(&self.name));
+        };
+        let message_id = self.send_sms(sms).await.map_err(|failure| failure.of(&self.name))?;
+        tracing::debug!(delivery.id = %sms.id, provider = self.name, "an SMS was handed over");
+        Ok(Sent { provider: self.name.clone(), message_id })
+    }
+
+    fn provider(&self) -> &str {
+        &self.name
+    }
+}

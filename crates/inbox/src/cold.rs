@@ -1,0 +1,29 @@
+//! The record behind the hot state: what is asked when an inbox, or an old item of it, is not in Redis.
+
+use std::{error::Error, future::Future, pin::Pin};
+
+use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
+
+use crate::{HotItem, WarmState};
+
+/// A future of a cold read.
+pub type ColdFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
+
+/// The record of inboxes. The archive is one; it stands behind a trait so that neither crate sees the other.
+pub trait ColdStore: Send + Sync + 'static {
+    /// What is needed to warm an inbox: its highest seq, its newest items, everything unread.
+    fn load<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, now: Timestamp) -> ColdFuture<'a, WarmState>;
+
+    /// Items below `before_seq`, newest first, without archived and expired ones.
+    fn page<'a>(
+        &'a self,
+        app: &'a AppId,
+        recipient: &'a RecipientId,
+        before_seq: Option<u64>,
+        limit: usize,
+        now: Timestamp,
+    ) -> ColdFuture<'a, Vec<HotItem>>;
+
+    /// Those of `ids` that the record knows.
+    fn find<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, ids: &'a [NotificationId]) -> ColdFuture<'a, Vec<HotItem>>;
+}

@@ -1,0 +1,148 @@
+//! Hot copies of profiles, so that dispatch reads a page of recipients in one round trip.
+//!
+//! SQL is the record. Fields that come with a request are set here at once and reach SQL as an event; until
+//! then the copy here is the newer, field by field, by the time at which the request was accepted. A copy that
+//! has not seen SQL yet is incomplete: [`Profiles::resolve`] names whose record is to be read.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use redis::{Script, aio::ConnectionManager};
+use serde_json::Value;
+use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
+
+use crate::{InboxError, keys};
+
+/// How long a hot copy lives untouched: longer than events wait for SQL in anything but a disaster.
+const LIFE_MS: u64 = 48 * 3_600 * 1_000;
+
+static SET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/profile_set.lua")));
+
+/// A cheap handle to the hot profiles.
+#[derive(Clone)]
+pub struct Profiles {
+    conn: ConnectionManager,
+}
+
+/// A profile as far as it is hot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HotProfile {
+    /// The fields that are known here.
+    pub profile: Profile,
+    /// False: the record has to be read for the rest.
+    pub complete: bool,
+}
+
+impl Profiles {
+    /// Profiles in the Redis behind `conn`.
+    pub fn new(conn: ConnectionManager) -> Self {
+        Self { conn }
+    }
+
+    /// Sets the fields of each patch that are not held newer, as of `at`, and gives back what is known, in order.
+    pub async fn resolve(
+        &self,
+        app: &AppId,
+        patches: &[(RecipientId, ProfilePatch)],
+        at: Timestamp,
+    ) -> Result<Vec<HotProfile>, InboxError> {
+        let changes: Vec<_> = patches.iter().map(|(id, patch)| (id, fields_of_patch(patch, at), false)).collect();
+        self.call(app, &changes).await
+    }
+
+    /// Completes hot copies with what the record says: fields that are held already are not touched.
+    pub async fn complete(&self, app: &AppId, records: &[(RecipientId, Profile)]) -> Result<Vec<HotProfile>, InboxError> {
+        let changes: Vec<_> = records.iter().map(|(id, profile)| (id, fields_of_profile(profile), true)).collect();
+        self.call(app, &changes).await
+    }
+
+    /// Sets fields after they were written to the record.
+    pub async fn set(&self, app: &AppId, patches: &[(RecipientId, ProfilePatch)], at: Timestamp) -> Result<(), InboxError> {
+        self.resolve(app, patches, at).await.map(drop)
+    }
+
+    /// Sets the preferences after they were written to the record.
+    pub async fn set_preferences(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        preferences: &Preferences,
+        at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let field = ("preferences", at, json(preferences));
+        self.call(app, &[(recipient, vec![field], false)]).await.map(drop)
+    }
+
+    /// The hot profile, if it is complete.
+    pub async fn find(&self, app: &AppId, recipient: &RecipientId) -> Result<Option<Profile>, InboxError> {
+        let mut found = self.resolve(app, &[(recipient.clone(), ProfilePatch::default())], Timestamp::UNIX_EPOCH).await?;
+        Ok(found.pop().filter(|p| p.complete).map(|p| p.profile))
+    }
+
+    /// Removes the hot copy.
+    pub async fn forget(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
+        let key = keys::profile(app, recipient);
+        Ok(redis::cmd("DEL").arg(key).query_async(&mut self.conn.clone()).await?)
+    }
+
+    async fn call(&self, app: &AppId, changes: &[(&RecipientId, Vec<Field>, bool)]) -> Result<Vec<HotProfile>, InboxError> {
+        let mut out = Vec::with_capacity(changes.len());
+        for chunk in changes.chunks(500) {
+            // The script travels once at the head of the pipeline, so that none of its calls can miss it.
+            let mut pipe = redis::pipe();
+            pipe.load_script(&SET).ignore();
+            for (recipient, fields, complete) in chunk {
+                let mut call = SET.key(keys::profile(app, recipient));
+                call.arg(LIFE_MS).arg(u8::from(*complete));
+                for (name, at, json) in fields {
+                    call.arg(*name).arg(at.as_millis()).arg(json);
+                }
+                pipe.invoke_script(&call);
+            }
+            let replies: Vec<Vec<Value2>> = pipe.query_async(&mut self.conn.clone()).await?;
+            out.extend(replies.into_iter().map(hot_profile));
+        }
+        Ok(out)
+    }
+}
+
+type Field = (&'static str, Timestamp, String);
+type Value2 = redis::Value;
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}
+
+fn fields_of_patch(patch: &ProfilePatch, at: Timestamp) -> Vec<Field> {
+    let mut fields = Vec::new();
+    let mut given = |name, json: Option<String>| fields.extend(json.map(|json| (name, at, json)));
+    given("email", patch.email.as_ref().map(json));
+    given("phone", patch.phone.as_ref().map(json));
+    given("locale", patch.locale.as_ref().map(json));
+    given("timezone", patch.timezone.as_ref().map(json));
+    given("attributes", patch.attributes.as_ref().map(json));
+    fields
+}
+
+/// The record's fields count as older than anything that was set here.
+fn fields_of_profile(profile: &Profile) -> Vec<Field> {
+    let old = Timestamp::UNIX_EPOCH;
+    vec![
+        ("email", old, json(&profile.email)),
+        ("phone", old, json(&profile.phone)),
+        ("locale", old, json(&profile.locale)),
+        ("timezone", old, json(&profile.timezone)),
+        ("attributes", old, json(&profile.attributes)),
+        ("preferences", old, json(&profile.preferences)),
+    ]
+}
+
+fn hot_profile(reply: Vec<redis::Value>) -> HotProfile {
+    let mut reply = reply.into_iter();
+    let complete = reply.next().and_then(|v| redis::from_redis_value::<u8>(v).ok()) == Some(1);
+    let texts: Vec<String> = reply.filter_map(|v| redis::from_redis_value(v).ok()).collect();
+    let mut fields: HashMap<&str, &str> = texts.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
+    fields.retain(|_, json| *json != "null");
+    let object: serde_json::Map<String, Value> =
+        fields.into_iter().filter_map(|(name, json)| Some((name.to_owned(), serde_json::from_str(json).ok()?))).collect();
+    HotProfile { profile: serde_json::from_value(Value::Object(object)).unwrap_or_default(), complete }
+}

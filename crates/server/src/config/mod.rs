@@ -1,0 +1,84 @@
+//! Settings: every key once, in `config/default.toml`; read here and nowhere else.
+
+mod load;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stentor_channels::{EmailConfig, SmsConfig};
+
+pub(crate) use load::{ConfigError, load};
+
+/// The defaults, with every key explained.
+pub(crate) const DEFAULT: &str = include_str!("../../../../config/default.toml");
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub roles: Vec<Role>,
+    pub http: HttpConfig,
+    pub redis: RedisConfig,
+    pub archive: ArchiveConfig,
+    pub templates: TemplatesConfig,
+    pub worker: WorkerConfig,
+    pub log: LogConfig,
+    pub email: EmailConfig,
+    pub sms: SmsConfig,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    Api,
+    Gateway,
+    Worker,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpConfig {
+    pub listen: std::net::SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RedisConfig {
+    pub url: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArchiveConfig {
+    pub url: String,
+    pub migrate: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TemplatesConfig {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorkerConfig {
+    pub dispatch_concurrency: usize,
+    pub email_concurrency: usize,
+    pub sms_concurrency: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogConfig {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}

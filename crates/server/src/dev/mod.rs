@@ -1,0 +1,189 @@
+//! `stentor dev`: the whole product in one process, to be tried out and to be tested against.
+//!
+//! Its own `redis-server` (AOF on) and SQLite under one folder, mail and SMS captured as files, a demo app with
+//! a key and a recipient, pages that show what happens. Settings given by file or environment are stronger than
+//! its own, so that real providers can be tried.
+
+mod demo;
+mod outbox;
+mod redis_child;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use axum::Router;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use stentor_api::auth::{MAX_TOKEN_LIFE, SCOPES, issue_token};
+use stentor_domain::{AppId, Clock, RecipientId, SystemClock};
+
+use crate::{
+    commands::{Output, admin},
+    config::Config,
+    logging, shutdown, wiring,
+};
+
+use redis_child::RedisChild;
+
+/// Run everything in one process to try it out.
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// Where everything is kept
+    #[arg(long, default_value = "var", value_name = "DIR")]
+    data: PathBuf,
+    /// Written as JSON once requests are answered
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+/// What a client needs to know of a running `stentor dev`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ready {
+    api_url: String,
+    app: AppId,
+    api_key: String,
+    inbox_secret: String,
+    recipient: RecipientId,
+    inbox_token: String,
+    redis_url: String,
+    database_url: String,
+    outbox: PathBuf,
+}
+
+/// The demo's credentials, kept in the data folder, so that a restart prints the same curl line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Credentials {
+    app: AppId,
+    api_key: String,
+    inbox_secret: String,
+    recipient: RecipientId,
+}
+
+impl Dev {
+    pub(crate) async fn run(self, mut config: Config, out: Output) -> anyhow::Result<()> {
+        logging::start(&config.log)?;
+        let stop = shutdown::on_signal()?;
+        std::fs::create_dir_all(&self.data).with_context(|| format!("{} cannot be made", self.data.display()))?;
+        let data = self.data.canonicalize().with_context(|| format!("{} cannot be found", self.data.display()))?;
+        let outbox = outbox::Outbox::create(&data.join("outbox"))?;
+        let redis = RedisChild::start(&data.join("redis")).await?;
+        std::fs::write(data.join("pid"), std::process::id().to_string())?;
+        self.set_up(&mut config, &data, &redis, &outbox);
+
+        let archive = wiring::open_archive(&config).await?;
+        let credentials = Credentials::load_or_create(&data.join("dev.json"), &archive).await?;
+        drop(archive);
+        let (redis_url, database_url, outbox_dir) = (config.redis.url.clone(), config.archive.url.clone(), outbox.dir().to_owned());
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+        let page_credentials = credentials.clone();
+        let served = wiring::serve(
+            config,
+            stop,
+            metrics,
+            move |_| Router::new().merge(demo::routes(page_credentials)).merge(outbox.routes()),
+            async |address: SocketAddr| {
+                let token = issue_token(
+                    credentials.inbox_secret.as_bytes(),
+                    &credentials.app,
+                    &credentials.recipient,
+                    SystemClock.now().after(MAX_TOKEN_LIFE),
+                )?;
+                let ready = Ready {
+                    api_url: format!("http://{address}"),
+                    app: credentials.app.clone(),
+                    api_key: credentials.api_key.clone(),
+                    inbox_secret: credentials.inbox_secret.clone(),
+                    recipient: credentials.recipient.clone(),
+                    inbox_token: token,
+                    redis_url,
+                    database_url,
+                    outbox: outbox_dir,
+                };
+                out.say(&ready, Ready::in_words)?;
+                if let Some(file) = &self.ready_file {
+                    write_whole(file, &serde_json::to_vec_pretty(&ready)?)?;
+                }
+                Ok(())
+            },
+        )
+        .await;
+        redis.stop().await;
+        served
+    }
+
+    /// What the settings do not say otherwise is this folder's.
+    fn set_up(&self, config: &mut Config, data: &Path, redis: &RedisChild, outbox: &outbox::Outbox) {
+        config.http.listen = self.listen;
+        redis.url().clone_into(&mut config.redis.url);
+        config.archive.url = format!("sqlite:{}?mode=rwc", data.join("stentor.db").display());
+        config.archive.migrate = true;
+        if config.email.providers.is_empty() {
+            outbox.capture_mail(&mut config.email);
+        }
+        if config.sms.providers.is_empty() {
+            outbox.capture_sms(&mut config.sms);
+        }
+    }
+}
+
+impl Credentials {
+    async fn load_or_create(file: &Path, archive: &stentor_archive::Archive) -> anyhow::Result<Self> {
+        if let Ok(json) = std::fs::read(file) {
+            return serde_json::from_slice(&json).with_context(|| format!("{} is broken: delete it", file.display()));
+        }
+        let app: AppId = "demo".parse()?;
+        let inbox_secret = match archive.find_app(&app).await? {
+            Some(app) => String::from_utf8(app.inbox_secret).context("the demo app's secret is no text")?,
+            None => admin::create_app(archive, &app).await?,
+        };
+        let api_key = admin::create_key(archive, &app, "dev", SCOPES.map(str::to_owned).to_vec()).await?;
+        let recipient: RecipientId = "ada".parse()?;
+        let profile = serde_json::json!({
+            "email": "ada@example.com", "phone": "+8613800138000", "locale": "zh-CN", "timezone": "Asia/Shanghai",
+            "attributes": { "name": "Ada" },
+        });
+        archive.upsert_recipients(&app, &[(recipient.clone(), serde_json::from_value(profile)?)], SystemClock.now()).await?;
+        let credentials = Self { app, api_key, inbox_secret, recipient };
+        write_whole(file, &serde_json::to_vec_pretty(&credentials)?)?;
+        Ok(credentials)
+    }
+}
+
+/// Writes a file that nobody sees half-written and only its owner can read: it holds secrets.
+fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let draft = file.with_extension("draft");
+    let write = || {
+        let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        std::fs::rename(&draft, file)
+    };
+    write().with_context(|| format!("{} cannot be written", file.display()))
+}
+
+impl Ready {
+    fn in_words(&self) -> String {
+        let Self { api_url, api_key, recipient, outbox, .. } = self;
+        let data = r#"{"amount":{"value":"1234.50","currency":"CNY"},"due_date":"2026-12-05","card":"6222"}"#;
+        format!(
+            "\nStentor is ready at {api_url}\n\n\
+             \x20 inbox of {recipient}    {api_url}/demo\n\
+             \x20 mail and SMS    {api_url}/outbox        (files under {outbox})\n\
+             \x20 the API         {api_url}/docs\n\n\
+             Send a notification, from a second terminal:\n\n\
+             curl -sS {api_url}/v1/notifications \\\n\
+             \x20 -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n\
+             \x20 -d '{{\"audience\":{{\"recipients\":[\"{recipient}\"]}},\"template\":\"card-repayment-due\",\"channels\":[\"inbox\",\"email\",\"sms\"],\"data\":{data}}}'\n\n\
+             And see it arrive:\n\n\
+             STENTOR_API_URL={api_url} STENTOR_API_KEY={api_key} target/debug/stentor inbox tail --recipient {recipient}\n",
+            outbox = outbox.display(),
+        )
+    }
+}

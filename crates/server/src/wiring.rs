@@ -1,0 +1,186 @@
+//! From settings to running parts: who is given what. Nothing is decided here.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use anyhow::{Context, bail};
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use stentor_api::{ApiParts, ApiState, realtime::{Hub, Receipts}};
+use stentor_archive::{Archive, ArchivedItem};
+use stentor_channels::Providers;
+use stentor_domain::{AppId, Clock, NotificationId, RecipientId, SystemClock, Timestamp};
+use stentor_inbox::{ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Profiles, UnreadItem, WarmState};
+use stentor_queue::{EventLog, Queue, connection};
+use stentor_templates::Library;
+use stentor_worker::{Parts, Settings, Worker};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Role};
+
+/// The archive as the record behind hot inboxes.
+struct SqlInboxes(Archive);
+
+fn hot(item: ArchivedItem) -> HotItem {
+    HotItem { item: item.item, seq: item.seq, variant: item.variant }
+}
+
+impl ColdStore for SqlInboxes {
+    fn load<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, now: Timestamp) -> ColdFuture<'a, WarmState> {
+        Box::pin(async move {
+            let archived = self.0.load_inbox(app, recipient, now).await?;
+            let unread = archived.unread.into_iter().map(|u| UnreadItem { seq: u.seq, id: u.id, expires_at: u.expires_at });
+            Ok(WarmState {
+                max_seq: archived.max_seq,
+                items: archived.items.into_iter().map(hot).collect(),
+                unread: unread.collect(),
+            })
+        })
+    }
+
+    fn page<'a>(
+        &'a self,
+        app: &'a AppId,
+        recipient: &'a RecipientId,
+        before_seq: Option<u64>,
+        limit: usize,
+        now: Timestamp,
+    ) -> ColdFuture<'a, Vec<HotItem>> {
+        Box::pin(async move {
+            let page = self.0.inbox_page(app, recipient, before_seq, limit, now).await?;
+            Ok(page.into_iter().map(hot).collect())
+        })
+    }
+
+    fn find<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, ids: &'a [NotificationId]) -> ColdFuture<'a, Vec<HotItem>> {
+        Box::pin(async move { Ok(self.0.find_items(app, recipient, ids).await?.into_iter().map(hot).collect()) })
+    }
+}
+
+/// Connects to SQL and, if the settings say so, brings its schema up to date.
+pub(crate) async fn open_archive(config: &Config) -> anyhow::Result<Archive> {
+    let archive = Archive::connect(&config.archive.url).await.context("the archive (archive.url) does not answer")?;
+    if config.archive.migrate {
+        archive.migrate().await.context("the schema cannot be brought up to date")?;
+    } else if archive.pending_migrations().await.context("the schema's version cannot be read")? > 0 {
+        bail!("the schema is not up to date: run `stentor migrate`, or set archive.migrate = true");
+    }
+    Ok(archive)
+}
+
+fn load_templates(config: &Config) -> anyhow::Result<Library> {
+    let shipped = Library::builtin().context("the shipped templates are broken")?;
+    if config.templates.dir.as_os_str().is_empty() {
+        return Ok(shipped);
+    }
+    let own = Library::load(&config.templates.dir).context("the templates of templates.dir are broken")?;
+    Ok(shipped.overlaid_by(own))
+}
+
+/// Refuses a Redis that would lose or evict what was accepted.
+async fn check_redis(conn: &redis::aio::ConnectionManager) -> anyhow::Result<()> {
+    let mut conn = conn.clone();
+    let info: String = redis::cmd("INFO").query_async(&mut conn).await.context("Redis (redis.url) does not answer")?;
+    let field = |name: &str| info.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+    let version = field("redis_version:").unwrap_or("0");
+    let major: u32 = version.split('.').next().and_then(|v| v.parse().ok()).unwrap_or(0);
+    if major < 7 {
+        bail!("Redis {version} is too old: 7 or later is needed");
+    }
+    match field("maxmemory_policy:") {
+        Some("noeviction") => {}
+        Some(policy) => bail!("Redis evicts ({policy}), and what is evicted is lost: set maxmemory-policy noeviction"),
+        None => tracing::warn!("Redis does not say its maxmemory-policy; it must be noeviction"),
+    }
+    if field("aof_enabled:") == Some("0") {
+        tracing::warn!("Redis runs without AOF: what was accepted is lost if it stops. Set appendonly yes");
+    }
+    Ok(())
+}
+
+/// Runs the roles of `config` until `stop`. `ready` is called with the address once requests are answered.
+pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
+    config: Config,
+    stop: CancellationToken,
+    metrics: PrometheusHandle,
+    pages: impl FnOnce(&ApiState) -> Router,
+    ready: impl FnOnce(SocketAddr) -> R,
+) -> anyhow::Result<()> {
+    let conn = connection::connect(&config.redis.url).await.context("Redis (redis.url) does not answer")?;
+    check_redis(&conn).await?;
+    let archive = open_archive(&config).await?;
+    let templates = Arc::new(load_templates(&config)?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let queue = |name| Queue::new(conn.clone(), name);
+    let (dispatch, email, sms) = (queue("dispatch"), queue("email"), queue("sms"));
+    let events = EventLog::new(conn.clone(), "0");
+    let inboxes = Inboxes::new(Inbox::new(conn.clone()), Arc::new(SqlInboxes(archive.clone())));
+    let profiles = Profiles::new(conn.clone());
+
+    let has = |role| config.roles.contains(&role);
+    let mut worker = None;
+    if has(Role::Worker) {
+        let providers = |configured: bool, made: Result<Providers, stentor_channels::ConfigError>| {
+            if configured { made.map(Some) } else { Ok(None) }
+        };
+        let parts = Parts {
+            redis_url: config.redis.url.clone(),
+            dispatch: dispatch.clone(),
+            email: email.clone(),
+            sms: sms.clone(),
+            events: events.clone(),
+            inboxes: inboxes.clone(),
+            profiles: profiles.clone(),
+            archive: archive.clone(),
+            templates: templates.clone(),
+            email_providers: providers(!config.email.providers.is_empty(), Providers::email(&config.email))
+                .context("the settings under [email] cannot be used")?,
+            sms_providers: providers(!config.sms.providers.is_empty(), Providers::sms(&config.sms))
+                .context("the settings under [sms] cannot be used")?,
+            clock: clock.clone(),
+        };
+        let settings = Settings {
+            dispatch_concurrency: config.worker.dispatch_concurrency,
+            email_concurrency: config.worker.email_concurrency,
+            sms_concurrency: config.worker.sms_concurrency,
+        };
+        worker = Some(tokio::spawn(Worker::new(parts, settings).run(stop.clone())));
+    }
+
+    // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
+    let client = redis::Client::open(connection::with_resp3(&config.redis.url)?)?;
+    let (feed, live) = LiveFeed::connect(client).await.context("Redis (redis.url) does not answer")?;
+    let receipts = Receipts::start(events.clone(), clock.clone());
+    let state = ApiState::new(ApiParts {
+        dispatch,
+        outside: vec![email, sms],
+        events,
+        inboxes,
+        profiles,
+        archive,
+        templates,
+        clock,
+        hub: Hub::start(feed, live, receipts, stop.clone()),
+        redis: conn,
+        metrics: Arc::new(move || metrics.render()),
+    });
+    let listener = TcpListener::bind(config.http.listen).await.with_context(|| format!("{} (http.listen) cannot be listened on", config.http.listen))?;
+    let address = listener.local_addr()?;
+    let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
+    let router = pages(&state).merge(stentor_api::router(state, roles));
+    let stopped = stop.clone();
+    let server = tokio::spawn(async move {
+        axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).await
+    });
+    tracing::info!(%address, roles = ?config.roles, "ready");
+    ready(address).await?;
+
+    let mut ended = Ok(());
+    if let Some(worker) = worker {
+        // A worker that ends by itself takes the process with it: whoever watches starts it again.
+        ended = worker.await.context("the worker broke").and_then(|r| r.context("the worker ended"));
+        stop.cancel();
+    }
+    let served = server.await.context("the server broke").and_then(|r| r.context("the server ended"));
+    ended.and(served)
+}

@@ -1,0 +1,125 @@
+//! Archiving: facts from the events stream into SQL, in batches, acknowledged after the commit.
+//!
+//! While SQL is down nothing is acknowledged and Redis keeps more; what is read again is written once, since
+//! events are recognised by their ids.
+
+use std::{collections::HashSet, time::Duration};
+
+use stentor_archive::Archive;
+use stentor_domain::{AppId, Channel, Event, EventKind, NotificationId, RecipientId};
+use stentor_inbox::{Inbox, InboxError};
+use stentor_queue::{EventLog, EventReader, Queue, QueueError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatch::chain;
+
+/// The most events of one batch: one SQL transaction.
+const BATCH: usize = 500;
+/// How long a read waits for the first event.
+const BLOCK: Duration = Duration::from_secs(1);
+/// How long hot state lives on after SQL has it.
+const HOT_LIFE: Duration = Duration::from_hours(24);
+
+/// What the archiver works with.
+pub(crate) struct Archiver {
+    pub log: EventLog,
+    pub reader: EventReader,
+    pub archive: Archive,
+    pub inbox: Inbox,
+    pub dispatch: Queue,
+    pub email: Queue,
+    pub sms: Queue,
+    /// Tells the sweep whose inbox grew.
+    pub grown: mpsc::Sender<(AppId, RecipientId)>,
+}
+
+impl Archiver {
+    /// Archives until `stop`; what is in hand is finished.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut failures: u32 = 0;
+        while !stop.is_cancelled() {
+            match self.step().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    if failures == 1 || failures.is_multiple_of(60) {
+                        tracing::warn!(error = %chain(&*error), failures, "archiving waits");
+                    }
+                    metrics::counter!("stentor_archive_failures_total").increment(1);
+                    let pause = Duration::from_millis(100 << failures.min(5)); // up to 3.2 s
+                    tokio::select! { () = tokio::time::sleep(pause) => {} () = stop.cancelled() => {} }
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let batch = self.reader.next_batch(BATCH, BLOCK).await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut events = Vec::with_capacity(batch.len());
+        for (place, json) in &batch {
+            match serde_json::from_slice::<Event>(json) {
+                Ok(event) => events.push(event),
+                Err(error) => tracing::error!(%error, place, "an event cannot be read and is passed over"),
+            }
+        }
+        let written = self.archive.write_events(&events).await?;
+        for (id, error) in &written.buried {
+            tracing::error!(event.id = %id, error, "an event cannot be archived and was buried");
+            metrics::counter!("stentor_events_buried_total").increment(1);
+        }
+        metrics::counter!("stentor_events_archived_total").increment(events.len() as u64);
+        self.let_go(&events).await?;
+        let places: Vec<String> = batch.into_iter().map(|(place, _)| place).collect();
+        self.reader.ack(&places).await?;
+        self.log.trim().await?;
+        Ok(())
+    }
+
+    /// SQL has it: hot copies get an end.
+    async fn let_go(&self, events: &[Event]) -> Result<(), LetGoError> {
+        let mut dispatched: Vec<String> = Vec::new();
+        let (mut email, mut sms) = (Vec::new(), Vec::new());
+        let mut contents: Vec<(&AppId, NotificationId, &str)> = Vec::new();
+        let mut grown = HashSet::new();
+        for event in events {
+            match &event.kind {
+                EventKind::Dispatched { notification, .. } => dispatched.push(notification.to_string()),
+                EventKind::Delivery(report) if report.state.is_final() => match report.channel {
+                    Channel::Email => email.push(report.delivery.to_string()),
+                    Channel::Sms => sms.push(report.delivery.to_string()),
+                    Channel::Inbox => {}
+                },
+                EventKind::Content { notification, variant, .. } => contents.push((&event.app, *notification, variant)),
+                EventKind::ItemWritten { recipient, .. } => {
+                    grown.insert((event.app.clone(), recipient.clone()));
+                }
+                _ => {}
+            }
+        }
+        for (queue, ids) in [(&self.dispatch, dispatched), (&self.email, email), (&self.sms, sms)] {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            queue.expire_jobs(&ids, HOT_LIFE).await?;
+        }
+        for (app, notification, variant) in contents {
+            self.inbox.expire_content(app, notification, variant, HOT_LIFE).await?;
+        }
+        for inbox in grown {
+            // A full line means that the sweep is behind; it will meet this inbox again when it next grows.
+            let _ = self.grown.try_send(inbox);
+        }
+        Ok(())
+    }
+}
+
+/// Hot copies could not be given an end now; the batch is repeated.
+#[derive(Debug, thiserror::Error)]
+enum LetGoError {
+    #[error("the queue")]
+    Queue(#[from] QueueError),
+    #[error("the inbox store")]
+    Inbox(#[from] InboxError),
+}

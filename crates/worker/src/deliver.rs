@@ -1,0 +1,240 @@
+//! Deliver: one delivery to one person on one outside channel.
+//!
+//! Claim, render, say that sending begins, send under a deadline, record. A claim whose holder died is simply
+//! taken again; only who died while *sending* leaves it open whether the message went out. An email is then
+//! sent once more with the same Message-ID, a second time it is `unknown`; an SMS is `unknown` at once and never
+//! repeated by our doing.
+
+use std::{sync::Arc, time::Duration};
+
+use stentor_channels::{EmailMessage, OutboundMessage, Providers, SendError, Sent, SmsMessage};
+use stentor_domain::{
+    AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, Timestamp, event::DeliveryReport, retry::RetrySchedule,
+};
+use stentor_queue::{Begin, Claim, Lease, Outcome, QueueError};
+use stentor_templates::Library;
+
+use crate::{
+    dispatch::chain,
+    facts::Facts,
+    jobs::DeliveryJob,
+    notifications::{Notifications, ReadError},
+    render::{Reader, Words},
+};
+
+/// How long a delivery waits that found Redis or SQL not answering. It counts as no attempt.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the deliveries of one channel work with.
+pub(crate) struct Deliver {
+    pub channel: Channel,
+    pub providers: Providers,
+    pub notifications: Notifications,
+    pub facts: Facts,
+    pub templates: Arc<Library>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Something that is needed does not answer now.
+#[derive(Debug, thiserror::Error)]
+enum DeliverError {
+    #[error("the queue")]
+    Queue(#[from] QueueError),
+    #[error("the notification")]
+    Notification(#[from] ReadError),
+}
+
+/// How a delivery ended, or goes on.
+struct End {
+    state: DeliveryState,
+    attempt: u32,
+    reason: Option<String>,
+    provider: Option<String>,
+    provider_message_id: Option<String>,
+    next_attempt_at: Option<Timestamp>,
+}
+
+impl End {
+    fn new(state: DeliveryState, attempt: u32, reason: impl Into<Option<String>>) -> Self {
+        Self { state, attempt, reason: reason.into(), provider: None, provider_message_id: None, next_attempt_at: None }
+    }
+}
+
+impl Deliver {
+    /// Handles one job.
+    #[tracing::instrument(name = "deliver", skip_all, fields(notification.id = %job.notification, delivery.id = %job.delivery, channel = %job.channel))]
+    pub(crate) async fn handle(&self, job: DeliveryJob, lease: &Lease) -> Outcome {
+        match self.deliver(&job, lease).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "a delivery waits");
+                Outcome::HoldUntil { at_ms: self.clock.now().after(PAUSE).as_millis() }
+            }
+        }
+    }
+
+    async fn deliver(&self, job: &DeliveryJob, lease: &Lease) -> Result<Outcome, DeliverError> {
+        let (attempt, ambiguous) = match lease.claim().await? {
+            Claim::Claimed { attempt, ambiguous } => (attempt, ambiguous),
+            Claim::Done { outcome } => return self.repeat(&outcome).await,
+            Claim::HeldUntil(at_ms) => return Ok(Outcome::HoldUntil { at_ms }),
+            Claim::Refused { reason } => return self.refuse(job, lease, &reason).await,
+        };
+        if ambiguous > 0 && (self.channel == Channel::Sms || ambiguous > 1) {
+            let reason = "the process ended while the provider was called".to_owned();
+            return self.end(job, lease, End::new(DeliveryState::Unknown, attempt, reason)).await;
+        }
+        let Some(notification) = self.notifications.find(&job.app, job.notification).await? else {
+            let reason = "the notification is gone".to_owned();
+            return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
+        };
+        let message = match self.message(job, &notification) {
+            Ok(message) => message,
+            Err(reason) => return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await,
+        };
+        let attempt = match lease.begin_sending().await? {
+            Begin::Go { attempt } => attempt,
+            Begin::Refused { reason } => return self.refuse(job, lease, &reason).await,
+            Begin::Lost => return Ok(Outcome::Done), // somebody else has it; this acknowledgement will be refused
+        };
+        let result = self.providers.send(&message).await;
+        self.record(job, lease, attempt, ambiguous, result).await
+    }
+
+    fn message(&self, job: &DeliveryJob, n: &Notification) -> Result<OutboundMessage, String> {
+        let words = Words::of(n, &self.templates).ok_or("its template is gone")?;
+        let reader = Reader {
+            recipient: &job.recipient,
+            locale: job.locale.as_ref(),
+            timezone: job.timezone.as_deref(),
+            attributes: &job.attributes,
+            now: self.clock.now(),
+        };
+        match job.channel {
+            Channel::Email => {
+                let mail = words.email(n, reader).map_err(|e| e.to_string())?;
+                let to = job.to.parse().map_err(|_| "the address is no mailbox")?;
+                Ok(OutboundMessage::Email(EmailMessage {
+                    id: job.delivery,
+                    app: job.app.clone(),
+                    to,
+                    subject: mail.subject,
+                    html: Some(mail.html),
+                    text: mail.text,
+                }))
+            }
+            Channel::Sms => {
+                let sms = words.sms(n, reader).map_err(|e| e.to_string())?;
+                let to = job.to.parse().map_err(|_| "the address is no phone number")?;
+                Ok(OutboundMessage::Sms(SmsMessage { id: job.delivery, to, text: sms.text }))
+            }
+            Channel::Inbox => Err("an inbox needs no delivery".into()),
+        }
+    }
+
+    async fn record(
+        &self,
+        job: &DeliveryJob,
+        lease: &Lease,
+        attempt: u32,
+        ambiguous: u32,
+        result: Result<Sent, SendError>,
+    ) -> Result<Outcome, DeliverError> {
+        match result {
+            Ok(sent) => {
+                let end = End::new(DeliveryState::Sent, attempt, None);
+                let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, ..end };
+                self.end(job, lease, end).await
+            }
+            Err(SendError::Permanent { provider, detail }) => {
+                let end = End::new(DeliveryState::Failed, attempt, detail);
+                self.end(job, lease, End { provider: Some(provider), ..end }).await
+            }
+            Err(SendError::Unknown { provider, detail }) if self.channel == Channel::Email && ambiguous == 0 => {
+                // Once more, with the same Message-ID. The record stays `sending`, so that the next claim knows of it.
+                self.retry(job, lease, attempt, Some(provider), detail, None, false).await
+            }
+            Err(SendError::Unknown { provider, detail }) => {
+                let end = End::new(DeliveryState::Unknown, attempt, detail);
+                self.end(job, lease, End { provider: Some(provider), ..end }).await
+            }
+            Err(SendError::Transient { provider, detail, retry_after }) => {
+                self.retry(job, lease, attempt, Some(provider), detail, retry_after, true).await
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of one failed attempt, used once")]
+    async fn retry(
+        &self,
+        job: &DeliveryJob,
+        lease: &Lease,
+        attempt: u32,
+        provider: Option<String>,
+        detail: String,
+        retry_after: Option<Duration>,
+        nothing_was_sent: bool,
+    ) -> Result<Outcome, DeliverError> {
+        // The schedule counts the tries of the queue's entry, which a replay of the dead letter starts anew.
+        let jitter = f64::from(job.delivery.as_uuid().as_fields().0 ^ attempt) / f64::from(u32::MAX);
+        let Some(wait) = RetrySchedule::of(self.channel).wait(lease.attempt(), retry_after, jitter) else {
+            let reason = format!("{} attempts, the last: {detail}", lease.attempt());
+            let end = End { provider, ..End::new(DeliveryState::Failed, attempt, reason.clone()) };
+            self.end(job, lease, end).await?;
+            return Ok(Outcome::Dead { reason });
+        };
+        if nothing_was_sent {
+            lease.release().await?;
+        }
+        let end = End {
+            provider,
+            next_attempt_at: Some(self.clock.now().after(wait)),
+            ..End::new(DeliveryState::Scheduled, attempt, detail.clone())
+        };
+        self.facts.write(&[self.event(job, end)]).await?;
+        Ok(Outcome::RetryAfter { wait, reason: detail })
+    }
+
+    /// The delivery is over before it was sent: withdrawn, or too late.
+    async fn refuse(&self, job: &DeliveryJob, lease: &Lease, reason: &str) -> Result<Outcome, DeliverError> {
+        let state = if reason == "expired" { DeliveryState::Expired } else { DeliveryState::Cancelled };
+        self.end(job, lease, End::new(state, lease.attempt(), None)).await
+    }
+
+    /// State, then fact, then (by what is answered) the acknowledgement.
+    async fn end(&self, job: &DeliveryJob, lease: &Lease, end: End) -> Result<Outcome, DeliverError> {
+        let state = end.state;
+        let event = self.event(job, end);
+        let kept = serde_json::to_vec(&event).unwrap_or_default();
+        if !lease.settle(state.as_str(), &kept).await? {
+            return Ok(Outcome::Done); // no longer ours: whoever took it over records what became of it
+        }
+        self.facts.write(&[event]).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// It ended before, and whoever ended it may have died before saying so: say it again.
+    async fn repeat(&self, outcome: &[u8]) -> Result<Outcome, DeliverError> {
+        if let Ok(event) = serde_json::from_slice::<Event>(outcome) {
+            self.facts.write(&[event]).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn event(&self, job: &DeliveryJob, end: End) -> Event {
+        let app: AppId = job.app.clone();
+        let report = DeliveryReport {
+            delivery: job.delivery,
+            notification: job.notification,
+            recipient: job.recipient.clone(),
+            channel: job.channel,
+            state: end.state,
+            attempt: end.attempt,
+            reason: end.reason,
+            provider: end.provider,
+            provider_message_id: end.provider_message_id,
+            next_attempt_at: end.next_attempt_at,
+        };
+        Event::new(app, self.clock.now(), EventKind::Delivery(report))
+    }
+}

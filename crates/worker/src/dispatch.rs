@@ -1,0 +1,319 @@
+//! Dispatch: from one accepted notification to inbox items and queued deliveries.
+//!
+//! Every id is derived from what it names, so a dispatch that is repeated, wholly or half-way, makes the same
+//! items and deliveries and changes nothing.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use stentor_archive::{Archive, ArchiveError};
+use stentor_domain::{
+    Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId, SkipReason,
+    Timestamp,
+    event::DeliveryReport,
+    routing::{Route, route},
+};
+use stentor_inbox::{InboxError, Inboxes, NewItem, Profiles};
+use stentor_queue::{Lease, NewJob, Outcome, Queue, QueueError};
+use stentor_templates::Library;
+
+use crate::{
+    facts::Facts,
+    jobs::{DeliveryJob, DispatchJob, lane},
+    profiles::{ProfileError, resolve},
+    render::{Reader, Words},
+};
+
+/// The most recipients that are worked on at once.
+const PAGE: usize = 500;
+/// How long a dispatch waits that found Redis or SQL not answering. It counts as no attempt: what was accepted is not given up.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What dispatch works with.
+pub(crate) struct Dispatch {
+    pub queue: Queue,
+    pub email: Queue,
+    pub sms: Queue,
+    pub facts: Facts,
+    pub inboxes: Inboxes,
+    pub profiles: Profiles,
+    pub archive: Archive,
+    pub templates: Arc<Library>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Something that is needed does not answer now.
+#[derive(Debug, thiserror::Error)]
+enum DispatchError {
+    #[error("the queue")]
+    Queue(#[from] QueueError),
+    #[error("the inbox store")]
+    Inbox(#[from] InboxError),
+    #[error("the archive")]
+    Archive(#[from] ArchiveError),
+    #[error("the profiles")]
+    Profiles(#[from] ProfileError),
+}
+
+impl Dispatch {
+    /// Handles one job.
+    #[tracing::instrument(name = "dispatch", skip_all, fields(notification.id = %job.notification))]
+    pub(crate) async fn handle(&self, job: DispatchJob, lease: &Lease) -> Outcome {
+        match self.dispatch(&job, lease).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let until = self.clock.now().after(PAUSE);
+                tracing::warn!(error = %chain(&error), "dispatch waits");
+                Outcome::HoldUntil { at_ms: until.as_millis() }
+            }
+        }
+    }
+
+    async fn dispatch(&self, job: &DispatchJob, lease: &Lease) -> Result<Outcome, DispatchError> {
+        let Some(body) = self.queue.find_job(lease.job_id()).await?.and_then(|record| record.body) else {
+            return Ok(Outcome::Dead { reason: "its record is gone".into() });
+        };
+        let notification: Notification = match serde_json::from_slice(&body) {
+            Ok(notification) => notification,
+            Err(error) => return Ok(Outcome::Dead { reason: format!("its record cannot be read: {error}") }),
+        };
+        debug_assert_eq!(notification.id, job.notification);
+        let accepted = EventKind::Accepted { notification: Box::new(notification.clone()) };
+        self.facts.write(&[Event::new(notification.app.clone(), notification.accepted_at, accepted)]).await?;
+        let outcome = match Words::of(&notification, &self.templates) {
+            Some(words) => Ok(self.deliver_to_all(&notification, &words).await?),
+            None => Err("its template is gone".to_owned()),
+        };
+        let (deliveries, error) = match outcome {
+            Ok(deliveries) => (deliveries, None),
+            Err(error) => (0, Some(error)),
+        };
+        let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
+        self.facts.write(&[Event::new(notification.app.clone(), self.clock.now(), dispatched)]).await?;
+        lease.settle("dispatched", b"").await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn deliver_to_all(&self, n: &Notification, words: &Words<'_>) -> Result<u32, DispatchError> {
+        let mut deliveries = 0;
+        let mut written = Written::default();
+        for page in n.request.audience.recipients.chunks(PAGE) {
+            let recipients: Vec<(RecipientId, ProfilePatch)> = page.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
+            let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at).await?;
+            let page = Page { n, words, channels: channels(n, words), category: category(n, words), now: self.clock.now() };
+            deliveries += self.deliver_to_page(&page, &recipients, &profiles, &mut written).await?;
+        }
+        Ok(deliveries)
+    }
+
+    /// State first (items, then queued deliveries), then the facts of the page.
+    async fn deliver_to_page(
+        &self,
+        page: &Page<'_>,
+        recipients: &[(RecipientId, ProfilePatch)],
+        profiles: &[Profile],
+        written: &mut Written,
+    ) -> Result<u32, DispatchError> {
+        let mut facts = Vec::new();
+        for (recipient, patch) in recipients.iter().filter(|(_, patch)| !patch.is_empty()) {
+            let kind = EventKind::RecipientUpserted { recipient: recipient.clone(), patch: Box::new(patch.clone()) };
+            facts.push(Event::new(page.n.app.clone(), page.n.accepted_at, kind));
+        }
+        let mut inbox = Vec::new();
+        let (mut email, mut sms) = (Vec::new(), Vec::new());
+        let mut deliveries = 0;
+        for ((recipient, _), profile) in recipients.iter().zip(profiles) {
+            for route in route(profile, page.channels, page.category) {
+                deliveries += 1;
+                match route {
+                    _ if page.n.is_expired(page.now) => {
+                        facts.push(page.report(recipient, channel(&route), DeliveryState::Expired, None));
+                    }
+                    Route::Skip(channel, reason) => {
+                        facts.push(page.report(recipient, channel, DeliveryState::Skipped, Some(reason)));
+                    }
+                    Route::Inbox => inbox.push((recipient, profile)),
+                    Route::Email(to) => email.push(page.job(recipient, profile, Channel::Email, to.as_str())),
+                    Route::Sms(to) => sms.push(page.job(recipient, profile, Channel::Sms, to.as_str())),
+                }
+            }
+        }
+        self.write_items(page, &inbox, written, &mut facts).await?;
+        for (queue, jobs) in [(&self.email, email), (&self.sms, sms)] {
+            self.enqueue(page, queue, &jobs, &mut facts).await?;
+        }
+        self.facts.write(&facts).await?;
+        Ok(deliveries)
+    }
+
+    /// Writes the inbox items of a page: content once per variant, then one card per recipient.
+    async fn write_items(
+        &self,
+        page: &Page<'_>,
+        readers: &[(&RecipientId, &Profile)],
+        written: &mut Written,
+        facts: &mut Vec<Event>,
+    ) -> Result<(), DispatchError> {
+        let mut cards = Vec::with_capacity(readers.len());
+        for &(recipient, profile) in readers {
+            let reader = page.reader(recipient, profile);
+            let variant = page.words.variant(reader);
+            let card = match written.cards.get(&variant) {
+                Some(card) => card.clone(),
+                None => match page.words.inbox(page.n, reader) {
+                    Ok(rendered) => {
+                        let card = Arc::new(page.card(&rendered));
+                        self.inboxes.hot().put_content(&page.n.app, page.n.id, &variant, &rendered.content).await?;
+                        let (notification, content) = (page.n.id, rendered.content);
+                        let kind = EventKind::Content { notification, variant: variant.clone(), content };
+                        facts.push(Event::new(page.n.app.clone(), page.now, kind));
+                        if !page.words.is_personal() {
+                            written.cards.insert(variant.clone(), card.clone());
+                        }
+                        card
+                    }
+                    Err(error) => {
+                        facts.push(page.report_words(recipient, Channel::Inbox, DeliveryState::Failed, error.to_string()));
+                        continue;
+                    }
+                },
+            };
+            cards.push((recipient, card, variant));
+        }
+        let items: Vec<NewItem<'_>> =
+            cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
+        let outcomes = self.inboxes.write(&page.n.app, &items, page.now).await?;
+        for ((recipient, card, variant), outcome) in cards.iter().zip(outcomes) {
+            let kind = EventKind::ItemWritten {
+                recipient: (*recipient).clone(),
+                card: Box::new(Card::clone(card)),
+                seq: outcome.seq,
+                rev: outcome.rev,
+                variant: variant.clone(),
+            };
+            facts.push(Event::new(page.n.app.clone(), page.now, kind));
+            facts.push(page.report(recipient, Channel::Inbox, DeliveryState::Sent, None));
+        }
+        Ok(())
+    }
+
+    async fn enqueue(&self, page: &Page<'_>, queue: &Queue, jobs: &[DeliveryJob], facts: &mut Vec<Event>) -> Result<(), DispatchError> {
+        let ids: Vec<String> = jobs.iter().map(|job| job.delivery.to_string()).collect();
+        let payloads: Vec<Vec<u8>> = jobs.iter().map(|job| serde_json::to_vec(job).unwrap_or_default()).collect();
+        let new = |(id, payload)| NewJob {
+            id,
+            lane: lane(page.n.request.priority),
+            payload,
+            body: None,
+            due: None,
+            expires: page.n.request.expires_at.map(Timestamp::as_millis),
+        };
+        let new: Vec<NewJob<'_>> = ids.iter().map(String::as_str).zip(payloads.iter().map(Vec::as_slice)).map(new).collect();
+        queue.enqueue(&new).await?;
+        facts.extend(jobs.iter().map(|job| page.report(&job.recipient, job.channel, DeliveryState::Queued, None)));
+        Ok(())
+    }
+}
+
+/// What was rendered and written so far, by variant.
+#[derive(Default)]
+struct Written {
+    cards: HashMap<String, Arc<Card>>,
+}
+
+/// A page of recipients of one notification.
+struct Page<'a> {
+    n: &'a Notification,
+    words: &'a Words<'a>,
+    channels: &'a [Channel],
+    category: Option<&'a str>,
+    now: Timestamp,
+}
+
+impl Page<'_> {
+    fn reader<'b>(&self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {
+        Reader {
+            recipient,
+            locale: profile.locale.as_ref(),
+            timezone: profile.timezone.as_deref(),
+            attributes: &profile.attributes,
+            now: self.now,
+        }
+    }
+
+    fn card(&self, rendered: &stentor_templates::RenderedInbox) -> Card {
+        Card {
+            id: self.n.id,
+            title: rendered.title.clone(),
+            summary: rendered.summary.clone(),
+            image: rendered.image.clone(),
+            link: rendered.link.clone(),
+            actions: rendered.actions.clone(),
+            category: self.category.map(str::to_owned),
+            priority: self.n.request.priority,
+            created_at: self.n.accepted_at,
+            expires_at: self.n.request.expires_at,
+        }
+    }
+
+    fn job(&self, recipient: &RecipientId, profile: &Profile, channel: Channel, to: &str) -> DeliveryJob {
+        DeliveryJob {
+            app: self.n.app.clone(),
+            notification: self.n.id,
+            delivery: DeliveryId::new(self.n.id, recipient, channel),
+            recipient: recipient.clone(),
+            channel,
+            to: to.to_owned(),
+            locale: profile.locale.clone(),
+            timezone: profile.timezone.clone(),
+            attributes: if self.words.is_personal() { profile.attributes.clone() } else { serde_json::Map::new() },
+        }
+    }
+
+    fn report(&self, recipient: &RecipientId, channel: Channel, state: DeliveryState, reason: Option<SkipReason>) -> Event {
+        self.event(recipient, channel, state, reason.map(|r| r.as_str().to_owned()))
+    }
+
+    fn report_words(&self, recipient: &RecipientId, channel: Channel, state: DeliveryState, reason: String) -> Event {
+        self.event(recipient, channel, state, Some(reason))
+    }
+
+    fn event(&self, recipient: &RecipientId, channel: Channel, state: DeliveryState, reason: Option<String>) -> Event {
+        let report = DeliveryReport {
+            delivery: DeliveryId::new(self.n.id, recipient, channel),
+            notification: self.n.id,
+            recipient: recipient.clone(),
+            channel,
+            state,
+            // The write into an inbox is its one attempt; outside channels have begun none yet.
+            attempt: u32::from(state == DeliveryState::Sent),
+            reason,
+            provider: None,
+            provider_message_id: None,
+            next_attempt_at: None,
+        };
+        Event::new(self.n.app.clone(), self.now, EventKind::Delivery(report))
+    }
+}
+
+fn channels<'a>(n: &'a Notification, words: &'a Words<'_>) -> &'a [Channel] {
+    n.request.channels.as_deref().unwrap_or_else(|| words.default_channels())
+}
+
+fn category<'a>(n: &'a Notification, words: &'a Words<'_>) -> Option<&'a str> {
+    n.request.category.as_deref().or_else(|| words.default_category())
+}
+
+fn channel(route: &Route) -> Channel {
+    match route {
+        Route::Inbox => Channel::Inbox,
+        Route::Email(_) => Channel::Email,
+        Route::Sms(_) => Channel::Sms,
+        Route::Skip(channel, _) => *channel,
+    }
+}
+
+/// An error and its sources in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |e| e.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

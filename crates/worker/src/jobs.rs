@@ -1,0 +1,40 @@
+//! What travels in the queues: ids and the little that a worker needs to begin, never bodies.
+
+use serde::{Deserialize, Serialize};
+use stentor_domain::{AppId, Channel, DeliveryId, Locale, NotificationId, Priority, RecipientId};
+use stentor_queue::Lane;
+
+/// Resolve one notification. Written by the API; the notification itself is in the job's record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DispatchJob {
+    pub app: AppId,
+    pub notification: NotificationId,
+}
+
+/// Send one delivery.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct DeliveryJob {
+    pub app: AppId,
+    pub notification: NotificationId,
+    pub delivery: DeliveryId,
+    pub recipient: RecipientId,
+    pub channel: Channel,
+    /// The address that held when the notification was dispatched.
+    pub to: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// The recipient's own fields, only where the template uses them.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The lane of a priority.
+pub(crate) fn lane(priority: Priority) -> Lane {
+    match priority {
+        Priority::High => Lane::High,
+        Priority::Normal => Lane::Normal,
+        Priority::Bulk => Lane::Bulk,
+    }
+}

@@ -1,0 +1,46 @@
+//! The profiles of a page of recipients: hot copies in one round trip, the rest in one query.
+
+use std::collections::HashMap;
+
+use stentor_archive::{Archive, ArchiveError};
+use stentor_domain::{AppId, Profile, ProfilePatch, RecipientId, Timestamp};
+use stentor_inbox::{InboxError, Profiles};
+
+/// The profiles could not be read now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProfileError {
+    #[error("Redis does not answer")]
+    Hot(#[from] InboxError),
+    #[error("SQL does not answer")]
+    Record(#[from] ArchiveError),
+}
+
+/// The profiles of `recipients`, with the fields that the request set as of `at`; in order.
+pub(crate) async fn resolve(
+    profiles: &Profiles,
+    archive: &Archive,
+    app: &AppId,
+    recipients: &[(RecipientId, ProfilePatch)],
+    at: Timestamp,
+) -> Result<Vec<Profile>, ProfileError> {
+    let mut hot = profiles.resolve(app, recipients, at).await?;
+    let open: Vec<usize> = (0..hot.len()).filter(|i| !hot[*i].complete).collect();
+    if !open.is_empty() {
+        let ids: Vec<RecipientId> = open.iter().map(|i| recipients[*i].0.clone()).collect();
+        let mut records: HashMap<RecipientId, Profile> = archive.find_profiles(app, &ids).await?;
+        let records: Vec<_> = ids.into_iter().map(|id| (id.clone(), records.remove(&id).unwrap_or_default())).collect();
+        for (i, completed) in open.into_iter().zip(profiles.complete(app, &records).await?) {
+            hot[i] = completed;
+        }
+    }
+    // What the request says holds for it, even if a later request has set something else meanwhile.
+    Ok(hot
+        .into_iter()
+        .zip(recipients)
+        .map(|(hot, (_, patch))| {
+            let mut profile = hot.profile;
+            patch.apply(&mut profile);
+            profile
+        })
+        .collect())
+}

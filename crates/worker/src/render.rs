@@ -1,0 +1,113 @@
+//! What a notification says: one face over templates and content that came with the request.
+
+use std::sync::Arc;
+
+use stentor_domain::{Channel, Locale, Notification, RecipientId, Timestamp, content::Content};
+use stentor_templates::{Input, Library, RecipientFields, RenderError, RenderedEmail, RenderedInbox, RenderedSms, Template};
+
+/// What a notification says.
+pub(crate) enum Words<'a> {
+    Template(Arc<Template>),
+    Content(&'a Content),
+}
+
+/// For whom and when it is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub recipient: &'a RecipientId,
+    pub locale: Option<&'a Locale>,
+    pub timezone: Option<&'a str>,
+    pub attributes: &'a serde_json::Map<String, serde_json::Value>,
+    pub now: Timestamp,
+}
+
+impl<'a> Words<'a> {
+    /// The words of `notification`; `None` if its template is gone.
+    pub(crate) fn of(notification: &'a Notification, library: &Library) -> Option<Self> {
+        match (&notification.request.template, &notification.request.content) {
+            (Some(key), _) => library.find(key).map(Self::Template),
+            (None, Some(content)) => Some(Self::Content(content)),
+            (None, None) => None,
+        }
+    }
+
+    /// The channels of a request that names none.
+    pub(crate) fn default_channels(&self) -> &[Channel] {
+        match self {
+            Self::Template(template) if !template.channels().is_empty() => template.channels(),
+            Self::Template(_) | Self::Content(_) => &[Channel::Inbox],
+        }
+    }
+
+    /// The category of a request that names none.
+    pub(crate) fn default_category(&self) -> Option<&str> {
+        match self {
+            Self::Template(template) => template.category(),
+            Self::Content(_) => None,
+        }
+    }
+
+    /// True if what is written depends on the recipient and not only on the language.
+    pub(crate) fn is_personal(&self) -> bool {
+        matches!(self, Self::Template(template) if template.is_personal())
+    }
+
+    /// The name of the rendering that `reader` gets: readers with the same variant share one.
+    pub(crate) fn variant(&self, reader: Reader<'_>) -> String {
+        match self {
+            Self::Content(_) => "inline".to_owned(),
+            Self::Template(template) if template.is_personal() => format!("r:{}", reader.recipient),
+            Self::Template(template) => {
+                let locale = template.locale_for(reader.locale);
+                reader.timezone.map_or_else(|| locale.to_string(), |zone| format!("{locale}@{zone}"))
+            }
+        }
+    }
+
+    pub(crate) fn inbox(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedInbox, RenderError> {
+        let fields = reader.fields();
+        let input = reader.input(n, &fields);
+        match self {
+            Self::Template(template) => template.render_inbox(&input),
+            Self::Content(content) => stentor_templates::inline::render_inbox(content, &input),
+        }
+    }
+
+    pub(crate) fn email(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedEmail, RenderError> {
+        let fields = reader.fields();
+        let input = reader.input(n, &fields);
+        match self {
+            Self::Template(template) => template.render_email(&input),
+            Self::Content(content) => stentor_templates::inline::render_email(content, &input),
+        }
+    }
+
+    pub(crate) fn sms(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedSms, RenderError> {
+        let fields = reader.fields();
+        let input = reader.input(n, &fields);
+        match self {
+            Self::Template(template) => template.render_sms(&input),
+            Self::Content(content) => stentor_templates::inline::render_sms(content, &input),
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn fields(self) -> RecipientFields {
+        RecipientFields { id: self.recipient.clone(), attributes: self.attributes.clone() }
+    }
+
+    fn input<'b>(self, n: &'b Notification, recipient: &'b RecipientFields) -> Input<'b>
+    where
+        'a: 'b,
+    {
+        Input {
+            data: &n.request.data,
+            locale: self.locale,
+            timezone: self.timezone,
+            recipient: Some(recipient),
+            app_name: n.app.as_str(),
+            now: self.now,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The worker process: apalis workers over the queues, the archiver and the sweep, started and stopped together.
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::prelude::*;
+use serde::de::DeserializeOwned;
+use stentor_archive::Archive;
+use stentor_channels::Providers;
+use stentor_domain::{Channel, Clock};
+use stentor_inbox::{Inboxes, Profiles};
+use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
+use stentor_templates::Library;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    archiver::Archiver,
+    deliver::Deliver,
+    dispatch::Dispatch,
+    facts::Facts,
+    jobs::{DeliveryJob, DispatchJob},
+    notifications::Notifications,
+    sweep::Sweep,
+};
+
+/// How long a graceful stop waits for what is in flight.
+const GRACE: Duration = Duration::from_secs(30);
+/// How many inboxes may wait for the sweep.
+const GROWN: usize = 65_536;
+
+/// How much is done at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Notifications dispatched at once.
+    pub dispatch_concurrency: usize,
+    /// Mails sent at once.
+    pub email_concurrency: usize,
+    /// SMS sent at once.
+    pub sms_concurrency: usize,
+}
+
+/// What the worker is built on.
+pub struct Parts {
+    /// The Redis that the queues live in, for the blocking connections of this worker.
+    pub redis_url: String,
+    /// Accepted notifications.
+    pub dispatch: Queue,
+    /// Deliveries by mail.
+    pub email: Queue,
+    /// Deliveries by SMS.
+    pub sms: Queue,
+    /// Facts.
+    pub events: EventLog,
+    /// Inboxes, hot and archived.
+    pub inboxes: Inboxes,
+    /// Hot profiles.
+    pub profiles: Profiles,
+    /// The SQL side.
+    pub archive: Archive,
+    /// The templates.
+    pub templates: Arc<Library>,
+    /// Who sends mail; `None`: nobody, and mail stays queued.
+    pub email_providers: Option<Providers>,
+    /// Who sends SMS; `None`: nobody, and SMS stay queued.
+    pub sms_providers: Option<Providers>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The worker cannot start, or ended on its own.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Redis does not answer.
+    #[error("the worker cannot reach Redis")]
+    Redis(#[from] QueueError),
+    /// A monitor ended in an error.
+    #[error("the worker ended: {0}")]
+    Ended(String),
+}
+
+/// A worker that can be run.
+pub struct Worker {
+    parts: Parts,
+    settings: Settings,
+}
+
+impl Worker {
+    /// A worker over `parts`.
+    pub fn new(parts: Parts, settings: Settings) -> Self {
+        Self { parts, settings }
+    }
+
+    /// Works until `stop`, then finishes what is in flight (at most 30 s) and gives the rest back.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
+        let Self { parts, settings } = self;
+        let facts = Facts::new(parts.events.clone());
+        let notifications = Notifications::new(parts.dispatch.clone(), parts.archive.clone());
+        let (grown_tx, grown_rx) = mpsc::channel(GROWN);
+        let tasks = TaskTracker::new();
+
+        let archiver = Archiver {
+            log: parts.events.clone(),
+            reader: parts.events.reader("archive", stentor_queue::connection::connect_blocking(&parts.redis_url).await?).await?,
+            archive: parts.archive.clone(),
+            inbox: parts.inboxes.hot().clone(),
+            dispatch: parts.dispatch.clone(),
+            email: parts.email.clone(),
+            sms: parts.sms.clone(),
+            grown: grown_tx,
+        };
+        tasks.spawn(archiver.run(stop.clone()));
+        let sweep = Sweep {
+            inbox: parts.inboxes.hot().clone(),
+            archive: parts.archive.clone(),
+            facts: facts.clone(),
+            clock: parts.clock.clone(),
+            grown: grown_rx,
+        };
+        tasks.spawn(sweep.run(stop.clone()));
+
+        let mut monitors = Vec::new();
+        let dispatch = Arc::new(Dispatch {
+            queue: parts.dispatch.clone(),
+            email: parts.email.clone(),
+            sms: parts.sms.clone(),
+            facts: facts.clone(),
+            inboxes: parts.inboxes,
+            profiles: parts.profiles,
+            archive: parts.archive,
+            templates: parts.templates.clone(),
+            clock: parts.clock.clone(),
+        });
+        let handle = move |job: DispatchJob, lease: Lease| {
+            let dispatch = dispatch.clone();
+            async move { dispatch.handle(job, &lease).await }
+        };
+        monitors.push(work(&parts.dispatch, &parts.redis_url, settings.dispatch_concurrency, handle, &stop).await?);
+        let outside = [
+            (Channel::Email, parts.email, parts.email_providers, settings.email_concurrency),
+            (Channel::Sms, parts.sms, parts.sms_providers, settings.sms_concurrency),
+        ];
+        for (channel, queue, providers, concurrency) in outside {
+            let Some(providers) = providers else {
+                tracing::warn!(%channel, "no provider is configured: deliveries on this channel stay queued");
+                continue;
+            };
+            let deliver = Arc::new(Deliver {
+                channel,
+                providers,
+                notifications: notifications.clone(),
+                facts: facts.clone(),
+                templates: parts.templates.clone(),
+                clock: parts.clock.clone(),
+            });
+            let handle = move |job: DeliveryJob, lease: Lease| {
+                let deliver = deliver.clone();
+                async move { deliver.handle(job, &lease).await }
+            };
+            monitors.push(work(&queue, &parts.redis_url, concurrency, handle, &stop).await?);
+        }
+        tasks.close();
+        for monitor in monitors {
+            monitor.await.map_err(|e| WorkerError::Ended(e.to_string()))?.map_err(WorkerError::Ended)?;
+        }
+        tasks.wait().await;
+        Ok(())
+    }
+}
+
+/// Starts an apalis worker over one queue.
+async fn work<J, H, F>(
+    queue: &Queue,
+    redis_url: &str,
+    concurrency: usize,
+    handle: H,
+    stop: &CancellationToken,
+) -> Result<tokio::task::JoinHandle<Result<(), String>>, WorkerError>
+where
+    J: DeserializeOwned + Send + Sync + Unpin + 'static,
+    H: Fn(J, Lease) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let reader = stentor_queue::connection::connect_blocking(redis_url).await?;
+    let backend = queue.backend::<J>(WorkerConfig::new(concurrency), reader);
+    let name = format!("{}-{}", queue.name(), std::process::id());
+    let task = move |job: J, lease: Data<Lease>| handle(job, Lease::clone(&lease));
+    let worker = WorkerBuilder::new(name).backend(backend).concurrency(concurrency).build(task);
+    let monitor = Monitor::new().register(move |_| worker).shutdown_timeout(GRACE);
+    let stop = stop.clone();
+    let signal = async move {
+        stop.cancelled().await;
+        Ok(())
+    };
+    Ok(tokio::spawn(async move { monitor.run_with_signal(signal).await.map_err(|e| e.to_string()) }))
+}

@@ -1,0 +1,76 @@
+//! The sweep: keeps hot inboxes small. What SQL holds in the very state that Redis has is trimmed; unread never is.
+
+use std::{collections::HashSet, time::Duration};
+
+use stentor_archive::Archive;
+use stentor_domain::{AppId, Clock, Event, EventKind, RecipientId, event::ItemChange};
+use stentor_inbox::Inbox;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{dispatch::chain, facts::Facts};
+
+/// How many items stay hot: as many as Redis packs tightly.
+const KEEP: usize = 128;
+/// How long an inbox may grow before it is looked at: many items in a row cost one look.
+const GATHER: Duration = Duration::from_secs(2);
+
+/// What the sweep works with.
+pub(crate) struct Sweep {
+    pub inbox: Inbox,
+    pub archive: Archive,
+    pub facts: Facts,
+    pub clock: std::sync::Arc<dyn Clock>,
+    pub grown: mpsc::Receiver<(AppId, RecipientId)>,
+}
+
+impl Sweep {
+    /// Sweeps until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut inboxes = HashSet::new();
+        loop {
+            tokio::select! {
+                grown = self.grown.recv() => match grown {
+                    Some(inbox) => inboxes.insert(inbox),
+                    None => return,
+                },
+                () = stop.cancelled() => return,
+            };
+            tokio::select! { () = tokio::time::sleep(GATHER) => {} () = stop.cancelled() => return }
+            while let Ok(inbox) = self.grown.try_recv() {
+                inboxes.insert(inbox);
+            }
+            for (app, recipient) in inboxes.drain() {
+                if let Err(error) = self.sweep(&app, &recipient).await {
+                    tracing::warn!(error = %chain(&*error), "an inbox stays as it is until it next grows");
+                }
+            }
+        }
+    }
+
+    async fn sweep(&self, app: &AppId, recipient: &RecipientId) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let excess = self.inbox.excess(app, recipient, KEEP).await?;
+        if excess.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = excess.iter().map(|item| item.item.card.id).collect();
+        let archived = self.archive.find_items(app, recipient, &ids).await?;
+        let in_sql = |hot: &stentor_inbox::HotItem| archived.iter().find(|a| a.seq == hot.seq).map(|a| a.item.rev);
+        let mut same = Vec::new();
+        for hot in &excess {
+            match in_sql(hot) {
+                Some(rev) if rev == hot.item.rev => same.push((hot.seq, rev)),
+                // A change whose fact was lost (its writer died in between) is told again, and trimmed next time.
+                Some(rev) if rev < hot.item.rev => {
+                    let items = vec![ItemChange { notification: hot.item.card.id, state: hot.item.state }];
+                    let kind = EventKind::ItemsChanged { recipient: recipient.clone(), rev: hot.item.rev, items };
+                    self.facts.write(&[Event::new(app.clone(), self.clock.now(), kind)]).await?;
+                }
+                Some(_) | None => {}
+            }
+        }
+        let trimmed = self.inbox.trim(app, recipient, &same, KEEP).await?;
+        metrics::counter!("stentor_inbox_items_trimmed_total").increment(trimmed as u64);
+        Ok(())
+    }
+}

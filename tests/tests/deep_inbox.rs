@@ -1,0 +1,68 @@
+//! A long inbox: hot state stays small, older pages come from SQL with the same places, unread stays exact.
+
+mod support;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Dev, device::Device, eventually};
+
+const ITEMS: usize = 300;
+
+#[tokio::test]
+async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
+    let dev = Dev::start();
+    let mut ids = Vec::new();
+    for chunk in 0..ITEMS / 100 {
+        let one = |n: usize| json!({"audience": {"recipients": ["eve"]}, "content": {"title": format!("number {n}"), "body_markdown": format!("body *{n}*")}});
+        let batch: Vec<Value> = (chunk * 100..(chunk + 1) * 100).map(one).collect();
+        let (_, answer) = dev.api.post("/v1/notifications/batch", &json!({"notifications": batch})).await;
+        ids.extend(answer["results"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap().to_owned()));
+    }
+    for id in &ids {
+        dev.api.completed(id).await;
+    }
+    // the sweep trims the hot list down to what it keeps
+    let client = redis::Client::open(dev.text("redis_url")).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    eventually("a trimmed inbox", async || {
+        let keys: Vec<String> = redis::cmd("KEYS").arg("stentor:inbox:{demo:eve}:*").query_async(&mut redis).await.unwrap();
+        let order = keys.iter().find(|k| k.ends_with(":order"))?;
+        let hot: usize = redis::cmd("ZCARD").arg(order).query_async(&mut redis).await.unwrap();
+        (hot <= 128).then_some(())
+    })
+    .await;
+
+    let token = dev.api.token("eve").await;
+    let (mut device, welcome) = Device::open(&dev.api.url, &token, None).await;
+    assert_eq!(welcome["unread"], ITEMS, "unread is not what was trimmed");
+    // every page, over the socket
+    let mut listed: Vec<String> = welcome["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()).collect();
+    let mut next = welcome["next"].clone();
+    while next.is_string() {
+        device.send(&json!({"type": "list", "after": next, "limit": 77})).await;
+        let page = device.next("page").await;
+        listed.extend(page["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()));
+        next = page["next"].clone();
+    }
+    let mut unique = listed.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!((listed.len(), unique.len()), (ITEMS, ITEMS), "an item is missing or twice");
+
+    // the oldest one is in SQL only: opened and marked like any other
+    let oldest = listed.last().unwrap().clone();
+    device.send(&json!({"type": "open", "ref": "o", "id": oldest})).await;
+    let content = device.until("content").await;
+    assert!(content["item"]["body_html"].as_str().unwrap().contains("<em>"), "{content}");
+    if device.unread == ITEMS as u64 {
+        device.until("state").await;
+    }
+    assert_eq!(device.unread, ITEMS as u64 - 1);
+    let (_, unread) = dev.api.as_person(Method::GET, "/v1/inbox/unread", &token, None).await;
+    assert_eq!(unread["unread"], ITEMS - 1);
+
+    // a lost Redis: the inbox is cold and not empty
+    let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
+    let (_, page) = dev.api.as_person(Method::GET, "/v1/inbox?limit=100", &token, None).await;
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["unread"]), (100, &json!(ITEMS - 1)), "{}", page["unread"]);
+}

@@ -1,0 +1,77 @@
+//! A 202 is never lost: the whole process is killed right after it, and everything arrives after a restart.
+
+mod support;
+
+use std::collections::HashSet;
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use support::{Dev, eventually, files};
+
+const SENDS: usize = 1_000;
+const KILLS: usize = 4;
+
+#[tokio::test]
+async fn a_thousand_accepted_notifications_survive_kill_nine_of_the_whole_process() {
+    let mut dev = Dev::start();
+    let mut accepted = HashSet::new();
+    for round in 0..KILLS {
+        for n in 0..SENDS / KILLS {
+            let body = json!({
+                "audience": {"recipients": [{"id": format!("p{}", n % 10), "email": format!("p{}@example.com", n % 10)}]},
+                "content": {"title": format!("round {round} number {n}")},
+                "channels": ["inbox", "email"],
+            });
+            let (status, answer) = dev.api.post("/v1/notifications", &body).await;
+            assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+            accepted.insert(answer["id"].as_str().unwrap().to_owned());
+        }
+        dev.kill(); // the last 202 is microseconds old
+        dev.restart();
+    }
+    assert_eq!(accepted.len(), SENDS);
+
+    // exactly once in the inboxes
+    let arrived = eventually("all items in the inboxes", async || {
+        let mut found = Vec::new();
+        for person in 0..10 {
+            let token = dev.api.token(&format!("p{person}")).await;
+            let mut after = String::new();
+            loop {
+                let (_, page) = dev.api.as_person(Method::GET, &format!("/v1/inbox?limit=100{after}"), &token, None).await;
+                found.extend(page["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()));
+                match page["next"].as_str() {
+                    Some(next) => after = format!("&after={next}"),
+                    None => break,
+                }
+            }
+        }
+        (found.len() >= SENDS).then_some(found)
+    })
+    .await;
+    assert_eq!(arrived.len(), SENDS, "an item is in an inbox twice");
+    assert_eq!(arrived.into_iter().collect::<HashSet<_>>(), accepted);
+    for person in 0..10 {
+        let token = dev.api.token(&format!("p{person}")).await;
+        let (_, unread) = dev.api.as_person(Method::GET, "/v1/inbox/unread", &token, None).await;
+        assert_eq!(unread["unread"], SENDS / 10);
+    }
+
+    // every mail, each with a Message-ID of its own; one that was caught while it was sent may be there twice
+    let ids = |mails: &[std::path::PathBuf]| -> HashSet<String> {
+        let id = |path| std::fs::read_to_string(path).unwrap().lines().find(|l| l.starts_with("Message-ID:")).unwrap().to_owned();
+        mails.iter().map(id).collect()
+    };
+    let mails = eventually("all mails", async || {
+        let mails = files(&dev.outbox("mail"), "eml");
+        (mails.len() >= SENDS && ids(&mails).len() >= SENDS).then_some(mails)
+    })
+    .await;
+    assert_eq!(ids(&mails).len(), SENDS);
+
+    // and SQL knows how each ended
+    for id in &accepted {
+        let view = dev.api.completed(id).await;
+        assert!(view["counts"]["email"]["sent"] == 1 || view["counts"]["email"]["unknown"] == 1, "{view}");
+    }
+}

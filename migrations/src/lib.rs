@@ -1,1 +1,20 @@
-//! The SQL schema, as migrations.
+//! The SQL schema, as migrations: one file a step, never changed once it was released.
+//!
+//! Times are BIGINT milliseconds since the Unix epoch, JSON is kept as text, ids of things are UUIDs. Every table begins
+//! with the app: no query leaves it out.
+
+mod m20261123_000001_archive;
+
+use sea_orm_migration::prelude::*;
+
+/// Every migration, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261123_000001_archive::Migration)]
+    }
+}
+
+pub use sea_orm_migration::MigratorTrait;

@@ -17,7 +17,7 @@ use axum::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use stentor_archive::{ApiKey, App, Archive};
+use stentor_archive::{ApiKey, App, Archive, ArchiveError};
 use stentor_domain::{AppId, RecipientId, Timestamp};
 use subtle::ConstantTimeEq;
 
@@ -32,7 +32,7 @@ const CACHE_LIFE: Duration = Duration::from_secs(10);
 const AUDIENCE: &str = "stentor-inbox";
 
 /// What a key may do.
-pub trait Scope: Send + Sync + 'static {
+pub trait Scope: std::marker::Send + Sync + 'static {
     /// Its name in a key's list of scopes.
     const NAME: &'static str;
 }
@@ -75,7 +75,7 @@ fn random_text(length: usize) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = vec![0; length];
     rand::Rng::fill(&mut rand::rng(), bytes.as_mut_slice());
-    bytes.into_iter().map(|b| char::from(LETTERS[usize::from(b & 31)])).collect()
+    bytes.into_iter().map(|b| char::from(LETTERS[usize::from(b) % LETTERS.len()])).collect()
 }
 
 /// A caller with an app key that has the scope `S`.
@@ -160,11 +160,11 @@ impl Credentials {
     }
 
     async fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, ApiError> {
-        cached(&self.keys, id.to_owned(), async || self.archive.find_key(id).await.map_err(ApiError::from)).await
+        cached(&self.keys, id.to_owned(), self.archive.find_key(id)).await
     }
 
     pub(crate) async fn app(&self, id: &AppId) -> Result<Option<Arc<App>>, ApiError> {
-        cached(&self.apps, id.clone(), async || self.archive.find_app(id).await.map_err(ApiError::from)).await
+        cached(&self.apps, id.clone(), self.archive.find_app(id)).await
     }
 
     /// Whose inbox `token` opens.
@@ -194,7 +194,7 @@ impl Credentials {
 async fn cached<K: std::hash::Hash + Eq + Clone, V>(
     cache: &Cache<K, V>,
     key: K,
-    ask: impl AsyncFnOnce() -> Result<Option<V>, ApiError>,
+    ask: impl Future<Output = Result<Option<V>, ArchiveError>>,
 ) -> Result<Option<Arc<V>>, ApiError> {
     let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
     if let Some((at, value)) = &known
@@ -202,7 +202,7 @@ async fn cached<K: std::hash::Hash + Eq + Clone, V>(
     {
         return Ok(value.clone());
     }
-    match (ask().await, known) {
+    match (ask.await, known) {
         (Ok(value), _) => {
             let value = value.map(Arc::new);
             let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,7 +213,7 @@ async fn cached<K: std::hash::Hash + Eq + Clone, V>(
             Ok(value)
         }
         (Err(_), Some((_, Some(value)))) => Ok(Some(value)),
-        (Err(error), _) => Err(error),
+        (Err(error), _) => Err(error.into()),
     }
 }
 

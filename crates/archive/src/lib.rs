@@ -1,1 +1,25 @@
-//! The SQL side through sea-orm: repositories, and the batch writer of events.
+//! The SQL side: what Stentor is on record for, and the archive of everything that happened.
+//!
+//! SQLite or PostgreSQL by URL. Entities are private; what leaves this crate are the words of `domain`. Every function
+//! takes the app whose rows it touches.
+//!
+//! Events are written in batches ([`Archive::write_events`]): insert-only by id, deliveries guarded by a version, inbox
+//! items by a revision, profile fields by the time that set them. So a batch may be written twice, and batches in any
+//! order, with the same rows in the end.
+
+mod apps;
+mod connect;
+mod deliveries;
+mod entities;
+mod error;
+mod inbox;
+mod notifications;
+mod recipients;
+mod writer;
+
+pub use apps::{ApiKey, App, NewApp};
+pub use connect::Archive;
+pub use error::ArchiveError;
+pub use inbox::{ArchivedInbox, ArchivedItem, ArchivedUnread};
+pub use notifications::ArchivedNotification;
+pub use writer::WrittenEvents;

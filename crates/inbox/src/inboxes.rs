@@ -14,6 +14,24 @@ use crate::{
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
 const WARMINGS: usize = 3;
+/// How many items the record gives to warm an inbox; fewer means that there are no others.
+pub(crate) const FULL: usize = 128;
+
+/// What the hot state answers to a call, after it was warmed if it was cold. A macro and not a function: the future of
+/// a closure that borrows cannot be promised to be `Send`.
+macro_rules! warmed {
+    ($self:ident, $app:ident, $recipient:ident, $now:ident, $ask:expr) => {{
+        let mut warmings = 0;
+        loop {
+            match $ask.await? {
+                Hot::Warm(answer) => break Ok(answer),
+                Hot::Cold if warmings == WARMINGS => break Err(InboxError::StaysCold),
+                Hot::Cold => $self.warm($app, $recipient, $now).await?,
+            }
+            warmings += 1;
+        }
+    }};
+}
 
 /// A cheap handle to all inboxes.
 #[derive(Clone)]
@@ -74,7 +92,7 @@ impl Inboxes {
         ids: &[NotificationId],
         now: Timestamp,
     ) -> Result<Marked, InboxError> {
-        let marked = self.warmed(app, recipient, now, async || self.hot.mark(app, recipient, change, ids, now).await).await?;
+        let marked = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, ids, now))?;
         if marked.missing.is_empty() {
             return Ok(marked);
         }
@@ -82,9 +100,9 @@ impl Inboxes {
         if old.is_empty() {
             return Ok(marked);
         }
-        self.hot.restore(app, recipient, &old).await?;
+        self.hot.restore(app, recipient, &old, now).await?;
         let missing: Vec<NotificationId> = old.iter().map(|i| i.item.card.id).collect();
-        let mut again = self.warmed(app, recipient, now, async || self.hot.mark(app, recipient, change, &missing, now).await).await?;
+        let mut again = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, &missing, now))?;
         // The two parts have revisions of their own; the answer speaks for the later, and names the items of both.
         again.items.splice(0..0, marked.items);
         again.missing = marked.missing.into_iter().filter(|id| !missing.contains(id)).collect();
@@ -99,12 +117,12 @@ impl Inboxes {
         up_to: Option<&Cursor>,
         now: Timestamp,
     ) -> Result<Marked, InboxError> {
-        self.warmed(app, recipient, now, async || self.hot.mark_all_read(app, recipient, up_to, now).await).await
+        warmed!(self, app, recipient, now, self.hot.mark_all_read(app, recipient, up_to, now))
     }
 
     /// How many items are unread, and the cursor of this state.
     pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Overview, InboxError> {
-        self.warmed(app, recipient, now, async || self.hot.overview(app, recipient, now).await).await
+        warmed!(self, app, recipient, now, self.hot.overview(app, recipient, now))
     }
 
     /// Items below `before_seq` (or from the newest), newest first, without archived and expired ones.
@@ -116,12 +134,11 @@ impl Inboxes {
         limit: usize,
         now: Timestamp,
     ) -> Result<InboxPage, InboxError> {
-        let hot = self.warmed(app, recipient, now, async || self.hot.page(app, recipient, before_seq, limit, now).await).await?;
+        let hot = warmed!(self, app, recipient, now, self.hot.page(app, recipient, before_seq, limit, now))?;
         let mut items = hot.items;
-        if items.len() < limit && !hot.complete {
-            // Trimmed items are older than every hot one, but for those restored to be marked: these the record has as well.
-            let below = items.last().map(|i| i.seq).or(before_seq);
-            let more = self.cold.page(app, recipient, below, limit - items.len(), now).await.map_err(InboxError::Record)?;
+        if items.len() < limit && hot.floor > 0 {
+            let below = before_seq.map_or(hot.floor, |seq| seq.min(hot.floor));
+            let more = self.cold.page(app, recipient, Some(below), limit - items.len(), now).await.map_err(InboxError::Record)?;
             items.extend(more);
         }
         let next = items.last().map(|i| i.seq).filter(|_| items.len() == limit);
@@ -136,7 +153,7 @@ impl Inboxes {
         id: NotificationId,
         now: Timestamp,
     ) -> Result<Option<HotItem>, InboxError> {
-        let hot = self.warmed(app, recipient, now, async || self.hot.find(app, recipient, id, now).await).await?;
+        let hot = warmed!(self, app, recipient, now, self.hot.find(app, recipient, id, now))?;
         if hot.is_some() {
             return Ok(hot);
         }
@@ -153,7 +170,7 @@ impl Inboxes {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changes, InboxError> {
-        self.warmed(app, recipient, now, async || self.hot.changes_since(app, recipient, cursor, limit, now).await).await
+        warmed!(self, app, recipient, now, self.hot.changes_since(app, recipient, cursor, limit, now))
     }
 
     /// The content of a notification in `variant`, if it is still hot.
@@ -164,22 +181,6 @@ impl Inboxes {
     /// Removes everything hot of a recipient.
     pub async fn forget(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
         self.hot.forget(app, recipient).await
-    }
-
-    async fn warmed<T>(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        now: Timestamp,
-        ask: impl AsyncFn() -> Result<Hot<T>, InboxError>,
-    ) -> Result<T, InboxError> {
-        for _ in 0..=WARMINGS {
-            if let Hot::Warm(answer) = ask().await? {
-                return Ok(answer);
-            }
-            self.warm(app, recipient, now).await?;
-        }
-        Err(InboxError::StaysCold)
     }
 
     async fn warm(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<(), InboxError> {

@@ -1,1 +1,39 @@
-//! Hot inbox state in Redis: items, unread, content, live fan-out.
+//! Hot inboxes in Redis: what a person has not seen yet and what came lately, counted exactly and told live.
+//!
+//! # Words and guarantees
+//!
+//! - An item has a **seq**, its place in the inbox, and a **rev**, the inbox's revision of its latest change. Every
+//!   mutation takes the next rev inside its script; a call that changes nothing takes none.
+//! - **Unread** is the cardinality of a set of seqs, never a counter kept beside one.
+//! - Each mutation is **published** once, by the script that made it, with the absolute unread and its rev: whoever
+//!   hears rev n after rev n-1 has missed nothing.
+//! - A [`Cursor`] is an epoch and a rev. An inbox that was lost and rebuilt has another epoch.
+//! - An inbox that is not in Redis is **cold**, not empty: [`Inbox`] answers [`Hot::Cold`], and [`Inboxes`] warms it
+//!   from its record ([`ColdStore`]) and asks again.
+//! - An item is written **once**: a notification that the inbox holds, or held within 24 hours, is recognised.
+//!
+//! Not promised: the order of items that different processes write at the same time, other than that every device
+//! sees the same one.
+//!
+//! The scripts under `src/scripts` document their keys, arguments and results; all keys of an inbox share a hash tag.
+
+mod cold;
+mod content;
+mod cursor;
+mod error;
+mod inbox;
+mod inboxes;
+mod keys;
+mod live;
+mod profiles;
+mod reply;
+mod types;
+
+pub use cold::{ColdFuture, ColdStore};
+pub use cursor::{BadCursor, Cursor};
+pub use error::InboxError;
+pub use inbox::Inbox;
+pub use inboxes::{InboxPage, Inboxes};
+pub use live::{LiveEvent, LiveFeed, LiveMessage};
+pub use profiles::{HotProfile, Profiles};
+pub use types::{Change, Changes, Hot, HotItem, Marked, NewItem, Overview, Page, UnreadItem, WarmState, Written};

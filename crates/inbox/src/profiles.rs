@@ -98,7 +98,7 @@ impl Profiles {
                 }
                 pipe.invoke_script(&call);
             }
-            let replies: Vec<Vec<Value2>> = pipe.query_async(&mut self.conn.clone()).await?;
+            let replies: Vec<Vec<redis::Value>> = pipe.query_async(&mut self.conn.clone()).await?;
             out.extend(replies.into_iter().map(hot_profile));
         }
         Ok(out)
@@ -106,7 +106,6 @@ impl Profiles {
 }
 
 type Field = (&'static str, Timestamp, String);
-type Value2 = redis::Value;
 
 fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())

@@ -4,10 +4,15 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a fixture that cannot be set up ends its test: every function here may panic")]
 
+mod mail_server;
 mod port;
 mod postgres;
 mod redis_server;
+mod script;
+mod sms_gateway;
 
+pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use redis_server::RedisServer;
+pub use sms_gateway::{Answer, SmsGateway};

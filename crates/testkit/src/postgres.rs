@@ -150,7 +150,7 @@ impl Postgres {
             }
         });
         let mut log = String::new();
-        while let Ok(line) = rx.recv_timeout(Duration::from_secs(60)) {
+        while let Ok(line) = rx.recv_timeout(Duration::from_mins(1)) {
             if line.contains(READY) {
                 return Ok(());
             }

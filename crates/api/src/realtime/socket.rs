@@ -141,6 +141,7 @@ impl Connection<'_> {
         let mut pings = interval(PING_EVERY);
         pings.reset(); // the first tick of an interval is at once
         loop {
+            let (token_end, hub) = (self.token_end(), &self.state.hub);
             tokio::select! {
                 message = membership.rx.recv() => {
                     let Some(message) = message else { return Ok(()) };
@@ -158,10 +159,10 @@ impl Connection<'_> {
                     None => self.silent = 0,
                 },
                 _ = pings.tick() => self.ping().await?,
-                () = sleep_until(self.token_end()) => {
+                () = sleep_until(token_end) => {
                     return Err(Closed::With(CloseCode::Token, "the token ran out; come back with another".into()));
                 }
-                () = self.state.hub.closing().cancelled() => return self.bye().await,
+                () = hub.closing().cancelled() => return self.bye().await,
             }
         }
     }

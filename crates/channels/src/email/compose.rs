@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, MultiPart, SinglePart,
+        Body, Mailbox, MultiPart, SinglePart,
         dkim::DkimConfig,
-        header::{HeaderName, HeaderValue},
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
 use stentor_domain::{
@@ -66,14 +66,19 @@ impl Composer {
             .from(self.from.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(mail.subject.clone())
+            .header(MIME_VERSION_1_0)
             .raw_header(auto);
         if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(reply_to.clone());
         }
-        let text = SinglePart::plain(mail.text.clone());
         let built = match &mail.html {
-            Some(html) => builder.multipart(MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(html.clone()))),
-            None => builder.singlepart(text),
+            Some(html) => {
+                let text = SinglePart::plain(mail.text.clone());
+                let parts = MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(html.clone()));
+                let (content_type, body) = flatten(&parts).ok_or_else(|| Failure::permanent("the mail cannot be built"))?;
+                builder.header(content_type).body(body)
+            }
+            None => builder.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
         };
         // lettre's reasons are about From and the envelope, which were checked when the provider was made.
         let message = built.map_err(|error| Failure::permanent(format!("the mail cannot be built: {error}")))?;
@@ -90,6 +95,16 @@ impl Composer {
         });
         signing.await.map_err(|_| Failure::transient("the mail could not be signed"))
     }
+}
+
+/// The parts as one body, and its type. lettre would keep the type apart from the mail's own headers, where its
+/// signature does not see it; the parts are encoded already, so the whole is 7bit.
+fn flatten(parts: &MultiPart) -> Option<(ContentType, Body)> {
+    const END_OF_HEADERS: &[u8] = b"\r\n\r\n";
+    let bytes = parts.formatted();
+    let end = bytes.windows(END_OF_HEADERS.len()).position(|window| window == END_OF_HEADERS)?;
+    let body = bytes[end + END_OF_HEADERS.len()..].to_vec();
+    Some((parts.headers().get::<ContentType>()?, Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit)))
 }
 
 /// The mailbox with its domain as DNS knows it: only a local part beyond ASCII needs a server that speaks SMTPUTF8.

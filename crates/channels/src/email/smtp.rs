@@ -98,12 +98,8 @@ impl Smtp {
         *stage = Stage::Sending;
         let result = transact(&mut idle.connection, mail, stage).await;
         // After an answer, even a refusal, the connection is good for the next mail.
-        let answered = match &result {
-            Ok(()) => true,
-            Err(Trouble::Smtp(error)) => error.status().is_some(),
-            Err(_) => true,
-        };
-        if answered {
+        let lost = matches!(&result, Err(Trouble::Smtp(error)) if error.status().is_none());
+        if !lost {
             self.keep(Idle { mails: idle.mails + 1, since: Instant::now(), ..idle });
         }
         result
@@ -198,12 +194,9 @@ fn judge(stage: Stage, trouble: &Trouble, mail: &Composed) -> Failure {
     let code = error.status().map(|code| code.to_string());
     match code.as_deref() {
         // A server that refuses us, or asks for a login first, says nothing about this mail; an operator can mend that.
-        _ if stage == Stage::Opening => Failure::transient(detail),
-        Some("530") => Failure::transient(detail),
-        Some(code) if code.starts_with('5') => Failure::permanent(detail),
-        Some(_) => Failure::transient(detail),
+        Some(code) if code.starts_with('5') && code != "530" && stage != Stage::Opening => Failure::permanent(detail),
         None if stage == Stage::HandedOver => Failure::unknown(format!("the mail was handed over, then: {detail}")),
-        None => Failure::transient(detail),
+        Some(_) | None => Failure::transient(detail),
     }
 }
 

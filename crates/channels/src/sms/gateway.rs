@@ -25,7 +25,7 @@ pub(super) struct Gateway {
 }
 
 enum Dialect {
-    Templates(RequestTemplates),
+    Templates(Box<RequestTemplates>),
     Kannel(Kannel),
 }
 
@@ -35,7 +35,7 @@ impl Gateway {
             let rules = AnswerRules::by_words(kannel::TAKEN, kannel::BUSY).map_err(|e| place.client(e))?;
             (Dialect::Kannel(Kannel::new(place, config)?), rules)
         } else {
-            (Dialect::Templates(RequestTemplates::new(place, config)?), AnswerRules::new(place, config)?)
+            (Dialect::Templates(Box::new(RequestTemplates::new(place, config)?)), AnswerRules::new(place, config)?)
         };
         Ok(Self { client: client(deadline).map_err(|e| place.client(e.without_url()))?, dialect, rules, deadline })
     }
@@ -66,7 +66,10 @@ impl Gateway {
 
     /// Until a connection stood, nothing was sent; from then on that cannot be known.
     fn judge_error(&self, error: &reqwest::Error) -> Failure {
-        if error.is_connect() || error.is_builder() {
+        if error.is_builder() {
+            return Failure::permanent("the request cannot be made");
+        }
+        if error.is_connect() {
             return Failure::transient("the gateway cannot be reached");
         }
         if error.is_timeout() {

@@ -32,7 +32,7 @@ impl Kannel {
             if !query.is_empty() {
                 query.push('&');
             }
-            query.push_str(&format!("{name}={}", Escape::Url.apply(value)));
+            query.extend([name, "=", &Escape::Url.apply(value)]);
         };
         if let Some(from) = values.from {
             add("from", from);

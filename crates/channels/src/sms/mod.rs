@@ -29,7 +29,7 @@ pub(crate) struct SmsProvider {
 }
 
 enum Transport {
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     Capture(Outbox),
 }
 
@@ -51,7 +51,7 @@ impl SmsProvider {
             let dir = config.dir.as_ref().ok_or_else(|| place.invalid("dir", "names the folder to write to"))?;
             Transport::Capture(Outbox::open(dir).map_err(|e| place.file("dir", dir, e))?)
         } else {
-            Transport::Gateway(Gateway::new(place, config, deadline)?)
+            Transport::Gateway(Box::new(Gateway::new(place, config, deadline)?))
         };
         Ok(Self { name: place.name.to_owned(), from: config.from.clone(), transport })
     }

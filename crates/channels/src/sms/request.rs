@@ -102,12 +102,13 @@ fn method(config: &SmsProviderConfig) -> Result<Method, String> {
     }
 }
 
+const CONTENT_TYPE_NEEDED: &str = "a body needs a header Content-Type, by which its values are escaped: application/json, \
+                                   application/x-www-form-urlencoded, application/xml or text/plain";
+
 fn body_escape(config: &SmsProviderConfig) -> Result<Escape, String> {
     if config.body.is_none() {
         return Ok(Escape::None);
     }
-    const NEEDED: &str = "a body needs a header Content-Type, by which its values are escaped: application/json, \
-                          application/x-www-form-urlencoded, application/xml or text/plain";
     let given = config.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-    given.and_then(|(_, value)| Escape::by_content_type(value.reveal())).ok_or_else(|| NEEDED.into())
+    given.and_then(|(_, value)| Escape::by_content_type(value.reveal())).ok_or_else(|| CONTENT_TYPE_NEEDED.into())
 }

@@ -1,0 +1,33 @@
+# What the README names. Everything sets up what it needs first; `make help` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint deps test-deps
+
+# Arguments for the program (make run) or for cargo test (make test).
+ARGS ?=
+STENTOR := $(or $(CARGO_TARGET_DIR),target)/debug/stentor
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: deps ## Build Stentor and run all of it here, with a demo page; ARGS="--listen 127.0.0.1:9000" and the like
+	@echo "==> Building Stentor (the first time takes several minutes on 2 cores, later a few seconds)"
+	cargo build --package stentor-server
+	@echo "==> Starting it; Ctrl-C ends it"
+	@$(STENTOR) dev $(ARGS)
+
+test: test-deps ## Run the whole suite, on servers of its own; ARGS="-p stentor-queue lanes" for a part of it
+	@scripts/test.sh $(ARGS)
+
+lint: ## Check format, clippy, the arrows between the crates, and the scripts
+	@scripts/install-deps.sh --lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/check-arrows.sh
+	scripts/check-arrows-test.sh
+	shellcheck .ci/run scripts/*.sh
+
+deps: ## Install what `make run` needs from the system, if it is absent
+	@scripts/install-deps.sh
+
+test-deps: ## Install what `make test` needs from the system, if it is absent
+	@scripts/install-deps.sh --tests

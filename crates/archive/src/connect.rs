@@ -1,0 +1,50 @@
+//! The connection pool.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use stentor_migrations::{Migrator, MigratorTrait};
+
+use crate::ArchiveError;
+
+/// How long a statement waits for a connection, and SQLite for its write lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A cheap handle to the archive.
+#[derive(Clone)]
+pub struct Archive {
+    pub(crate) db: DatabaseConnection,
+}
+
+impl Archive {
+    /// Connects to `sqlite:FILE?mode=rwc` or `postgres://user:password@host/database`.
+    ///
+    /// SQLite runs in WAL mode: readers do not wait for the writer, and writers wait for one another up to 5 s.
+    pub async fn connect(url: &str) -> Result<Self, ArchiveError> {
+        let mut options = ConnectOptions::new(url);
+        options.sqlx_logging(false).connect_timeout(PATIENCE).acquire_timeout(PATIENCE);
+        if url.starts_with("sqlite:") {
+            options.max_connections(4).map_sqlx_sqlite_opts(|sqlite| {
+                sqlite.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL").busy_timeout(PATIENCE).foreign_keys(true)
+            });
+        } else {
+            options.max_connections(16).min_connections(1);
+        }
+        Ok(Self { db: Database::connect(options).await? })
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<(), ArchiveError> {
+        Ok(Migrator::up(&self.db, None).await?)
+    }
+
+    /// How many migrations are not applied yet.
+    pub async fn pending_migrations(&self) -> Result<usize, ArchiveError> {
+        Ok(Migrator::get_pending_migrations(&self.db).await?.len())
+    }
+
+    /// Asks for a sign of life.
+    pub async fn ping(&self) -> Result<(), ArchiveError> {
+        Ok(self.db.ping().await?)
+    }
+}

@@ -1,0 +1,19 @@
+//! Rows of `event_subjects`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "event_subjects")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub app: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub notification: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub event: Uuid,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

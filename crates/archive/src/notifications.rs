@@ -1,0 +1,80 @@
+//! Notifications and their stories.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use stentor_domain::{AppId, Event, Notification, NotificationId, Timestamp, item::ItemContent};
+
+use crate::{
+    Archive, ArchiveError,
+    entities::{content, dispatch, event, event_subject, notification},
+};
+
+/// A notification as the archive knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArchivedNotification {
+    /// What was accepted.
+    pub notification: Notification,
+    /// When its audience was resolved.
+    pub dispatched_at: Option<Timestamp>,
+    /// Why nothing could be dispatched, if so.
+    pub error: Option<String>,
+}
+
+impl Archive {
+    /// A notification.
+    pub async fn find_notification(&self, app: &AppId, id: NotificationId) -> Result<Option<ArchivedNotification>, ArchiveError> {
+        let key = (app.to_string(), id.as_uuid());
+        let Some(row) = notification::Entity::find_by_id(key.clone()).one(&self.db).await? else { return Ok(None) };
+        let dispatched = dispatch::Entity::find_by_id(key).one(&self.db).await?;
+        let notification = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("notifications", e))?;
+        let (dispatched_at, error) = match dispatched {
+            Some(row) => (Some(Timestamp::from_millis(row.dispatched_at)), row.error),
+            None => (None, None),
+        };
+        Ok(Some(ArchivedNotification { notification, dispatched_at, error }))
+    }
+
+    /// The events that concern a notification, in order of time.
+    pub async fn list_events(&self, app: &AppId, id: NotificationId, limit: usize) -> Result<Vec<Event>, ArchiveError> {
+        let concerned = event_subject::Entity::find()
+            .select_only()
+            .column(event_subject::Column::Event)
+            .filter(event_subject::Column::App.eq(app.as_str()).and(event_subject::Column::Notification.eq(id.as_uuid())));
+        let about = Condition::any()
+            .add(event::Column::Notification.eq(id.as_uuid()))
+            .add(event::Column::Id.in_subquery(concerned.into_query()));
+        let rows = event::Entity::find()
+            .filter(event::Column::App.eq(app.as_str()))
+            .filter(about)
+            .order_by_asc(event::Column::At)
+            .limit(limit as u64);
+        // Of what happened in the same millisecond, the order of life: ids are no times.
+        let mut events = BTreeMap::new();
+        for row in rows.all(&self.db).await? {
+            let event: Event = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("events", e))?;
+            events.insert((event.at, rank(&event), event.id), event);
+        }
+        Ok(events.into_values().collect())
+    }
+
+    /// The content of a notification in `variant`.
+    pub async fn find_content(&self, app: &AppId, id: NotificationId, variant: &str) -> Result<Option<ItemContent>, ArchiveError> {
+        let row = content::Entity::find_by_id((app.to_string(), id.as_uuid(), variant.to_owned())).one(&self.db).await?;
+        row.map(|row| serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("contents", e))).transpose()
+    }
+}
+
+/// What comes first of what happened at the same time.
+fn rank(event: &Event) -> (u8, u32) {
+    use stentor_domain::EventKind::{Accepted, Content, Delivery, Dispatched, ItemWritten, ItemsChanged, RecipientUpserted};
+    match &event.kind {
+        Accepted { .. } => (0, 0),
+        RecipientUpserted { .. } => (1, 0),
+        Content { .. } => (2, 0),
+        ItemWritten { .. } => (3, 0),
+        Delivery(report) => (4, report.state.version(report.attempt)),
+        ItemsChanged { .. } => (5, 0),
+        Dispatched { .. } => (6, 0),
+    }
+}

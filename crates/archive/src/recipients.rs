@@ -1,0 +1,189 @@
+//! Profiles. Each field carries the time of the request that set it: whatever the order of writing, the newest stays.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    sea_query::{Expr, OnConflict},
+};
+use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
+
+use crate::{
+    Archive, ArchiveError,
+    entities::{inbox_item, recipient},
+};
+
+/// The most rows of one statement: 14 values each, and SQL takes 32,000 at the most.
+const ROWS: usize = 1_000;
+
+/// Every field, with the column that says when it was set.
+const FIELDS: [(&str, &str); 6] = [
+    ("email", "email_at"),
+    ("phone", "phone_at"),
+    ("locale", "locale_at"),
+    ("timezone", "timezone_at"),
+    ("attributes", "attributes_at"),
+    ("preferences", "preferences_at"),
+];
+
+fn row(app: &AppId, id: &RecipientId) -> recipient::ActiveModel {
+    recipient::ActiveModel {
+        app: Set(app.to_string()),
+        id: Set(id.to_string()),
+        email: Set(None),
+        email_at: Set(0),
+        phone: Set(None),
+        phone_at: Set(0),
+        locale: Set(None),
+        locale_at: Set(0),
+        timezone: Set(None),
+        timezone_at: Set(0),
+        attributes: Set(None),
+        attributes_at: Set(0),
+        preferences: Set(None),
+        preferences_at: Set(0),
+    }
+}
+
+fn patched(app: &AppId, id: &RecipientId, patch: &ProfilePatch, at: Timestamp) -> recipient::ActiveModel {
+    let mut row = row(app, id);
+    let at = at.as_millis();
+    if let Some(email) = &patch.email {
+        (row.email, row.email_at) = (Set(email.as_ref().map(|e| e.as_str().to_owned())), Set(at));
+    }
+    if let Some(phone) = &patch.phone {
+        (row.phone, row.phone_at) = (Set(phone.as_ref().map(|p| p.as_str().to_owned())), Set(at));
+    }
+    if let Some(locale) = &patch.locale {
+        (row.locale, row.locale_at) = (Set(locale.as_ref().map(ToString::to_string)), Set(at));
+    }
+    if let Some(timezone) = &patch.timezone {
+        (row.timezone, row.timezone_at) = (Set(timezone.clone()), Set(at));
+    }
+    if let Some(attributes) = &patch.attributes {
+        let json = attributes.as_ref().and_then(|a| serde_json::to_string(a).ok());
+        (row.attributes, row.attributes_at) = (Set(json), Set(at));
+    }
+    row
+}
+
+/// A field is replaced if the new one was set at the same time or later. 0 stands for "not given" and replaces nothing.
+fn newest_wins() -> OnConflict {
+    let mut conflict = OnConflict::columns([recipient::Column::App, recipient::Column::Id]);
+    for (field, at) in FIELDS {
+        let newer = format!("excluded.{at} > 0 AND excluded.{at} >= recipients.{at}");
+        let pick = |column: &str| Expr::cust(format!("CASE WHEN {newer} THEN excluded.{column} ELSE recipients.{column} END"));
+        conflict.value(field, pick(field)).value(at, pick(at));
+    }
+    conflict
+}
+
+/// Writes profile fields; called by the API and by the writer of events.
+pub(crate) async fn upsert(
+    db: &impl ConnectionTrait,
+    app: &AppId,
+    patches: impl IntoIterator<Item = (&RecipientId, &ProfilePatch, Timestamp)>,
+) -> Result<(), sea_orm::DbErr> {
+    // PostgreSQL refuses a statement that touches one row twice: what repeats goes into a statement of its own.
+    let mut rounds: Vec<HashMap<&RecipientId, recipient::ActiveModel>> = Vec::new();
+    for (id, patch, at) in patches {
+        let row = patched(app, id, patch, at);
+        match rounds.iter_mut().find(|round| !round.contains_key(id)) {
+            Some(round) => {
+                round.insert(id, row);
+            }
+            None => rounds.push(HashMap::from([(id, row)])),
+        }
+    }
+    for round in rounds {
+        let rows: Vec<_> = round.into_values().collect();
+        for chunk in rows.chunks(ROWS) {
+            recipient::Entity::insert_many(chunk.to_vec()).on_conflict(newest_wins()).exec_without_returning(db).await?;
+        }
+    }
+    Ok(())
+}
+
+fn profile(row: recipient::Model) -> Result<(RecipientId, Profile), ArchiveError> {
+    fn bad(e: impl std::fmt::Display) -> ArchiveError {
+        ArchiveError::unreadable("recipients", e)
+    }
+    let json = |text: Option<String>| text.unwrap_or_else(|| "{}".into());
+    let profile = Profile {
+        email: row.email.map(|e| e.parse().map_err(bad)).transpose()?,
+        phone: row.phone.map(|p| p.parse().map_err(bad)).transpose()?,
+        locale: row.locale.map(|l| l.parse().map_err(bad)).transpose()?,
+        timezone: row.timezone,
+        attributes: serde_json::from_str(&json(row.attributes)).map_err(bad)?,
+        preferences: serde_json::from_str(&json(row.preferences)).map_err(bad)?,
+    };
+    Ok((row.id.parse().map_err(bad)?, profile))
+}
+
+impl Archive {
+    /// Sets fields of recipients as of `at`: all in one transaction, each field only if it was not set later.
+    pub async fn upsert_recipients(
+        &self,
+        app: &AppId,
+        patches: &[(RecipientId, ProfilePatch)],
+        at: Timestamp,
+    ) -> Result<(), ArchiveError> {
+        let transaction = self.db.begin().await?;
+        upsert(&transaction, app, patches.iter().map(|(id, patch)| (id, patch, at))).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Replaces a recipient's preferences as of `at`.
+    pub async fn set_preferences(
+        &self,
+        app: &AppId,
+        id: &RecipientId,
+        preferences: &Preferences,
+        at: Timestamp,
+    ) -> Result<(), ArchiveError> {
+        let mut row = row(app, id);
+        row.preferences = Set(serde_json::to_string(preferences).ok());
+        row.preferences_at = Set(at.as_millis());
+        recipient::Entity::insert(row).on_conflict(newest_wins()).exec_without_returning(&self.db).await?;
+        Ok(())
+    }
+
+    /// The profiles of those of `ids` that are on record, in one query.
+    pub async fn find_profiles(&self, app: &AppId, ids: &[RecipientId]) -> Result<HashMap<RecipientId, Profile>, ArchiveError> {
+        let ids = ids.iter().map(RecipientId::as_str);
+        let rows = recipient::Entity::find().filter(recipient::Column::App.eq(app.as_str()).and(recipient::Column::Id.is_in(ids)));
+        rows.all(&self.db).await?.into_iter().map(profile).collect()
+    }
+
+    /// A recipient's profile.
+    pub async fn find_recipient(&self, app: &AppId, id: &RecipientId) -> Result<Option<Profile>, ArchiveError> {
+        let row = recipient::Entity::find_by_id((app.to_string(), id.to_string())).one(&self.db).await?;
+        Ok(row.map(profile).transpose()?.map(|(_, profile)| profile))
+    }
+
+    /// Recipients by id, those after `after`.
+    pub async fn list_recipients(
+        &self,
+        app: &AppId,
+        after: Option<&RecipientId>,
+        limit: usize,
+    ) -> Result<Vec<(RecipientId, Profile)>, ArchiveError> {
+        let mut rows = recipient::Entity::find().filter(recipient::Column::App.eq(app.as_str()));
+        if let Some(after) = after {
+            rows = rows.filter(recipient::Column::Id.gt(after.as_str()));
+        }
+        let rows = rows.order_by_asc(recipient::Column::Id).limit(limit as u64).all(&self.db).await?;
+        rows.into_iter().map(profile).collect()
+    }
+
+    /// Erases a recipient: profile and inbox. What was sent stays on record, without addresses.
+    pub async fn delete_recipient(&self, app: &AppId, id: &RecipientId) -> Result<(), ArchiveError> {
+        let transaction = self.db.begin().await?;
+        let items = inbox_item::Entity::delete_many();
+        let of = inbox_item::Column::App.eq(app.as_str()).and(inbox_item::Column::Recipient.eq(id.as_str()));
+        items.filter(of).exec(&transaction).await?;
+        recipient::Entity::delete_by_id((app.to_string(), id.to_string())).exec(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+}

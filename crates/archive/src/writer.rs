@@ -1,0 +1,262 @@
+//! The batch writer: facts become rows.
+//!
+//! One transaction a batch. Rows are folded before they are written, so that no statement touches a row twice. If SQL
+//! refuses a batch for what it holds, the batch is halved until the one bad event stands alone; that one is buried with
+//! its error and the rest is written.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
+    sea_query::{Expr, OnConflict},
+};
+use stentor_domain::{AppId, Event, EventKind, RecipientId, Timestamp, event::DeliveryReport, event::ItemChange};
+use uuid::Uuid;
+
+use crate::{
+    Archive, ArchiveError,
+    entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
+    error::is_refused,
+    recipients,
+};
+
+/// The most rows of one statement: the widest table has 13 columns, and SQL takes 32,000 values at the most.
+const ROWS: usize = 2_000;
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenEvents {
+    /// Events that SQL refused, each with the error. They are kept in `buried_events`.
+    pub buried: Vec<(Uuid, String)>,
+}
+
+impl Archive {
+    /// Writes events. Those that were written before change nothing.
+    ///
+    /// An error means trouble of the moment: nothing can be said of the batch, and it is to be written again.
+    pub async fn write_events(&self, events: &[Event]) -> Result<WrittenEvents, ArchiveError> {
+        let mut written = WrittenEvents::default();
+        let mut open = vec![events];
+        while let Some(batch) = open.pop() {
+            if batch.is_empty() {
+                continue;
+            }
+            match self.write_batch(batch).await {
+                Ok(()) => {}
+                Err(error) if !is_refused(&error) => return Err(error.into()),
+                Err(error) => match batch {
+                    [one] => {
+                        self.bury(one, &error).await?;
+                        written.buried.push((one.id, error.to_string()));
+                    }
+                    many => {
+                        let (first, second) = many.split_at(many.len() / 2);
+                        open.push(second);
+                        open.push(first); // the last pushed is written next: the order of events is kept
+                    }
+                },
+            }
+        }
+        Ok(written)
+    }
+
+    async fn write_batch(&self, events: &[Event]) -> Result<(), DbErr> {
+        let transaction = self.db.begin().await?;
+        write_facts(&transaction, events).await?;
+        write_notifications(&transaction, events).await?;
+        write_deliveries(&transaction, events).await?;
+        write_items(&transaction, events).await?;
+        write_profiles(&transaction, events).await?;
+        transaction.commit().await
+    }
+
+    async fn bury(&self, event: &Event, error: &DbErr) -> Result<(), ArchiveError> {
+        let clean = |text: String| text.replace('\0', "\u{fffd}"); // the very thing that SQL may have refused
+        let row = buried_event::ActiveModel {
+            id: Set(event.id),
+            at: Set(event.at.as_millis()),
+            error: Set(clean(error.to_string())),
+            body: Set(clean(serde_json::to_string(event).unwrap_or_default())),
+        };
+        insert_new(&self.db, vec![row]).await?;
+        Ok(())
+    }
+}
+
+/// Inserts rows whose keys are new, in statements of a bounded size.
+async fn insert_new<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<(), DbErr>
+where
+    A: sea_orm::ActiveModelTrait + Send,
+{
+    for chunk in rows.chunks(ROWS) {
+        A::Entity::insert_many(chunk.to_vec()).on_conflict_do_nothing().exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    let row = |e: &Event| event::ActiveModel {
+        id: Set(e.id),
+        app: Set(e.app.to_string()),
+        notification: Set(e.kind.notification().map(|id| id.as_uuid())),
+        at: Set(e.at.as_millis()),
+        kind: Set(e.kind.name().to_owned()),
+        body: Set(serde_json::to_string(e).unwrap_or_default()),
+    };
+    insert_new(db, events.iter().map(row).collect()).await?;
+    let mut subjects = Vec::new();
+    for e in events {
+        if let EventKind::ItemsChanged { items, .. } = &e.kind {
+            subjects.extend(items.iter().map(|item| event_subject::ActiveModel {
+                app: Set(e.app.to_string()),
+                notification: Set(item.notification.as_uuid()),
+                event: Set(e.id),
+            }));
+        }
+    }
+    insert_new(db, subjects).await
+}
+
+async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    let (mut accepted, mut dispatched, mut contents) = (Vec::new(), Vec::new(), Vec::new());
+    for e in events {
+        match &e.kind {
+            EventKind::Accepted { notification } => accepted.push(notification::ActiveModel {
+                app: Set(e.app.to_string()),
+                id: Set(notification.id.as_uuid()),
+                accepted_at: Set(notification.accepted_at.as_millis()),
+                body: Set(serde_json::to_string(notification).unwrap_or_default()),
+            }),
+            EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {
+                app: Set(e.app.to_string()),
+                notification: Set(notification.as_uuid()),
+                dispatched_at: Set(e.at.as_millis()),
+                deliveries: Set(i32::try_from(*deliveries).unwrap_or(i32::MAX)),
+                error: Set(error.clone()),
+            }),
+            EventKind::Content { notification, variant, content } => contents.push(content::ActiveModel {
+                app: Set(e.app.to_string()),
+                notification: Set(notification.as_uuid()),
+                variant: Set(variant.clone()),
+                body: Set(serde_json::to_string(content).unwrap_or_default()),
+            }),
+            _ => {}
+        }
+    }
+    insert_new(db, accepted).await?;
+    insert_new(db, dispatched).await?;
+    insert_new(db, contents).await
+}
+
+async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    use delivery::Column;
+    let mut newest: HashMap<(&AppId, Uuid), (&DeliveryReport, Timestamp)> = HashMap::new();
+    for e in events {
+        let EventKind::Delivery(report) = &e.kind else { continue };
+        let place = newest.entry((&e.app, report.delivery.as_uuid())).or_insert((report, e.at));
+        if version(report) > version(place.0) {
+            *place = (report, e.at);
+        }
+    }
+    let row = |((app, id), (r, at)): ((&AppId, Uuid), (&DeliveryReport, Timestamp))| delivery::ActiveModel {
+        app: Set(app.to_string()),
+        id: Set(id),
+        notification: Set(r.notification.as_uuid()),
+        recipient: Set(r.recipient.to_string()),
+        channel: Set(r.channel.as_str().to_owned()),
+        state: Set(r.state.as_str().to_owned()),
+        reason: Set(r.reason.clone()),
+        attempts: Set(i32::try_from(r.attempt).unwrap_or(i32::MAX)),
+        provider: Set(r.provider.clone()),
+        provider_message_id: Set(r.provider_message_id.clone()),
+        next_attempt_at: Set(r.next_attempt_at.map(Timestamp::as_millis)),
+        updated_at: Set(at.as_millis()),
+        version: Set(version(r)),
+    };
+    let rows: Vec<_> = newest.into_iter().map(row).collect();
+    let newer = || {
+        OnConflict::columns([Column::App, Column::Id])
+            .update_columns([
+                Column::State,
+                Column::Reason,
+                Column::Attempts,
+                Column::NextAttemptAt,
+                Column::UpdatedAt,
+                Column::Version,
+            ])
+            // a later step that calls no provider (a receipt, say) does not forget who was called
+            .value(Column::Provider, Expr::cust("COALESCE(excluded.provider, deliveries.provider)"))
+            .value(Column::ProviderMessageId, Expr::cust("COALESCE(excluded.provider_message_id, deliveries.provider_message_id)"))
+            .action_and_where(Expr::cust("excluded.version > deliveries.version"))
+            .to_owned()
+    };
+    for chunk in rows.chunks(ROWS) {
+        delivery::Entity::insert_many(chunk.to_vec()).on_conflict(newer()).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+fn version(report: &DeliveryReport) -> i64 {
+    i64::from(report.state.version(report.attempt))
+}
+
+async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    use inbox_item::Column;
+    let mut written = Vec::new();
+    let mut changed: HashMap<(&AppId, &RecipientId, Uuid), (u64, ItemChange)> = HashMap::new();
+    for e in events {
+        match &e.kind {
+            EventKind::ItemWritten { recipient, card, seq, rev, variant } => written.push(inbox_item::ActiveModel {
+                app: Set(e.app.to_string()),
+                recipient: Set(recipient.to_string()),
+                notification: Set(card.id.as_uuid()),
+                seq: Set(i64::try_from(*seq).unwrap_or(i64::MAX)),
+                rev: Set(i64::try_from(*rev).unwrap_or(i64::MAX)),
+                variant: Set(variant.clone()),
+                card: Set(serde_json::to_string(card).unwrap_or_default()),
+                expires_at: Set(card.expires_at.map(Timestamp::as_millis)),
+                seen_at: Set(None),
+                read_at: Set(None),
+                archived_at: Set(None),
+            }),
+            EventKind::ItemsChanged { recipient, rev, items } => {
+                for item in items {
+                    let place = changed.entry((&e.app, recipient, item.notification.as_uuid())).or_insert((*rev, *item));
+                    if *rev > place.0 {
+                        *place = (*rev, *item);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    insert_new(db, written).await?;
+    for ((app, recipient, id), (rev, item)) in changed {
+        let rev = i64::try_from(rev).unwrap_or(i64::MAX);
+        let millis = |at: Option<Timestamp>| Expr::value(at.map(Timestamp::as_millis));
+        inbox_item::Entity::update_many()
+            .col_expr(Column::Rev, Expr::value(rev))
+            .col_expr(Column::SeenAt, millis(item.state.seen_at))
+            .col_expr(Column::ReadAt, millis(item.state.read_at))
+            .col_expr(Column::ArchivedAt, millis(item.state.archived_at))
+            .filter(Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str())).and(Column::Notification.eq(id)))
+            .filter(Column::Rev.lt(rev))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write_profiles(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    let mut by_app: HashMap<&AppId, Vec<_>> = HashMap::new();
+    for e in events {
+        if let EventKind::RecipientUpserted { recipient, patch } = &e.kind {
+            by_app.entry(&e.app).or_default().push((recipient, &**patch, e.at));
+        }
+    }
+    for (app, patches) in by_app {
+        recipients::upsert(db, app, patches).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Content: stored once per notification and variant, loaded when an item is opened.
+
+use std::time::Duration;
+
+use stentor_domain::{AppId, NotificationId, item::ItemContent};
+
+use crate::{Inbox, InboxError, keys};
+
+impl Inbox {
+    /// Stores content; it stays until [`expire_content`](Self::expire_content).
+    pub async fn put_content(
+        &self,
+        app: &AppId,
+        notification: NotificationId,
+        variant: &str,
+        content: &ItemContent,
+    ) -> Result<(), InboxError> {
+        let json = serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))?;
+        let key = keys::content(app, notification, variant);
+        Ok(redis::cmd("SET").arg(key).arg(json).query_async(&mut self.connection()).await?)
+    }
+
+    /// The content, if it is hot.
+    pub async fn find_content(
+        &self,
+        app: &AppId,
+        notification: NotificationId,
+        variant: &str,
+    ) -> Result<Option<ItemContent>, InboxError> {
+        let key = keys::content(app, notification, variant);
+        let json: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut self.connection()).await?;
+        json.map(|json| serde_json::from_slice(&json).map_err(|e| InboxError::Malformed(e.to_string()))).transpose()
+    }
+
+    /// Lets content go after `life`: called once the record has it.
+    pub async fn expire_content(
+        &self,
+        app: &AppId,
+        notification: NotificationId,
+        variant: &str,
+        life: Duration,
+    ) -> Result<(), InboxError> {
+        let key = keys::content(app, notification, variant);
+        let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+        Ok(redis::cmd("PEXPIRE").arg(key).arg(millis).query_async(&mut self.connection()).await?)
+    }
+}

@@ -1,0 +1,287 @@
+//! The hot state of inboxes: one script a call.
+
+use std::{sync::LazyLock, time::Duration};
+
+use redis::{Script, ScriptInvocation, Value, aio::ConnectionManager};
+use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
+
+use crate::{
+    Change, Changes, Cursor, Hot, HotItem, InboxError, Marked, NewItem, Overview, Page, WarmState, Written, keys, reply,
+};
+
+/// How long a notification is recognised after it was written, whatever was trimmed since.
+const KNOWN_FOR: Duration = Duration::from_hours(24);
+/// How far seqs jump when an inbox is rebuilt: beyond anything that was written and never archived.
+const SEQ_JUMP: u64 = 1_000_000;
+/// The most items written in one pipeline.
+const PIPELINE: usize = 500;
+
+/// A script with the head that all inbox scripts share.
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(concat!(include_str!("scripts/_inbox.lua"), include_str!(concat!("scripts/", $file)))));
+    };
+}
+script!(WRITE, "write.lua");
+script!(MARK, "mark.lua");
+script!(MARK_ALL_READ, "mark_all_read.lua");
+script!(OVERVIEW, "overview.lua");
+script!(PAGE, "page.lua");
+script!(FIND, "find.lua");
+script!(CHANGES_SINCE, "changes_since.lua");
+script!(RESTORE, "restore.lua");
+script!(EXCESS, "excess.lua");
+script!(TRIM, "trim.lua");
+static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/warm.lua")));
+
+/// A cheap handle to the hot state of all inboxes.
+#[derive(Clone)]
+pub struct Inbox {
+    conn: ConnectionManager,
+}
+
+impl Inbox {
+    /// The inboxes in the Redis behind `conn`.
+    pub fn new(conn: ConnectionManager) -> Self {
+        Self { conn }
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionManager {
+        self.conn.clone()
+    }
+
+    /// A call of `script` on one inbox, with the arguments that all have.
+    fn call<'a>(script: &'a Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> ScriptInvocation<'a> {
+        let mut call = script.prepare_invoke();
+        for key in keys::inbox(app, recipient) {
+            call.key(key);
+        }
+        call.arg(now.as_millis()).arg("PUBLISH");
+        call
+    }
+
+    async fn ask(&self, call: &ScriptInvocation<'_>) -> Result<Value, InboxError> {
+        Ok(call.invoke_async(&mut self.connection()).await?)
+    }
+
+    /// Writes items, each with one script call, in one round trip per 500. Answers in order.
+    ///
+    /// A notification that an inbox knows changes nothing and is answered with the place that it has.
+    pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
+        let mut answers = Vec::with_capacity(items.len());
+        for chunk in items.chunks(PIPELINE) {
+            // The script travels once at the head of the pipeline, so that none of its calls can miss it.
+            let mut pipe = redis::pipe();
+            pipe.load_script(&WRITE).ignore();
+            for item in chunk {
+                let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+                let mut call = Self::call(&WRITE, app, item.recipient, now);
+                call.arg(item.card.id.to_string()).arg(item.variant);
+                call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card).arg(millis(KNOWN_FOR));
+                pipe.invoke_script(&call);
+            }
+            let replies: Vec<Value> = pipe.query_async(&mut self.connection()).await?;
+            for value in replies {
+                let answer: Hot<(u8, u64, u64, u64)> = reply::hot(value)?;
+                answers.push(answer.map(|(new, seq, rev, unread)| Written { seq, rev, unread, new: new == 1 }));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Changes the state of items (at most 100). What is so already changes nothing.
+    pub async fn mark(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        change: Change,
+        ids: &[NotificationId],
+        now: Timestamp,
+    ) -> Result<Hot<Marked>, InboxError> {
+        let mut call = Self::call(&MARK, app, recipient, now);
+        call.arg(change.as_str());
+        for id in ids {
+            call.arg(id.to_string());
+        }
+        let answer: Hot<(u64, u64, u64, Vec<String>, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
+        let Hot::Warm((epoch, rev, unread, changed, missing)) = answer else { return Ok(Hot::Cold) };
+        let missing = missing.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?;
+        Ok(Hot::Warm(marked(epoch, rev, unread, &changed, missing)?))
+    }
+
+    /// Marks everything unread as read; with `up_to`, only what has not changed after it. The newest inbox life counts:
+    /// a cursor of another epoch marks nothing.
+    pub async fn mark_all_read(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        up_to: Option<&Cursor>,
+        now: Timestamp,
+    ) -> Result<Hot<Marked>, InboxError> {
+        let mut all: Option<Marked> = None;
+        loop {
+            let mut call = Self::call(&MARK_ALL_READ, app, recipient, now);
+            match up_to {
+                Some(cursor) => call.arg(cursor.epoch).arg(cursor.rev),
+                None => call.arg("").arg(""),
+            };
+            let answer: Hot<(u64, u64, u64, Vec<String>, u8)> = reply::hot(self.ask(&call).await?)?;
+            let Hot::Warm((epoch, rev, unread, changed, more)) = answer else { return Ok(Hot::Cold) };
+            let mut part = marked(epoch, rev, unread, &changed, Vec::new())?;
+            if let Some(before) = all.take() {
+                part.items.splice(0..0, before.items);
+            }
+            if more == 0 {
+                return Ok(Hot::Warm(part));
+            }
+            all = Some(part);
+        }
+    }
+
+    /// How many items are unread, and the cursor of this state.
+    pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<Overview>, InboxError> {
+        let answer: Hot<(u64, u64, u64)> = reply::hot(self.ask(&Self::call(&OVERVIEW, app, recipient, now)).await?)?;
+        Ok(answer.map(|(epoch, rev, unread)| Overview { unread, cursor: Cursor { epoch, rev } }))
+    }
+
+    /// Hot items below `before_seq`, or the newest; newest first, without archived ones.
+    pub async fn page(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        before_seq: Option<u64>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Hot<Page>, InboxError> {
+        let mut call = Self::call(&PAGE, app, recipient, now);
+        call.arg(before_seq.map_or_else(String::new, |seq| seq.to_string())).arg(limit);
+        let answer: Hot<(u64, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
+        let Hot::Warm((floor, flat)) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(Page { items: reply::items(&flat)?, floor }))
+    }
+
+    /// One item; `None` if it is not hot.
+    pub async fn find(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        id: NotificationId,
+        now: Timestamp,
+    ) -> Result<Hot<Option<HotItem>>, InboxError> {
+        let mut call = Self::call(&FIND, app, recipient, now);
+        call.arg(id.to_string());
+        let answer: Hot<Vec<String>> = reply::hot(self.ask(&call).await?)?;
+        let Hot::Warm(flat) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(reply::items(&flat)?.pop()))
+    }
+
+    /// What changed since `cursor`, if it is at most `limit` items.
+    pub async fn changes_since(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        cursor: &Cursor,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Hot<Changes>, InboxError> {
+        type Answer = (u8, u64, u64, u64, Vec<String>, Vec<String>);
+        let mut call = Self::call(&CHANGES_SINCE, app, recipient, now);
+        call.arg(cursor.epoch).arg(cursor.rev).arg(limit);
+        let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
+        let Hot::Warm((recovered, epoch, rev, unread, flat, left)) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(Changes {
+            recovered: recovered == 1,
+            items: reply::items(&flat)?.into_iter().map(|i| i.item).collect(),
+            removed: left.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?,
+            unread,
+            cursor: Cursor { epoch, rev },
+        }))
+    }
+
+    /// Builds a cold inbox from its record; does nothing if somebody else was faster.
+    ///
+    /// Revisions begin at the present time in ms: beyond any that the record may hold, since no inbox changes a
+    /// thousand times a second for long.
+    pub async fn warm(&self, app: &AppId, recipient: &RecipientId, state: &WarmState, now: Timestamp) -> Result<(), InboxError> {
+        let begin = now.as_millis();
+        let seq = state.max_seq.map_or(0, |seq| seq + SEQ_JUMP);
+        let all_hot = state.unread.iter().all(|u| state.items.iter().any(|i| i.seq == u.seq));
+        let lowest = state.items.iter().map(|i| i.seq).min();
+        // Fewer than a full list of items means that there are no others.
+        let floor = if all_hot && state.items.len() < crate::inboxes::FULL { 0 } else { lowest.unwrap_or(0) };
+        let mut call = WARM.prepare_invoke();
+        for key in keys::inbox(app, recipient) {
+            call.key(key);
+        }
+        call.arg(begin).arg(begin).arg(seq).arg(floor).arg(state.items.len());
+        for item in &state.items {
+            push_item(&mut call, item)?;
+        }
+        for unread in state.unread.iter().filter(|u| state.items.iter().all(|i| i.seq != u.seq)) {
+            call.arg(unread.seq).arg(unread.id.to_string()).arg(unread.expires_at.map_or(0, Timestamp::as_millis));
+        }
+        self.ask(&call).await.map(drop)
+    }
+
+    /// Puts trimmed items back, so that they can be changed.
+    pub async fn restore(&self, app: &AppId, recipient: &RecipientId, items: &[HotItem], now: Timestamp) -> Result<Hot<usize>, InboxError> {
+        let mut call = Self::call(&RESTORE, app, recipient, now);
+        for item in items {
+            push_item(&mut call, item)?;
+        }
+        reply::hot(self.ask(&call).await?)
+    }
+
+    /// Hot items beyond the newest `keep`, at most 500, oldest first.
+    pub async fn excess(&self, app: &AppId, recipient: &RecipientId, keep: usize, now: Timestamp) -> Result<Vec<HotItem>, InboxError> {
+        let mut call = Self::call(&EXCESS, app, recipient, now);
+        call.arg(keep);
+        match reply::hot::<Vec<String>>(self.ask(&call).await?)? {
+            Hot::Warm(flat) => reply::items(&flat),
+            Hot::Cold => Ok(Vec::new()),
+        }
+    }
+
+    /// Drops items that the record holds at the given revision, but for the newest `keep`. Returns how many.
+    pub async fn trim(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        archived: &[(u64, u64)],
+        keep: usize,
+        now: Timestamp,
+    ) -> Result<usize, InboxError> {
+        let mut call = Self::call(&TRIM, app, recipient, now);
+        call.arg(keep).arg(millis(KNOWN_FOR));
+        for (seq, rev) in archived {
+            call.arg(*seq).arg(*rev);
+        }
+        match reply::hot(self.ask(&call).await?)? {
+            Hot::Warm(n) => Ok(n),
+            Hot::Cold => Ok(0),
+        }
+    }
+
+    /// Removes everything hot of a recipient.
+    pub async fn forget(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
+        let keys = keys::inbox(app, recipient);
+        Ok(redis::cmd("DEL").arg(&keys[..11]).query_async(&mut self.connection()).await?)
+    }
+}
+
+fn marked(epoch: u64, rev: u64, unread: u64, changed: &[String], missing: Vec<NotificationId>) -> Result<Marked, InboxError> {
+    let items = changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?;
+    Ok(Marked { rev, unread, cursor: Cursor { epoch, rev }, items, missing })
+}
+
+fn push_item(call: &mut ScriptInvocation<'_>, item: &HotItem) -> Result<(), InboxError> {
+    let card = serde_json::to_string(&item.item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+    call.arg(item.seq).arg(reply::state_line(&item.item)).arg(item.item.card.id.to_string());
+    call.arg(format!("{}\n{card}", item.variant)).arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
+    Ok(())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

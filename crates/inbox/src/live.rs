@@ -1,0 +1,281 @@
+//! The live feed: one pub/sub connection of its own that stays subscribed, whatever happens to Redis.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::{PushInfo, PushKind, aio::MultiplexedConnection};
+use stentor_domain::{AppId, Item, ItemState, RecipientId, event::ItemChange};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use crate::{Change, InboxError, keys, reply};
+
+/// How many events may wait for their reader.
+const WAITING: usize = 4_096;
+/// The longest pause between two attempts to reach Redis.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long an answer to a subscription, or to a sign of life, may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a silent connection is asked for a sign of life.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// What happened in an inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveMessage {
+    /// An item was written.
+    Item {
+        /// The item.
+        item: Item,
+        /// How many items are unread now.
+        unread: u64,
+        /// The revision.
+        rev: u64,
+        /// The inbox's life.
+        epoch: u64,
+    },
+    /// Items changed.
+    State {
+        /// How.
+        change: Change,
+        /// Which, and what they are now.
+        items: Vec<ItemChange>,
+        /// How many items are unread now.
+        unread: u64,
+        /// The revision.
+        rev: u64,
+        /// The inbox's life.
+        epoch: u64,
+    },
+}
+
+impl LiveMessage {
+    /// The inbox's life.
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Item { epoch, .. } | Self::State { epoch, .. } => *epoch,
+        }
+    }
+
+    /// The revision.
+    pub fn rev(&self) -> u64 {
+        match self {
+            Self::Item { rev, .. } | Self::State { rev, .. } => *rev,
+        }
+    }
+
+    /// How many items are unread now.
+    pub fn unread(&self) -> u64 {
+        match self {
+            Self::Item { unread, .. } | Self::State { unread, .. } => *unread,
+        }
+    }
+
+    /// Reads what `publish` in `scripts/_inbox.lua` writes: kind, epoch, rev, unread, and the rest.
+    fn parse(text: &str) -> Result<Self, InboxError> {
+        let malformed = || InboxError::Malformed("a live message".into());
+        let mut parts = text.splitn(5, ' ');
+        let mut part = || parts.next().ok_or_else(malformed);
+        let kind = part()?;
+        let mut number = || part()?.parse::<u64>().map_err(|_| malformed());
+        let (epoch, rev, unread) = (number()?, number()?, number()?);
+        let rest = part()?;
+        match kind {
+            "item" => {
+                let card = serde_json::from_str(rest).map_err(|e| InboxError::Malformed(e.to_string()))?;
+                Ok(Self::Item { item: Item { card, state: ItemState::default(), rev }, unread, rev, epoch })
+            }
+            _ => {
+                let mut lines = rest.split('\n');
+                let change = lines.next().and_then(Change::of).ok_or_else(malformed)?;
+                let items = lines.map(reply::change).collect::<Result<_, _>>()?;
+                Ok(Self::State { change, items, unread, rev, epoch })
+            }
+        }
+    }
+}
+
+/// What the feed tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveEvent {
+    /// Something happened in an inbox that is subscribed to.
+    Message {
+        /// Whose app.
+        app: AppId,
+        /// Whose inbox.
+        recipient: RecipientId,
+        /// What.
+        message: LiveMessage,
+    },
+    /// The connection was lost and is back: what was published meanwhile is lost, so catch up.
+    Resubscribed,
+}
+
+/// A cheap handle to the feed. It ends when all handles and the reader of its events are gone.
+#[derive(Clone)]
+pub struct LiveFeed {
+    tx: mpsc::Sender<Command>,
+}
+
+enum Command {
+    Subscribe(String, oneshot::Sender<()>),
+    Unsubscribe(String),
+}
+
+impl LiveFeed {
+    /// Connects, and goes on connecting whenever the connection is lost.
+    pub async fn connect(client: redis::Client) -> Result<(Self, mpsc::Receiver<LiveEvent>), InboxError> {
+        let (tx, commands) = mpsc::channel(WAITING);
+        let (events, rx) = mpsc::channel(WAITING);
+        let link = Link::open(&client).await?;
+        tokio::spawn(run(client, link, commands, events));
+        Ok((Self { tx }, rx))
+    }
+
+    /// Subscribes to an inbox; returns once Redis confirmed it, at once if it is subscribed to already.
+    ///
+    /// While Redis is away this waits: the subscription is made with the next connection.
+    pub async fn subscribe(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
+        let (done, confirmed) = oneshot::channel();
+        let ended = || InboxError::Malformed("the live feed has ended".into());
+        self.tx.send(Command::Subscribe(keys::live(app, recipient), done)).await.map_err(|_| ended())?;
+        confirmed.await.map_err(|_| ended())
+    }
+
+    /// Ends a subscription.
+    pub async fn unsubscribe(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
+        let ended = |_| InboxError::Malformed("the live feed has ended".into());
+        self.tx.send(Command::Unsubscribe(keys::live(app, recipient))).await.map_err(ended)
+    }
+}
+
+/// One connection: commands go out on it, and its push messages come in.
+struct Link {
+    conn: MultiplexedConnection,
+    pushes: mpsc::UnboundedReceiver<PushInfo>,
+}
+
+impl Link {
+    async fn open(client: &redis::Client) -> Result<Self, InboxError> {
+        let (tx, pushes) = mpsc::unbounded_channel();
+        let config = redis::AsyncConnectionConfig::new()
+            .set_push_sender(tx)
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let conn = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok(Self { conn, pushes })
+    }
+}
+
+type Subscribed = Arc<Mutex<HashMap<String, ()>>>;
+
+async fn run(client: redis::Client, mut link: Link, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<LiveEvent>) {
+    let subscribed = Subscribed::default();
+    loop {
+        match serve(&mut link, &mut commands, &events, &subscribed).await {
+            Ended::ByUs => return,
+            Ended::Lost => {}
+        }
+        let mut pause = Duration::from_millis(50);
+        link = loop {
+            // Half of it is chance, so that not every process comes at once.
+            let jitter = f64::from(std::process::id() % 100) / 100.0;
+            sleep(pause.mul_f64(0.5 + 0.5 * jitter)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            if events.is_closed() {
+                return;
+            }
+            if let Ok(mut link) = Link::open(&client).await
+                && resubscribe(&mut link, &subscribed).await.is_ok()
+            {
+                break link;
+            }
+        };
+        if events.send(LiveEvent::Resubscribed).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn resubscribe(link: &mut Link, subscribed: &Subscribed) -> Result<(), InboxError> {
+    let channels: Vec<String> = subscribed.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+    for chunk in channels.chunks(1_000) {
+        link.conn.subscribe(chunk).await?;
+    }
+    Ok(())
+}
+
+enum Ended {
+    ByUs,
+    Lost,
+}
+
+async fn serve(
+    link: &mut Link,
+    commands: &mut mpsc::Receiver<Command>,
+    events: &mpsc::Sender<LiveEvent>,
+    subscribed: &Subscribed,
+) -> Ended {
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    ask.reset();
+    loop {
+        tokio::select! {
+            push = link.pushes.recv() => match push {
+                None => return Ended::Lost,
+                Some(push) if push.kind == PushKind::Disconnection => return Ended::Lost,
+                Some(push) => {
+                    if let Some(event) = event(push)
+                        && events.send(event).await.is_err()
+                    {
+                        return Ended::ByUs;
+                    }
+                }
+            },
+            command = commands.recv() => match command {
+                None => return Ended::ByUs,
+                Some(Command::Subscribe(channel, done)) => {
+                    let known = subscribed.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone(), ()).is_some();
+                    // Lost here, it is made good by `resubscribe`: it is in the map, and the caller then catches up.
+                    let lost = !known && link.conn.subscribe(&channel).await.is_err();
+                    let _ = done.send(());
+                    if lost {
+                        return Ended::Lost;
+                    }
+                }
+                Some(Command::Unsubscribe(channel)) => {
+                    subscribed.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+                    if link.conn.unsubscribe(&channel).await.is_err() {
+                        return Ended::Lost;
+                    }
+                }
+            },
+            _ = ask.tick() => {
+                // A peer that vanished without a word is noticed here.
+                if redis::cmd("PING").query_async::<redis::Value>(&mut link.conn).await.is_err() {
+                    return Ended::Lost;
+                }
+            }
+        }
+    }
+}
+
+fn event(push: PushInfo) -> Option<LiveEvent> {
+    if push.kind != PushKind::Message {
+        return None;
+    }
+    let mut data = push.data.into_iter();
+    let channel: String = redis::from_redis_value(data.next()?).ok()?;
+    let text: String = redis::from_redis_value(data.next()?).ok()?;
+    let (app, recipient) = keys::of_live(&channel)?;
+    match LiveMessage::parse(&text) {
+        Ok(message) => Some(LiveEvent::Message { app, recipient, message }),
+        Err(error) => {
+            tracing::error!(%error, "a live message cannot be read");
+            Some(LiveEvent::Resubscribed) // the devices catch up instead
+        }
+    }
+}

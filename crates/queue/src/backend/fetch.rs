@@ -1,0 +1,188 @@
+//! Fetching: as many entries as there are free places, lanes by weight.
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::prelude::Task;
+use apalis_core::task::{builder::TaskBuilder, task_id::TaskId};
+use redis::{Cmd, RedisResult, aio::ConnectionManager};
+use serde::de::DeserializeOwned;
+use tokio::{sync::mpsc, time::sleep};
+
+use super::held::{GROUP, Holding, Shared};
+use crate::{Lane, Lease, Outcome};
+
+/// Where decoded tasks go.
+pub(crate) struct Doors<A> {
+    /// To the worker.
+    pub open: mpsc::UnboundedSender<Task<A>>,
+    /// To the line of suspects.
+    pub suspects: mpsc::UnboundedSender<Task<A>>,
+}
+
+impl<A> Clone for Doors<A> {
+    fn clone(&self) -> Self {
+        Self { open: self.open.clone(), suspects: self.suspects.clone() }
+    }
+}
+
+/// An entry: its id, how often it was delivered, its fields and values in turn.
+pub(crate) type Entry = (String, u64, Vec<Vec<u8>>);
+type Reply = Option<Vec<(String, Vec<(String, Vec<Vec<u8>>)>)>>;
+
+/// From this delivery on an entry is a suspect: it was taken over twice from workers that died or froze.
+const SUSPECT: u64 = 3;
+
+impl Shared {
+    /// Decodes an entry and hands it to the worker. What cannot be decoded becomes a dead letter and meets no handler.
+    pub(crate) async fn admit<A: DeserializeOwned>(&self, doors: &Doors<A>, lane: Lane, (id, deliveries, fields): Entry) {
+        let suspect = deliveries >= SUSPECT;
+        let places = if suspect { [None, None] } else { self.places_for(lane).await };
+        let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice());
+        let text = |name: &[u8]| field(name).and_then(|v| std::str::from_utf8(v).ok());
+        let lease = Lease {
+            lane,
+            holder: format!("{} {id} {deliveries}", self.consumer).into(),
+            entry: id.into(),
+            deliveries,
+            tries: text(b"a").and_then(|a| a.parse().ok()).unwrap_or(0),
+            job: text(b"i").unwrap_or_default().into(),
+            lost: Arc::default(),
+            lease_ms: self.config.lease_ms(),
+            queue: self.queue.clone(),
+        };
+        let payload = field(b"d").ok_or_else(|| "no payload".to_owned());
+        let job = payload.and_then(|json| serde_json::from_slice::<A>(json).map_err(|e| e.to_string()));
+        self.held().insert(lease.key(), Holding { lease: lease.clone(), started: job.is_err(), places });
+        match job {
+            Ok(job) => {
+                let door = if suspect { &doors.suspects } else { &doors.open };
+                let _ = door.send(task(lease, job)); // a closed door means a stop: the lease is given back
+            }
+            Err(error) => self.report(lease, Outcome::Dead { reason: format!("it cannot be decoded: {error}") }),
+        }
+    }
+}
+
+/// apalis panics on a task without an id, and on one whose id is running in this worker: hence the delivery in it.
+fn task<A>(lease: Lease, job: A) -> Task<A> {
+    let id = TaskId::from_string(format!("{}:{}:{}", lease.lane.as_str(), lease.entry, lease.deliveries));
+    TaskBuilder::new(job).task_id(id).attempt(lease.tries as usize).data(lease).build()
+}
+
+fn read(shared: &Shared, count: usize, block: Option<Duration>, lanes: &[Lane]) -> Cmd {
+    let mut cmd = redis::cmd("XREADGROUP");
+    cmd.arg("GROUP").arg(GROUP).arg(&*shared.consumer).arg("COUNT").arg(count);
+    if let Some(block) = block {
+        cmd.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+    }
+    cmd.arg("STREAMS");
+    for lane in lanes {
+        cmd.arg(shared.queue.keys.lane(*lane));
+    }
+    for _ in lanes {
+        cmd.arg(">");
+    }
+    cmd
+}
+
+/// Divides `free` places: lanes that filled their share last time by weight, the others one place each, to look in.
+fn shares(weights: [usize; 3], hungry: [bool; 3], free: usize, common: usize) -> [usize; 3] {
+    let total: usize = (0..3).filter(|i| hungry[*i]).map(|i| weights[i]).sum();
+    let (mut left, mut common, mut out) = (free, common, [0; 3]);
+    for i in 0..3 {
+        let want = if hungry[i] { (free * weights[i] / total.max(1)).max(1) } else { 1 };
+        out[i] = want.min(left).min(if i == 0 { left } else { common });
+        left -= out[i];
+        if i > 0 {
+            common -= out[i];
+        }
+    }
+    out
+}
+
+/// One round: look into each lane without waiting; only if all are empty, wait.
+///
+/// Never cancelled: what the server hands out to a reader that went away stays pending, unseen, until the lease ends.
+async fn round(shared: &Shared, reader: &mut ConnectionManager, hungry: &mut [bool; 3]) -> RedisResult<Vec<(Lane, Entry)>> {
+    let (free, common) = shared.free();
+    let quota = shares(shared.config.weights, *hungry, free, common);
+    let asked: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| quota[*lane as usize] > 0).collect();
+    let mut pipe = redis::pipe();
+    for lane in &asked {
+        pipe.add_command(read(shared, quota[*lane as usize], None, &[*lane]));
+    }
+    let replies: Vec<Reply> = pipe.query_async(reader).await?;
+    let mut out = Vec::new();
+    for (lane, reply) in asked.into_iter().zip(replies) {
+        let before = out.len();
+        out.extend(reply.into_iter().flatten().flat_map(|(_, entries)| entries).map(|(id, fields)| (lane, (id, 1, fields))));
+        hungry[lane as usize] = out.len() - before == quota[lane as usize];
+    }
+    if !out.is_empty() {
+        return Ok(out);
+    }
+    *hungry = [true; 3];
+    if common == 0 {
+        // Only places kept for `high` are free: wake for a place as well as for an entry.
+        tokio::select! { _ = shared.common.acquire() => {} () = sleep(Duration::from_millis(5)) => {} }
+        return Ok(out);
+    }
+    let waiting = read(shared, (common / 3).max(1), Some(shared.config.block), &Lane::ALL);
+    let reply: Reply = waiting.query_async(reader).await?;
+    for (key, entries) in reply.into_iter().flatten() {
+        let Some(lane) = Lane::ALL.into_iter().find(|lane| shared.queue.keys.lane(*lane) == key) else { continue };
+        out.extend(entries.into_iter().map(|(id, fields)| (lane, (id, 1, fields))));
+    }
+    Ok(out)
+}
+
+async fn create_groups(shared: &Shared) {
+    for key in &shared.queue.keys.lanes {
+        // BUSYGROUP is the usual answer; any other error shows again at the next read.
+        let create = redis::cmd("XGROUP").arg("CREATE").arg(key).arg(GROUP).arg("0").arg("MKSTREAM").to_owned();
+        let _: RedisResult<()> = create.query_async(&mut shared.queue.connection()).await;
+    }
+}
+
+/// Fetches until the worker stops.
+pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: ConnectionManager, doors: Doors<A>) {
+    let (mut hungry, mut tries) = ([true; 3], 0);
+    create_groups(&shared).await;
+    while !shared.is_closing() {
+        if shared.free().0 == 0 {
+            drop(shared.places.acquire().await);
+            continue;
+        }
+        // The connection has no response timeout of its own: a peer that vanished without a word is noticed here.
+        let patience = shared.config.lease + shared.config.block;
+        match tokio::time::timeout(patience, round(&shared, &mut reader, &mut hungry)).await {
+            Ok(Ok(entries)) => {
+                tries = 0;
+                for (lane, entry) in entries {
+                    shared.admit(&doors, lane, entry).await;
+                }
+            }
+            Ok(Err(error)) => {
+                if error.code() == Some("NOGROUP") {
+                    create_groups(&shared).await;
+                }
+                shared.wait_out(&mut tries, &error, "read").await;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_follow_the_weights_and_leave_a_fifth_to_high() {
+        assert_eq!(shares([6, 3, 1], [true; 3], 100, 80), [60, 30, 10]);
+        assert_eq!(shares([6, 3, 1], [false, true, true], 100, 80), [1, 75, 4]);
+        assert_eq!(shares([6, 3, 1], [false, false, true], 10, 8), [1, 1, 7]);
+        assert_eq!(shares([6, 3, 1], [true; 3], 1, 0), [1, 0, 0]);
+        assert_eq!(shares([6, 3, 1], [false, true, true], 2, 0), [1, 0, 0]);
+    }
+}

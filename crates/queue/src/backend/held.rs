@@ -1,0 +1,151 @@
+//! What a worker holds: the leases, their places, and whether their handlers have started.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use redis::{FromRedisValue, RedisError, RedisResult, Script};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::sleep,
+};
+
+use crate::{
+    Lane, Lease, Outcome, Queue,
+    backend::WorkerConfig,
+    lease::LeaseKey,
+};
+
+/// The consumer group of every queue.
+pub(crate) const GROUP: &str = "workers";
+/// The most entries that one script touches: about 2 ms of Redis's single thread.
+pub(crate) const STEP: usize = 500;
+
+/// One lease, and the places it takes.
+pub(crate) struct Holding {
+    pub lease: Lease,
+    pub started: bool,
+    /// A place of the worker, and one of those that `high` leaves to the others.
+    pub places: [Option<OwnedSemaphorePermit>; 2],
+}
+
+/// How a lease ends.
+pub(crate) struct Settlement {
+    pub lease: Lease,
+    pub outcome: Outcome,
+}
+
+/// What the tasks of a backend share.
+pub(crate) struct Shared {
+    pub queue: Queue,
+    pub config: WorkerConfig,
+    /// Unique per start: nobody else's pending entries can be taken for ours.
+    pub consumer: Arc<str>,
+    pub places: Arc<Semaphore>,
+    /// Four fifths of the places: what `normal` and `bulk` may take together.
+    pub common: Arc<Semaphore>,
+    held: Mutex<HashMap<LeaseKey, Holding>>,
+    settled: mpsc::UnboundedSender<Settlement>,
+    closing: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(queue: Queue, config: WorkerConfig, settled: mpsc::UnboundedSender<Settlement>) -> Self {
+        Self {
+            consumer: format!("{}-{}", std::process::id(), ulid::Ulid::new()).into(),
+            places: Arc::new(Semaphore::new(config.concurrency)),
+            common: Arc::new(Semaphore::new((config.concurrency * 4).div_ceil(5))),
+            held: Mutex::default(),
+            settled,
+            closing: watch::channel(false).0,
+            queue,
+            config,
+        }
+    }
+
+    pub(crate) fn held(&self) -> MutexGuard<'_, HashMap<LeaseKey, Holding>> {
+        // A panic between two operations on the map cannot leave it half-changed.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leases that satisfy `want`, by lane.
+    pub(crate) fn by_lane(&self, want: impl Fn(&Holding) -> bool) -> [Vec<Lease>; 3] {
+        let mut lanes: [Vec<Lease>; 3] = Default::default();
+        for holding in self.held().values().filter(|h| want(h)) {
+            lanes[holding.lease.lane as usize].push(holding.lease.clone());
+        }
+        lanes
+    }
+
+    /// Marks a lease as started; false if it was given back meanwhile.
+    pub(crate) fn start(&self, lease: &Lease) -> bool {
+        self.held().get_mut(&lease.key()).map(|holding| holding.started = true).is_some()
+    }
+
+    /// Hands an outcome over to be settled. The queue behind is bounded by the places, which are freed after settling.
+    pub(crate) fn report(&self, lease: Lease, outcome: Outcome) {
+        let _ = self.settled.send(Settlement { lease, outcome });
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Sleeps, but not beyond the beginning of a stop.
+    pub(crate) async fn pause(&self, time: Duration) {
+        let mut closing = self.closing.subscribe();
+        tokio::select! {
+            () = sleep(time) => {}
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+    }
+
+    /// Free places, and those among them that `normal` and `bulk` may take.
+    pub(crate) fn free(&self) -> (usize, usize) {
+        let all = self.places.available_permits();
+        (all, all.min(self.common.available_permits()))
+    }
+
+    /// Places for one entry. At most a few more entries than free places can arrive (COUNT is per stream); they wait here.
+    pub(crate) async fn places_for(&self, lane: Lane) -> [Option<OwnedSemaphorePermit>; 2] {
+        let common = if lane == Lane::High { None } else { self.common.clone().acquire_owned().await.ok() };
+        [self.places.clone().acquire_owned().await.ok(), common]
+    }
+
+    /// Calls a fenced script on the leases of one lane.
+    pub(crate) async fn fenced<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        lane: Lane,
+        extra: Option<u64>,
+        leases: &[Lease],
+    ) -> RedisResult<T> {
+        let mut call = script.key(self.queue.keys.lane(lane));
+        call.key(&self.queue.keys.starts).arg(GROUP).arg(&*self.consumer);
+        if let Some(extra) = extra {
+            call.arg(extra);
+        }
+        for lease in leases {
+            call.arg(&*lease.entry).arg(lease.deliveries);
+        }
+        call.invoke_async(&mut self.queue.connection()).await
+    }
+
+    /// Waits after trouble with Redis, longer each time, up to 1.6 s.
+    pub(crate) async fn wait_out(&self, tries: &mut u32, error: &RedisError, what: &'static str) {
+        metrics::counter!("stentor_queue_redis_errors_total", "queue" => self.queue.name().to_owned()).increment(1);
+        if *tries == 0 {
+            tracing::warn!(queue = self.queue.name(), what, %error, "the queue waits for Redis");
+        }
+        // Not all workers at the same moment.
+        let spread = u64::from(std::process::id() % 50);
+        sleep(Duration::from_millis((50 << (*tries).min(5)) + spread)).await;
+        *tries += 1;
+    }
+}

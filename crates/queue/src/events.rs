@@ -1,0 +1,173 @@
+//! Facts, not work: a stream that several groups of readers read, each to its own end.
+
+use std::{collections::HashMap, time::Duration};
+
+use redis::{RedisResult, aio::ConnectionManager};
+
+use crate::{QueueError, keys};
+
+/// How long a batch may be with a reader before another takes it over.
+const ABANDONED_MS: u64 = 10_000;
+
+/// A cheap handle to a log of events.
+#[derive(Clone)]
+pub struct EventLog {
+    conn: ConnectionManager,
+    key: String,
+}
+
+type Entry = (String, HashMap<String, Vec<u8>>);
+type Claimed = (String, Vec<Entry>, Vec<String>);
+type Read = Option<Vec<(String, Vec<Entry>)>>;
+
+impl EventLog {
+    /// The log `name` in the Redis behind `conn`.
+    pub fn new(conn: ConnectionManager, name: &str) -> Self {
+        Self { conn, key: keys::events(name) }
+    }
+
+    /// Appends events in one round trip; gives their places. Not idempotent: readers recognise events by what is in them.
+    pub async fn append(&self, events: &[Vec<u8>]) -> Result<Vec<String>, QueueError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for event in events {
+            pipe.cmd("XADD").arg(&self.key).arg("*").arg("d").arg(event);
+        }
+        Ok(pipe.query_async(&mut self.conn.clone()).await?)
+    }
+
+    /// A reader of `group`: each event goes to one reader of the group, until that one acknowledges it. `reader` blocks and
+    /// is the reader's own.
+    pub async fn reader(&self, group: &str, reader: ConnectionManager) -> Result<EventReader, QueueError> {
+        let reader = EventReader {
+            log: self.clone(),
+            reader,
+            group: group.to_owned(),
+            consumer: format!("{}-{}", std::process::id(), ulid::Ulid::new()),
+            held: Vec::new(),
+        };
+        reader.create_group().await?;
+        Ok(reader)
+    }
+
+    /// Drops what every group has acknowledged. Returns how many.
+    pub async fn trim(&self) -> Result<u64, QueueError> {
+        let mut conn = self.conn.clone();
+        let groups: Vec<HashMap<String, redis::Value>> =
+            redis::cmd("XINFO").arg("GROUPS").arg(&self.key).query_async(&mut conn).await?;
+        let mut keep: Option<(u64, u64)> = None;
+        for group in groups {
+            let text = |name: &str| group.get(name).cloned().and_then(|v| redis::from_redis_value::<String>(v).ok());
+            let (Some(name), Some(delivered)) = (text("name"), text("last-delivered-id")) else { continue };
+            let pending: (u64, Option<String>, Option<String>, redis::Value) =
+                redis::cmd("XPENDING").arg(&self.key).arg(name).query_async(&mut conn).await?;
+            let lowest = match pending.1 {
+                Some(lowest) => place(&lowest),
+                None => place(&delivered).map(|(ms, n)| (ms, n + 1)),
+            };
+            let Some(lowest) = lowest else { return Ok(0) };
+            keep = Some(keep.map_or(lowest, |k| k.min(lowest)));
+        }
+        let Some((ms, n)) = keep else { return Ok(0) };
+        let trim = redis::cmd("XTRIM").arg(&self.key).arg("MINID").arg(format!("{ms}-{n}")).to_owned();
+        Ok(trim.query_async(&mut conn).await?)
+    }
+
+    /// How many events are in the log: those that some group has not read, and a few that were not trimmed yet.
+    pub async fn len(&self) -> Result<u64, QueueError> {
+        Ok(redis::cmd("XLEN").arg(&self.key).query_async(&mut self.conn.clone()).await?)
+    }
+}
+
+fn place(id: &str) -> Option<(u64, u64)> {
+    let (ms, n) = id.split_once('-')?;
+    Some((ms.parse().ok()?, n.parse().ok()?))
+}
+
+/// A reader of a group.
+pub struct EventReader {
+    log: EventLog,
+    reader: ConnectionManager,
+    group: String,
+    consumer: String,
+    /// The batch that was given and not acknowledged: it is given again.
+    held: Vec<(String, Vec<u8>)>,
+}
+
+impl EventReader {
+    async fn create_group(&self) -> Result<(), QueueError> {
+        let created: RedisResult<()> = redis::cmd("XGROUP")
+            .arg("CREATE")
+            .arg(&self.log.key)
+            .arg(&self.group)
+            .arg("0")
+            .arg("MKSTREAM")
+            .query_async(&mut self.log.conn.clone())
+            .await;
+        match created {
+            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next events, at most `max`: the batch that was not acknowledged, what another reader abandoned, or new ones, for
+    /// the first of which this waits up to `block`.
+    pub async fn next_batch(&mut self, max: usize, block: Duration) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+        if self.held.is_empty() {
+            self.held = match self.read(max, block).await {
+                Err(QueueError::Redis(error)) if error.code() == Some("NOGROUP") => {
+                    self.create_group().await?; // Redis lost its data
+                    Vec::new()
+                }
+                read => read?,
+            };
+        }
+        Ok(self.held.clone())
+    }
+
+    async fn read(&mut self, max: usize, block: Duration) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+        let abandoned: Claimed = redis::cmd("XAUTOCLAIM")
+            .arg(&self.log.key)
+            .arg(&self.group)
+            .arg(&self.consumer)
+            .arg(ABANDONED_MS)
+            .arg("0")
+            .arg("COUNT")
+            .arg(max)
+            .query_async(&mut self.log.conn.clone())
+            .await?;
+        if !abandoned.1.is_empty() {
+            return Ok(abandoned.1.into_iter().map(event).collect());
+        }
+        let read: Read = redis::cmd("XREADGROUP")
+            .arg("GROUP")
+            .arg(&self.group)
+            .arg(&self.consumer)
+            .arg("COUNT")
+            .arg(max)
+            .arg("BLOCK")
+            .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX))
+            .arg("STREAMS")
+            .arg(&self.log.key)
+            .arg(">")
+            .query_async(&mut self.reader)
+            .await?;
+        Ok(read.into_iter().flatten().flat_map(|(_, entries)| entries).map(event).collect())
+    }
+
+    /// Acknowledges events: called once what they say is kept elsewhere.
+    pub async fn ack(&mut self, places: &[String]) -> Result<(), QueueError> {
+        if !places.is_empty() {
+            let ack = redis::cmd("XACK").arg(&self.log.key).arg(&self.group).arg(places).to_owned();
+            ack.query_async::<()>(&mut self.log.conn.clone()).await?;
+        }
+        self.held.retain(|(place, _)| !places.contains(place));
+        Ok(())
+    }
+}
+
+fn event((place, mut fields): Entry) -> (String, Vec<u8>) {
+    (place, fields.remove("d").unwrap_or_default())
+}

@@ -1,0 +1,53 @@
+//! Every key of this crate, named here only. The braces are Redis Cluster's hash tag: what is in them shares a slot.
+
+use crate::Lane;
+
+/// The keys of one queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+    /// Streams, by lane.
+    pub lanes: [String; 3],
+    /// Zset of what waits for a time: "lane tries id payload" by ms.
+    pub due: String,
+    /// Stream of dead letters.
+    pub dead: String,
+    /// Hash of counted starts of suspects, by stream and entry.
+    pub starts: String,
+    /// Hash of the reapers' last sign of life.
+    pub pulse: String,
+}
+
+impl Keys {
+    pub(crate) fn new(queue: &str) -> Self {
+        let prefix = format!("stentor:{{q:{queue}}}:");
+        let key = |part: &str| format!("{prefix}{part}");
+        Self {
+            lanes: Lane::ALL.map(|lane| key(lane.as_str())),
+            due: key("due"),
+            dead: key("dead"),
+            starts: key("starts"),
+            pulse: key("pulse"),
+            prefix,
+        }
+    }
+
+    pub(crate) fn lane(&self, lane: Lane) -> &str {
+        &self.lanes[lane as usize]
+    }
+
+    /// The hash that records a job.
+    pub(crate) fn job(&self, id: &str) -> String {
+        format!("{}job:{id}", self.prefix)
+    }
+
+    /// The hash that remembers an idempotency key.
+    pub(crate) fn idempotency(&self, key: &str) -> String {
+        format!("{}idem:{key}", self.prefix)
+    }
+}
+
+/// The stream of an event log.
+pub(crate) fn events(log: &str) -> String {
+    format!("stentor:{{events:{log}}}:log")
+}

@@ -1,0 +1,137 @@
+//! A lease: one delivery of an entry to this worker, and the claim on the job's record.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use redis::{Value, from_redis_value};
+
+use crate::{Lane, Queue, QueueError, scripts};
+
+/// What a handler holds while it runs. It takes it as `Data<Lease>`.
+#[derive(Clone)]
+pub struct Lease {
+    pub(crate) lane: Lane,
+    pub(crate) entry: Arc<str>,
+    pub(crate) deliveries: u64,
+    pub(crate) tries: u32,
+    pub(crate) job: Arc<str>,
+    pub(crate) lost: Arc<AtomicBool>,
+    pub(crate) holder: Arc<str>,
+    pub(crate) lease_ms: u64,
+    pub(crate) queue: Queue,
+}
+
+/// Identifies a lease. The delivery belongs to it: a worker that was frozen may take over its own entry.
+pub(crate) type LeaseKey = (Lane, Arc<str>, u64);
+
+/// What a claim met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The job is ours to do.
+    Claimed {
+        /// How often sending was begun before.
+        attempt: u32,
+        /// How often its holder died while sending: the outside effect may have happened.
+        ambiguous: u32,
+    },
+    /// It ended before; whoever ended it may not have come to say so.
+    Done {
+        /// What it ended with; empty if that is no longer known.
+        outcome: Vec<u8>,
+    },
+    /// Somebody else holds it until then (ms).
+    HeldUntil(i64),
+    /// It is not to be done any more.
+    Refused {
+        /// `expired`, or why it was withdrawn.
+        reason: String,
+    },
+}
+
+/// Whether the outside effect may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It may.
+    Go {
+        /// The number of this attempt, from 1.
+        attempt: u32,
+    },
+    /// It may not any more.
+    Refused {
+        /// `expired`, or why it was withdrawn.
+        reason: String,
+    },
+    /// The claim is no longer ours.
+    Lost,
+}
+
+impl Lease {
+    /// The job.
+    pub fn job_id(&self) -> &str {
+        &self.job
+    }
+
+    /// The number of this try of the entry, from 1; a replay of a dead letter begins anew.
+    pub fn attempt(&self) -> u32 {
+        self.tries + 1
+    }
+
+    /// True once another worker took the entry over: stop before the next outside effect.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Relaxed)
+    }
+
+    pub(crate) fn key(&self) -> LeaseKey {
+        (self.lane, self.entry.clone(), self.deliveries)
+    }
+
+    /// Claims the job for this lease.
+    pub async fn claim(&self) -> Result<Claim, QueueError> {
+        let mut call = scripts::CLAIM.key(self.queue.keys.job(&self.job));
+        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.lease_ms).invoke_async(&mut self.queue.connection()).await?;
+        let mut reply = reply.into_iter();
+        let word: String = next(&mut reply)?;
+        Ok(match word.as_str() {
+            "claimed" => Claim::Claimed { attempt: next(&mut reply)?, ambiguous: next(&mut reply)? },
+            "done" => Claim::Done { outcome: next(&mut reply)? },
+            "held" => Claim::HeldUntil(next(&mut reply)?),
+            _ => Claim::Refused { reason: next(&mut reply)? },
+        })
+    }
+
+    /// Says that the outside effect begins now, if it may. From here on a crash leaves a doubt.
+    pub async fn begin_sending(&self) -> Result<Begin, QueueError> {
+        if self.is_lost() {
+            return Ok(Begin::Lost);
+        }
+        let mut call = scripts::BEGIN_SENDING.key(self.queue.keys.job(&self.job));
+        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.lease_ms).invoke_async(&mut self.queue.connection()).await?;
+        let mut reply = reply.into_iter();
+        let word: String = next(&mut reply)?;
+        Ok(match word.as_str() {
+            "go" => Begin::Go { attempt: next(&mut reply)? },
+            "lost" => Begin::Lost,
+            _ => Begin::Refused { reason: next(&mut reply)? },
+        })
+    }
+
+    /// Ends the job with an outcome, which every later claim is given. False if it is not ours any more.
+    pub async fn settle(&self, state: &str, outcome: &[u8]) -> Result<bool, QueueError> {
+        let mut call = scripts::SETTLE.key(self.queue.keys.job(&self.job));
+        call.arg(&*self.holder).arg(state).arg(outcome);
+        Ok(call.invoke_async::<u8>(&mut self.queue.connection()).await? == 1)
+    }
+
+    /// Lets go of the claim for a later attempt: nothing was sent. False if it is not ours any more.
+    pub async fn release(&self) -> Result<bool, QueueError> {
+        let mut call = scripts::RELEASE.key(self.queue.keys.job(&self.job));
+        Ok(call.arg(&*self.holder).invoke_async::<u8>(&mut self.queue.connection()).await? == 1)
+    }
+}
+
+fn next<T: redis::FromRedisValue>(reply: &mut std::vec::IntoIter<Value>) -> Result<T, QueueError> {
+    let value = reply.next().ok_or_else(|| QueueError::Malformed("an answer is too short".into()))?;
+    Ok(from_redis_value(value).map_err(redis::RedisError::from)?)
+}

@@ -1,0 +1,119 @@
+//! The helpers `{{money}}`, `{{number}}` and `{{date}}`, and the meter of loops.
+
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, PathAndJson, RenderContext, RenderError, RenderErrorReason, ScopedJson,
+};
+use serde_json::Value;
+
+use super::{budget::Budget, text::Scope};
+use crate::{
+    limits,
+    locale::{DateStyle, format_date, format_money, format_number, parse_decimal},
+};
+
+/// A failure of ours on its way through the engine.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HelperError {
+    #[error("{0}")]
+    BadValue(String),
+    #[error("too many rounds of loops")]
+    TooManySteps,
+}
+
+impl From<HelperError> for RenderError {
+    fn from(error: HelperError) -> Self {
+        RenderErrorReason::NestedError(Box::new(error)).into()
+    }
+}
+
+fn bad(message: &str) -> RenderError {
+    HelperError::BadValue(message.to_owned()).into()
+}
+
+type Result<T> = std::result::Result<T, RenderError>;
+
+/// The value at `index`; a variable that is missing from the data is named.
+fn value<'a, 'rc>(h: &'a Helper<'rc>, index: usize, bad_use: &str) -> Result<&'a Value> {
+    let value: &PathAndJson<'rc> = h.param(index).ok_or_else(|| bad(bad_use))?;
+    if value.is_value_missing() {
+        return Err(RenderError::strict_error(value.relative_path()));
+    }
+    Ok(value.value())
+}
+
+/// What a helper computes from its values.
+type Compute = fn(&Helper<'_>, &Scope<'_>) -> Result<String>;
+
+/// A helper that gives one text.
+pub(super) struct ValueHelper<'a> {
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) compute: Compute,
+}
+
+/// Name and computation of each.
+pub(super) const VALUE_HELPERS: [(&str, Compute); 3] = [("money", money), ("number", number), ("date", date)];
+
+impl HelperDef for ValueHelper<'_> {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>> {
+        (self.compute)(h, self.scope).map(|text| ScopedJson::Derived(Value::String(text)))
+    }
+}
+
+/// `{{money amount}}` with `{"value": "1234.50", "currency": "CNY"}`, or `{{money value "CNY"}}`.
+fn money(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
+    let usage = "`money` wants an amount {\"value\": \"1234.50\", \"currency\": \"CNY\"}, or a value and a currency";
+    let amount = value(h, 0, usage)?;
+    let (number, currency) = match amount {
+        Value::Object(amount) => (amount.get("value"), amount.get("currency")),
+        number => (Some(number), Some(value(h, 1, usage)?)),
+    };
+    let number = number.and_then(parse_decimal).ok_or_else(|| bad(usage))?;
+    let currency = currency.and_then(Value::as_str).ok_or_else(|| bad(usage))?;
+    format_money(&number, currency, scope.locale).ok_or_else(|| bad(usage))
+}
+
+/// `{{number n}}`
+fn number(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
+    let usage = "`number` wants a number such as 1234.5 or \"1234.50\", at most 40 digits";
+    format_number(value(h, 0, usage)?, scope.locale).ok_or_else(|| bad(usage))
+}
+
+/// `{{date d}}`, `{{date d "medium"}}`, `{{date at time=true}}`
+fn date(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
+    let usage = "`date` wants a date (2026-12-24) or an RFC 3339 time, then short, medium or long, and time=true only for a time";
+    let text = value(h, 0, usage)?.as_str().ok_or_else(|| bad(usage))?;
+    let style = match h.param(1).map(|style| style.value().as_str()) {
+        None | Some(Some("long")) => DateStyle::Long,
+        Some(Some("medium")) => DateStyle::Medium,
+        Some(Some("short")) => DateStyle::Short,
+        Some(_) => return Err(bad(usage)),
+    };
+    let with_time = h.hash_get("time").and_then(|v| v.value().as_bool()).unwrap_or(false);
+    format_date(text, style, with_time, scope.timezone, scope.locale).ok_or_else(|| bad(usage))
+}
+
+/// Called at the head of each round of a loop.
+pub(super) struct Step<'a>(pub(super) &'a Budget);
+
+impl HelperDef for Step<'_> {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>> {
+        let parts = h.param(0).and_then(|p| p.value().as_u64()).and_then(|n| usize::try_from(n).ok());
+        if self.0.pay(parts.unwrap_or(limits::LOOP_PARTS)) {
+            Ok(ScopedJson::Derived(Value::String(String::new())))
+        } else {
+            Err(HelperError::TooManySteps.into())
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! One text with `{{tags}}`.
+
+use std::{fmt::Write as _, sync::{Arc, LazyLock}};
+
+use handlebars::{
+    Context, Handlebars, RenderContext, RenderError as EngineError, RenderErrorReason, Renderable, Template, TemplateErrorReason,
+    html_escape, no_escape,
+};
+use stentor_domain::Locale;
+
+use super::{
+    budget::{Budget, LimitedOutput},
+    helpers::{HelperError, Step, VALUE_HELPERS, ValueHelper},
+};
+use crate::{
+    error::{LoadError, Place, RenderError},
+    limits, markdown,
+    syntax::{Names, STEP, check_tags, meter_loops},
+};
+
+/// What becomes of the data's values when they enter a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// Nothing: titles, subjects, SMS, plain-text mail.
+    None,
+    /// HTML entities.
+    Html,
+    /// They pass Markdown unread: see [`crate::markdown`].
+    Markdown,
+    /// Percent-encoding: they are part of a URL that the template begins.
+    Url,
+}
+
+/// A stretch of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Source<'a> {
+    pub file: &'a Arc<str>,
+    /// The line of the file, from 1, on which `text` begins.
+    pub first_line: usize,
+    pub text: &'a str,
+}
+
+/// For whom a text is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    pub locale: &'a Locale,
+    pub timezone: Option<&'a str>,
+}
+
+/// A compiled text.
+#[derive(Debug)]
+pub(crate) struct Text {
+    template: Template,
+    escape: Escape,
+    file: Arc<str>,
+    first_line: usize,
+    /// False if lines no longer match the file (a mail compiled from MJML).
+    has_lines: bool,
+    /// Whether it speaks of the recipient.
+    pub personal: bool,
+}
+
+impl Text {
+    /// Checks and compiles `source`, adding what is wrong to `errors`. `raw` names the variables that may stand in
+    /// three braces.
+    pub(crate) fn compile(source: &Source<'_>, escape: Escape, raw: &[&str], errors: &mut Vec<LoadError>) -> Option<Self> {
+        let before = errors.len();
+        for fault in check_tags(source.text, limits::FILE_BYTES) {
+            errors.push(LoadError::new(source.place_of(fault.at), fault.what, fault.mend));
+        }
+        if errors.len() > before {
+            return None;
+        }
+        let template = match Template::compile(source.text) {
+            Ok(template) => template,
+            Err(error) => {
+                errors.push(source.syntax_error(&error));
+                return None;
+            }
+        };
+        let names = Names::of(&template, raw);
+        for fault in names.faults {
+            errors.push(LoadError::new(source.place(fault.line, fault.column), fault.what, fault.mend));
+        }
+        (errors.len() == before).then(|| Self::assemble(template, escape, source, true, names.personal))
+    }
+
+    /// Compiles what mrml made of a mail. Its source has passed [`Text::compile`], which says what is wrong and where.
+    pub(crate) fn of_mail(source: &Source<'_>, html: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
+        let fault = check_tags(html, limits::OUTPUT_BYTES).into_iter().next().map(|fault| fault.what);
+        let compiled = fault.map_or_else(|| Template::compile(html).map_err(|e| e.reason().to_string()), Err);
+        match compiled {
+            Ok(template) => {
+                let personal = Names::of(&template, &[]).personal;
+                Some(Self::assemble(template, Escape::Html, source, false, personal))
+            }
+            Err(what) => {
+                let mend = "Put `{{#if}}`, `{{#each}}` and their ends in <mj-raw> of their own, each pair at one level";
+                errors.push(LoadError::new(Place::file(source.file), format!("the mail made from this MJML: {what}"), mend));
+                None
+            }
+        }
+    }
+
+    fn assemble(mut template: Template, escape: Escape, source: &Source<'_>, has_lines: bool, personal: bool) -> Self {
+        meter_loops(&mut template);
+        Self { template, escape, file: source.file.clone(), first_line: source.first_line, has_lines, personal }
+    }
+
+    /// Where the text stands.
+    pub(crate) fn place(&self) -> Place {
+        Place { file: self.file.clone(), line: if self.has_lines { self.first_line } else { 0 }, column: 0 }
+    }
+
+    /// Writes the text with the values of `context`.
+    pub(crate) fn render(&self, context: &Context, scope: &Scope<'_>) -> Result<String, RenderError> {
+        let budget = Budget::new();
+        let mut rc = RenderContext::new(None);
+        for (name, compute) in VALUE_HELPERS {
+            rc.register_local_helper(name, Box::new(ValueHelper { scope, compute }));
+        }
+        rc.register_local_helper(STEP, Box::new(Step(&budget)));
+        let mut out = LimitedOutput::default();
+        self.template.render(engine(self.escape), context, &mut rc, &mut out).map_err(|e| self.failure(e))?;
+        Ok(out.0)
+    }
+
+    fn failure(&self, error: EngineError) -> RenderError {
+        let mut at = self.place();
+        if let (true, Some(line), Some(column)) = (self.has_lines, error.line_no, error.column_no) {
+            at.line += line.saturating_sub(1);
+            at.column = column;
+        }
+        match error.reason() {
+            RenderErrorReason::MissingVariable(name) => {
+                RenderError::MissingVariable { name: name.clone().unwrap_or_else(|| "lookup".to_owned()), at }
+            }
+            RenderErrorReason::IOError(_) => {
+                RenderError::TooLarge { what: "bytes of rendered text", limit: limits::OUTPUT_BYTES, at }
+            }
+            RenderErrorReason::NestedError(cause) => match cause.downcast_ref::<HelperError>() {
+                Some(HelperError::TooManySteps) => {
+                    RenderError::TooLarge { what: "rounds of loops", limit: limits::LOOP_STEPS, at }
+                }
+                Some(HelperError::BadValue(message)) => RenderError::BadValue { message: message.clone(), at },
+                None => RenderError::Engine { at, source: Box::new(error) },
+            },
+            _ => RenderError::Engine { at, source: Box::new(error) },
+        }
+    }
+}
+
+impl Source<'_> {
+    fn place_of(&self, byte: usize) -> Place {
+        let place = Place::of_byte(self.file, self.text, byte);
+        self.place(place.line, place.column)
+    }
+
+    fn place(&self, line: usize, column: usize) -> Place {
+        Place { file: self.file.clone(), line: self.first_line + line.saturating_sub(1), column }
+    }
+
+    fn syntax_error(&self, error: &handlebars::TemplateError) -> LoadError {
+        let (line, column) = error.pos().unwrap_or((1, 1));
+        let what = match error.reason() {
+            TemplateErrorReason::InvalidSyntax(_) => "the tag cannot be read".to_owned(),
+            reason => reason.to_string(),
+        };
+        let mend = "A tag is `{{name}}`, `{{helper name}}`, or opens or closes a block";
+        LoadError::new(self.place(line, column.max(1)), what, mend)
+    }
+}
+
+/// The engine whose output is escaped for one target.
+fn engine(escape: Escape) -> &'static Handlebars<'static> {
+    static NONE: LazyLock<Handlebars<'static>> = LazyLock::new(|| strict(no_escape));
+    static HTML: LazyLock<Handlebars<'static>> = LazyLock::new(|| strict(html_escape));
+    static MARKDOWN: LazyLock<Handlebars<'static>> = LazyLock::new(|| strict(markdown::shield));
+    static URL: LazyLock<Handlebars<'static>> = LazyLock::new(|| strict(percent_encode));
+    match escape {
+        Escape::None => &NONE,
+        Escape::Html => &HTML,
+        Escape::Markdown => &MARKDOWN,
+        Escape::Url => &URL,
+    }
+}
+
+fn strict(escape: fn(&str) -> String) -> Handlebars<'static> {
+    let mut engine = Handlebars::new();
+    engine.set_strict_mode(true);
+    engine.register_escape_fn(escape);
+    engine.unregister_helper("log"); // data must not reach a log
+    engine
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
+fn percent_encode(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}"); // a String takes every write
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn compile(text: &str, escape: Escape) -> Result<Text, Vec<LoadError>> {
+        let (file, mut errors) = ("t/en/content.md".into(), Vec::new());
+        Text::compile(&Source { file: &file, first_line: 10, text }, escape, &[], &mut errors).ok_or(errors)
+    }
+
+    fn render(text: &str, data: serde_json::Value) -> Result<String, RenderError> {
+        let locale = "en".parse().unwrap();
+        let scope = Scope { locale: &locale, timezone: None };
+        compile(text, Escape::None).unwrap().render(&Context::from(data), &scope)
+    }
+
+    #[test]
+    fn errors_stand_where_the_file_has_them() {
+        let error = &compile("ok\n  {{shout x}}", Escape::None).unwrap_err()[0];
+        assert_eq!(error.to_string().split(". ").next(), Some("t/en/content.md:11:3: there is no helper `shout`"));
+        let error = &compile("ok\n  {{x y z=}}", Escape::None).unwrap_err()[0];
+        assert_eq!(error.at.line, 11, "{error}");
+        let Err(RenderError::MissingVariable { name, at }) = render("a\n{{b.c}}", json!({"b": {}})) else { panic!() };
+        assert_eq!((name.as_str(), at.line), ("b.c", 11));
+    }
+
+    #[test]
+    fn a_missing_variable_is_named_wherever_it_is_used_as_a_value() {
+        for text in ["{{x}}", "{{money x}}", "{{money 1 x}}", "{{number x}}", "{{date x}}", "{{#each x}}{{/each}}", "{{x.y}}", "{{#with x}}{{/with}}"] {
+            let result = render(text, json!({"y": 1}));
+            assert!(matches!(&result, Err(RenderError::MissingVariable { name, .. }) if name.starts_with('x')), "{text}: {result:?}");
+        }
+        assert_eq!(render("{{#if x}}1{{else}}2{{/if}}", json!({})).unwrap(), "2", "a condition may ask for what is absent");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_by_the_helper_and_not_repeated() {
+        for text in ["{{money v}}", "{{number v}}", "{{date v}}", "{{money v \"CNY\"}}", "{{money 1 v}}", "{{date \"2026-12-24\" v}}"] {
+            let error = render(text, json!({"v": {"value": "secret", "currency": 3}})).unwrap_err();
+            assert!(matches!(error, RenderError::BadValue { .. }), "{text}: {error:?}");
+            assert!(!error.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn helpers_write_for_the_locale() {
+        let data = json!({"amount": {"value": "1234.50", "currency": "CNY"}, "due": "2026-12-24", "n": 12345});
+        let text = "{{money amount}} {{money n \"USD\"}} {{date due}} {{date due \"short\"}} {{number n}}";
+        assert_eq!(render(text, data).unwrap(), "CN¥1,234.50 $12,345.00 December 24, 2026 12/24/26 12,345");
+    }
+
+    #[test]
+    fn loops_end_and_output_is_bounded() {
+        let many: Vec<u32> = (0..100).collect();
+        let nested = "{{#each a}}{{#each ../a}}{{#each ../../a}}{{#each ../../../a}}{{/each}}{{/each}}{{/each}}{{/each}}";
+        let result = render(nested, json!({"a": many}));
+        assert!(matches!(result, Err(RenderError::TooLarge { what: "rounds of loops", .. })), "{result:?}");
+        let wide = format!("{{{{#each a}}}}{}{{{{/each}}}}", "{{../e}}".repeat(1_000));
+        let result = render(&wide, json!({"a": vec![0; 9_000], "e": ""}));
+        assert!(matches!(result, Err(RenderError::TooLarge { .. })), "{result:?}");
+        let result = render("{{#each a}}{{../b}}{{/each}}", json!({"a": many, "b": "x".repeat(10_000)}));
+        assert!(matches!(result, Err(RenderError::TooLarge { what: "bytes of rendered text", .. })), "{result:?}");
+        assert_eq!(render("{{#each a}}{{this}},{{/each}}", json!({"a": [1, 2]})).unwrap(), "1,2,");
+    }
+
+    #[test]
+    fn values_within_a_url_cannot_leave_their_place() {
+        assert_eq!(percent_encode("a b&c=d/é#"), "a%20b%26c%3Dd%2F%C3%A9%23");
+    }
+}

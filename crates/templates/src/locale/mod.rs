@@ -1,0 +1,35 @@
+//! Numbers, money and dates as each language writes them, by ICU (CLDR).
+
+mod date;
+mod money;
+mod number;
+
+use fixed_decimal::Decimal;
+use icu::{
+    decimal::DecimalFormatter,
+    locale::{LanguageIdentifier, Locale as IcuLocale, LocaleDirectionality},
+};
+use stentor_domain::Locale;
+
+pub(crate) use date::{DateStyle, format_date};
+pub(crate) use money::format_money;
+pub(crate) use number::{format_number, parse_decimal};
+
+/// Digits of a number, before and after the point together.
+const DIGITS: usize = 40;
+
+/// The locale as ICU knows it; one that ICU cannot read is written as English.
+fn icu_locale(locale: &Locale) -> IcuLocale {
+    IcuLocale::try_from_str(locale.as_str()).unwrap_or(IcuLocale::UNKNOWN)
+}
+
+/// `rtl` for languages written from right to left, else `ltr`.
+pub(crate) fn direction(locale: &Locale) -> &'static str {
+    let id: LanguageIdentifier = icu_locale(locale).id;
+    if LocaleDirectionality::new_extended().is_right_to_left(&id) { "rtl" } else { "ltr" }
+}
+
+fn plain(value: &Decimal, locale: &IcuLocale) -> Option<String> {
+    let formatter = DecimalFormatter::try_new(locale.into(), icu::decimal::options::DecimalFormatterOptions::default()).ok()?;
+    Some(formatter.format(value).to_string())
+}

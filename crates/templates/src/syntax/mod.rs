@@ -1,0 +1,12 @@
+//! What a template may consist of. Everything else is refused when it is loaded, with the place and the way out.
+//!
+//! Handlebars is parsed by a recursive descent (pest) and allows more than a message needs: inline partials
+//! that call themselves abort the process, an unclosed block is reported at the wrong end. So [`tags`] reads
+//! the text first and lets only a part of the language through, a part that it knows exactly; [`names`] then
+//! walks the parsed template and knows every helper and variable.
+
+mod names;
+mod tags;
+
+pub(crate) use names::{Names, STEP, meter_loops};
+pub(crate) use tags::check_tags;

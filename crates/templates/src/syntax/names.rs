@@ -1,0 +1,211 @@
+//! The names in a parsed template: helpers that exist, variables that it uses, loops that must be counted.
+
+use handlebars::{
+    Template,
+    template::{HelperTemplate, Parameter, TemplateElement},
+};
+
+/// Blocks that a template may open.
+const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
+/// Helpers that give a value.
+const HELPERS: &[&str] =
+    &["money", "number", "date", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"];
+/// The helper that [`meter_loops`] puts into loops; its name cannot be written in a file by mistake.
+pub(crate) const STEP: &str = "§step";
+
+/// A fault with the line and column (both from 1) at which the parser saw it.
+#[derive(Debug)]
+pub(crate) struct NameFault {
+    pub line: usize,
+    pub column: usize,
+    pub what: String,
+    pub mend: String,
+}
+
+/// What is found in a template.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub faults: Vec<NameFault>,
+    /// Whether it speaks of the recipient.
+    pub personal: bool,
+}
+
+impl Names {
+    /// Walks `template`. `raw` names the variables that may stand in three braces.
+    pub(crate) fn of(template: &Template, raw: &[&str]) -> Self {
+        let mut walk = Walk { names: Self::default(), raw, place: (1, 1) };
+        walk.template(template);
+        walk.names
+    }
+}
+
+struct Walk<'a> {
+    names: Names,
+    raw: &'a [&'a str],
+    place: (usize, usize),
+}
+
+impl Walk<'_> {
+    fn fault(&mut self, what: impl Into<String>, mend: impl Into<String>) {
+        let (line, column) = self.place;
+        self.names.faults.push(NameFault { line, column, what: what.into(), mend: mend.into() });
+    }
+
+    /// The depth is bounded by [`super::check_tags`], which every text passes first.
+    fn template(&mut self, template: &Template) {
+        for (i, element) in template.elements.iter().enumerate() {
+            if let Some(mapping) = template.mapping.get(i) {
+                self.place = (mapping.0, mapping.1);
+            }
+            match element {
+                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
+                TemplateElement::Expression(expression) => self.expression(expression),
+                TemplateElement::HtmlExpression(expression) => {
+                    let name = expression.name.as_name().unwrap_or_default();
+                    if !self.raw.contains(&name) {
+                        let what = format!("`{{{{{{{name}}}}}}}` would let data write HTML");
+                        self.fault(what, "Use two braces");
+                    }
+                }
+                TemplateElement::HelperBlock(block) => self.block(block),
+                _ => {
+                    self.fault("partials and decorators are not supported", "Write the text out");
+                }
+            }
+        }
+    }
+
+    fn block(&mut self, block: &HelperTemplate) {
+        let name = block.name.as_name().unwrap_or_default();
+        if !BLOCKS.contains(&name) {
+            let mend = format!("Use `{{{{#if {name}}}}}` for a condition or `{{{{#each {name}}}}}` for a list");
+            self.fault(format!("there is no block `{name}`"), mend);
+        } else if block.params.len() != 1 {
+            self.fault(format!("`{{{{#{name}}}}}` takes one value"), format!("Write `{{{{#{name} value}}}}`"));
+        }
+        self.values(block);
+        for inner in [&block.template, &block.inverse].into_iter().flatten() {
+            self.template(inner);
+        }
+    }
+
+    fn expression(&mut self, expression: &HelperTemplate) {
+        let name = expression.name.as_name().unwrap_or_default();
+        let takes_values = !expression.params.is_empty() || !expression.hash.is_empty();
+        if takes_values && !HELPERS.contains(&name) {
+            self.fault(format!("there is no helper `{name}`"), format!("The helpers are {}", HELPERS.join(", ")));
+        } else if !takes_values && (HELPERS.contains(&name) || BLOCKS.contains(&name)) {
+            let mend = format!("Give it a value, or write `{{{{this.{name}}}}}` for the variable");
+            self.fault(format!("`{name}` is a helper and has no value here"), mend);
+        } else if !takes_values {
+            self.value(&expression.name);
+        }
+        self.values(expression);
+    }
+
+    fn values(&mut self, of: &HelperTemplate) {
+        for value in of.params.iter().chain(of.hash.values()) {
+            self.value(value);
+        }
+    }
+
+    fn value(&mut self, value: &Parameter) {
+        match value {
+            Parameter::Name(name) => self.mention(name),
+            Parameter::Path(_) => self.mention(value.as_name().unwrap_or_default()),
+            Parameter::Literal(literal) => self.mention(literal.as_str().unwrap_or_default()),
+            Parameter::Subexpression(inner) => {
+                if let TemplateElement::Expression(inner) = inner.as_element() {
+                    self.expression(inner);
+                }
+            }
+            _ => self.fault("this kind of value is not supported", "Use a name, a string or a number"),
+        }
+    }
+
+    /// `recipient` is given to a template only if it says the word, so a way around this check would find nothing.
+    fn mention(&mut self, path: &str) {
+        self.names.personal |= path.split(['.', '/']).any(|step| step == "recipient");
+    }
+}
+
+/// Puts at the head of each loop's body a call of [`STEP`] with the number of parts of the body, so that a
+/// rendering can count what its loops cost.
+pub(crate) fn meter_loops(template: &mut Template) {
+    for element in &mut template.elements {
+        let TemplateElement::HelperBlock(block) = element else { continue };
+        for inner in [&mut block.template, &mut block.inverse].into_iter().flatten() {
+            meter_loops(inner);
+        }
+        let is_loop = block.name.as_name() == Some("each");
+        if let (true, Some(body)) = (is_loop, &mut block.template)
+            && let Ok(step) = Template::compile(&format!("{{{{{STEP} {}}}}}", parts(body)))
+        {
+            body.elements.splice(0..0, step.elements);
+            body.mapping.splice(0..0, step.mapping);
+        }
+    }
+}
+
+/// How many elements one pass over `template` may visit, those of loops within it left out: they count themselves.
+fn parts(template: &Template) -> usize {
+    let of = |element: &TemplateElement| match element {
+        TemplateElement::HelperBlock(block) if block.name.as_name() != Some("each") => {
+            1 + [&block.template, &block.inverse].into_iter().flatten().map(parts).sum::<usize>()
+        }
+        _ => 1,
+    };
+    template.elements.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Names {
+        Names::of(&Template::compile(text).unwrap(), &["mail.body"])
+    }
+
+    #[test]
+    fn unknown_helpers_and_blocks_are_named_with_their_place() {
+        let found = names("a\n  {{shout name}}").faults;
+        assert_eq!((found[0].line, found[0].column, found[0].what.as_str()), (2, 3, "there is no helper `shout`"));
+        assert_eq!(names("{{#items}}x{{/items}}").faults[0].what, "there is no block `items`");
+        assert_eq!(names("{{date}}").faults[0].what, "`date` is a helper and has no value here");
+        assert_eq!(names("{{#if (shout a)}}x{{/if}}").faults[0].what, "there is no helper `shout`");
+        assert!(names("{{this.date}} {{money a}} {{#if (eq a 1)}}{{b}}{{/if}}").faults.is_empty());
+    }
+
+    #[test]
+    fn raw_output_is_refused_but_for_what_is_sanitised() {
+        assert!(names("{{{mail.body}}}").faults.is_empty());
+        assert!(names("{{{x}}}").faults[0].what.contains("write HTML"));
+        assert!(names("{{&x}}").faults[0].what.contains("write HTML"));
+    }
+
+    #[test]
+    fn a_template_that_mentions_the_recipient_is_personal() {
+        for personal in [
+            "{{recipient.id}}",
+            "{{#if recipient.attributes.vip}}x{{/if}}",
+            "{{#each a}}{{../recipient.id}}{{/each}}",
+            "{{@root.recipient.id}}",
+            "{{lookup this \"recipient\"}}",
+            "{{money (lookup recipient \"x\")}}",
+        ] {
+            assert!(names(personal).personal, "{personal}");
+        }
+        assert!(!names("{{recipients}} {{this}} recipient").personal);
+    }
+
+    #[test]
+    fn loops_are_metered_with_the_parts_of_their_body() {
+        let mut template = Template::compile("{{#each a}}{{x}}{{#if y}}1{{else}}2{{/if}}{{/each}}").unwrap();
+        meter_loops(&mut template);
+        let TemplateElement::HelperBlock(each) = &template.elements[0] else { panic!("a block") };
+        let body = each.template.as_ref().unwrap();
+        assert_eq!(body.elements.len(), body.mapping.len());
+        let TemplateElement::Expression(step) = &body.elements[0] else { panic!("a step") };
+        assert_eq!((step.name.as_name(), &step.params[0]), (Some(STEP), &Parameter::Literal(4.into())));
+    }
+}

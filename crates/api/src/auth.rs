@@ -73,7 +73,7 @@ pub fn new_key(app: &AppId, name: &str, scopes: Vec<String>, now: Timestamp) -> 
 /// Random letters and digits, 5 bits of the operating system's randomness each.
 fn random_text(length: usize) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bytes = vec![0; length];
+    let mut bytes = vec![0u8; length];
     rand::Rng::fill(&mut rand::rng(), bytes.as_mut_slice());
     bytes.into_iter().map(|b| char::from(LETTERS[usize::from(b) % LETTERS.len()])).collect()
 }

@@ -148,7 +148,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     }
 
     // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
-    let client = redis::Client::open(connection::with_resp3(&config.redis.url)?)?;
+    let client = connection::resp3_client(&config.redis.url)?;
     let (feed, live) = LiveFeed::connect(client).await.context("Redis (redis.url) does not answer")?;
     let receipts = Receipts::start(events.clone(), clock.clone());
     let state = ApiState::new(ApiParts {

@@ -21,7 +21,7 @@ pub(crate) const OPEN_FORMATTING: usize = 32;
 /// Quotes, lists and emphasis inside one another in Markdown.
 pub(crate) const MARKDOWN_DEPTH: usize = 32;
 /// Cells of the tables of a Markdown text: short rows are filled up to the width of the first.
-pub(crate) const TABLE_CELLS: usize = 20_000;
+pub(crate) const TABLE_CELLS: usize = 50_000;
 /// Rounds of all loops of one rendering together.
 pub(crate) const LOOP_STEPS: usize = 10_000;
 /// Parts of a template that its loops may visit: the bodies of all rounds together.

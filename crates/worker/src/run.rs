@@ -181,12 +181,16 @@ where
     F: Future<Output = Outcome> + Send + 'static,
 {
     let reader = stentor_queue::connection::connect_blocking(redis_url).await?;
-    let backend = queue.backend::<J>(WorkerConfig::new(concurrency), reader);
-    let name = format!("{}-{}", queue.name(), std::process::id());
-    let task = move |job: J, lease: Data<Lease>| handle(job, Lease::clone(&lease));
-    let worker = WorkerBuilder::new(name).backend(backend).concurrency(concurrency).build(task);
-    let monitor = Monitor::new().register(move |_| worker).shutdown_timeout(GRACE);
-    let stop = stop.clone();
+    let (queue, stop) = (queue.clone(), stop.clone());
+    let worker = move |restarts| {
+        let handle = handle.clone();
+        // Unique per start, so that two workers of one process are told apart as well.
+        WorkerBuilder::new(format!("{}-{}-{restarts}", queue.name(), std::process::id()))
+            .backend(queue.backend::<J>(WorkerConfig::new(concurrency), reader.clone()))
+            .concurrency(concurrency)
+            .build(move |job: J, lease: Data<Lease>| handle(job, Lease::clone(&lease)))
+    };
+    let monitor = Monitor::new().register(worker).shutdown_timeout(GRACE);
     let signal = async move {
         stop.cancelled().await;
         Ok(())

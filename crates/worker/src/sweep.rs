@@ -49,7 +49,7 @@ impl Sweep {
     }
 
     async fn sweep(&self, app: &AppId, recipient: &RecipientId) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let excess = self.inbox.excess(app, recipient, KEEP).await?;
+        let excess = self.inbox.excess(app, recipient, KEEP, self.clock.now()).await?;
         if excess.is_empty() {
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Sweep {
                 Some(_) | None => {}
             }
         }
-        let trimmed = self.inbox.trim(app, recipient, &same, KEEP).await?;
+        let trimmed = self.inbox.trim(app, recipient, &same, KEEP, self.clock.now()).await?;
         metrics::counter!("stentor_inbox_items_trimmed_total").increment(trimmed as u64);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What every end-to-end test starts from: the real binary, on servers of its own.
 
-#![allow(dead_code, reason = "each test file uses its part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
 
 pub mod device;
 

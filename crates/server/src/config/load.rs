@@ -100,7 +100,7 @@ fn set_from_environment(settings: &mut Table, defaults: &Table, name: &str, path
     // `…_FILE` names a file that holds the value, unless a setting of that very name exists.
     if lookup(defaults, &keys).is_none()
         && let Some(stem) = keys.last().and_then(|k| k.strip_suffix("_file")).map(str::to_owned)
-        && (lookup(defaults, &with_last(&keys, &stem)).is_some() || (is_provider(&keys) && stem != "key"))
+        && (lookup(defaults, &with_last(&keys, &stem)).is_some() || (is_provider(&keys) && matches!(stem.as_str(), "url" | "username" | "password" | "body")))
     {
         let cause = |cause| ConfigError::Unreadable { path: PathBuf::from(&text), cause };
         text = std::fs::read_to_string(&text).map_err(cause)?.trim_end_matches(['\r', '\n']).to_owned();
@@ -143,9 +143,9 @@ fn is_provider(keys: &[String]) -> bool {
     keys.len() >= 4 && is_named_map(&keys[..2])
 }
 
-/// Settings of a provider have no default to tell their type. All are texts but for these, and a password of digits stays a text.
+/// Settings of a provider have no default to tell their type. All are texts but for this one, and a password of digits stays a text.
 fn provider_value(keys: &[String], text: String) -> Value {
-    let number = matches!(keys.last().map(String::as_str), Some("timeout_ms" | "pool_size" | "deadline_ms"));
+    let number = keys.last().is_some_and(|key| key == "deadline_ms");
     match text.parse::<i64>() {
         Ok(n) if number => Value::Integer(n),
         _ => Value::String(text),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use stentor_channels::{EmailConfig, SmsConfig};
 
-pub(crate) use load::{ConfigError, load};
+pub(crate) use load::load;
 
 /// The defaults, with every key explained.
 pub(crate) const DEFAULT: &str = include_str!("../../../../config/default.toml");

@@ -74,7 +74,7 @@ impl Dev {
         let outbox = outbox::Outbox::create(&data.join("outbox"))?;
         let redis = RedisChild::start(&data.join("redis")).await?;
         std::fs::write(data.join("pid"), std::process::id().to_string())?;
-        self.set_up(&mut config, &data, &redis, &outbox);
+        self.set_up(&mut config, &data, &redis, &outbox)?;
 
         let archive = wiring::open_archive(&config).await?;
         let credentials = Credentials::load_or_create(&data.join("dev.json"), &archive).await?;
@@ -118,17 +118,18 @@ impl Dev {
     }
 
     /// What the settings do not say otherwise is this folder's.
-    fn set_up(&self, config: &mut Config, data: &Path, redis: &RedisChild, outbox: &outbox::Outbox) {
+    fn set_up(&self, config: &mut Config, data: &Path, redis: &RedisChild, outbox: &outbox::Outbox) -> anyhow::Result<()> {
         config.http.listen = self.listen;
         redis.url().clone_into(&mut config.redis.url);
         config.archive.url = format!("sqlite:{}?mode=rwc", data.join("stentor.db").display());
         config.archive.migrate = true;
         if config.email.providers.is_empty() {
-            outbox.capture_mail(&mut config.email);
+            outbox.capture_mail(&mut config.email)?;
         }
         if config.sms.providers.is_empty() {
-            outbox.capture_sms(&mut config.sms);
+            outbox.capture_sms(&mut config.sms)?;
         }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use axum::{
 };
 use mail_parser::MessageParser;
 use serde::Serialize;
+use serde_json::json;
 use stentor_api::pages::{page, script};
 use stentor_channels::{EmailConfig, SmsConfig};
 
@@ -35,13 +36,17 @@ impl Outbox {
     }
 
     /// Sends mail into the folder.
-    pub(crate) fn capture_mail(&self, config: &mut EmailConfig) {
-        *config = EmailConfig::capture(&self.0.join("mail"));
+    pub(crate) fn capture_mail(&self, config: &mut EmailConfig) -> anyhow::Result<()> {
+        let provider = json!({ "url": format!("capture:{}", self.0.join("mail").display()), "from": "Stentor demo <demo@example.com>" });
+        *config = serde_json::from_value(json!({ "providers": ["capture"], "provider": { "capture": provider } }))?;
+        Ok(())
     }
 
     /// Sends SMS into the folder.
-    pub(crate) fn capture_sms(&self, config: &mut SmsConfig) {
-        *config = SmsConfig::capture(&self.0.join("sms"));
+    pub(crate) fn capture_sms(&self, config: &mut SmsConfig) -> anyhow::Result<()> {
+        let provider = json!({ "preset": "capture", "dir": self.0.join("sms"), "from": "Stentor" });
+        *config = serde_json::from_value(json!({ "providers": ["capture"], "provider": { "capture": provider } }))?;
+        Ok(())
     }
 
     pub(crate) fn routes(&self) -> Router {

@@ -4,4 +4,4 @@ mod budget;
 mod helpers;
 mod text;
 
-pub(crate) use text::{Escape, Scope, Source, Text};
+pub(crate) use text::{Escape, Scope, Source, Text, percent_encode};

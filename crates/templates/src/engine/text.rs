@@ -37,6 +37,8 @@ pub(crate) struct Source<'a> {
     pub file: &'a Arc<str>,
     /// The line of the file, from 1, on which `text` begins.
     pub first_line: usize,
+    /// The characters before it on that line.
+    pub indent: usize,
     pub text: &'a str,
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Text {
     escape: Escape,
     file: Arc<str>,
     first_line: usize,
+    indent: usize,
     /// False if lines no longer match the file (a mail compiled from MJML).
     has_lines: bool,
     /// Whether it speaks of the recipient.
@@ -104,7 +107,7 @@ impl Text {
 
     fn assemble(mut template: Template, escape: Escape, source: &Source<'_>, has_lines: bool, personal: bool) -> Self {
         meter_loops(&mut template);
-        Self { template, escape, file: source.file.clone(), first_line: source.first_line, has_lines, personal }
+        Self { template, escape, file: source.file.clone(), first_line: source.first_line, indent: source.indent, has_lines, personal }
     }
 
     /// Where the text stands.
@@ -129,7 +132,7 @@ impl Text {
         let mut at = self.place();
         if let (true, Some(line), Some(column)) = (self.has_lines, error.line_no, error.column_no) {
             at.line += line.saturating_sub(1);
-            at.column = column;
+            at.column = column + if line <= 1 { self.indent } else { 0 };
         }
         match error.reason() {
             RenderErrorReason::MissingVariable(name) => {
@@ -157,7 +160,8 @@ impl Source<'_> {
     }
 
     fn place(&self, line: usize, column: usize) -> Place {
-        Place { file: self.file.clone(), line: self.first_line + line.saturating_sub(1), column }
+        let indent = if line <= 1 { self.indent } else { 0 };
+        Place { file: self.file.clone(), line: self.first_line + line.saturating_sub(1), column: column + indent }
     }
 
     fn syntax_error(&self, error: &handlebars::TemplateError) -> LoadError {
@@ -193,8 +197,8 @@ fn strict(escape: fn(&str) -> String) -> Handlebars<'static> {
     engine
 }
 
-/// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
-fn percent_encode(value: &str) -> String {
+/// `value` as a part of a URL that it cannot leave: only unreserved characters stay (RFC 3986 section 2.3).
+pub(crate) fn percent_encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -214,7 +218,7 @@ mod tests {
 
     fn compile(text: &str, escape: Escape) -> Result<Text, Vec<LoadError>> {
         let (file, mut errors) = ("t/en/content.md".into(), Vec::new());
-        Text::compile(&Source { file: &file, first_line: 10, text }, escape, &[], &mut errors).ok_or(errors)
+        Text::compile(&Source { file: &file, first_line: 10, indent: 0, text }, escape, &[], &mut errors).ok_or(errors)
     }
 
     fn render(text: &str, data: serde_json::Value) -> Result<String, RenderError> {

@@ -1,0 +1,206 @@
+//! The JSON Schema of a template's data.
+
+use std::sync::Arc;
+
+use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
+use serde_json::{Map, Value};
+use stentor_domain::{Violation, violation::pointer_step};
+
+use crate::error::{LoadError, Place};
+
+/// Names that a template finds beside its data, and that data must therefore not use.
+const TAKEN: [&str; 3] = ["app", "mail", "recipient"];
+/// Violations that are told at once.
+const MOST: usize = 50;
+
+/// A compiled schema.
+#[derive(Debug)]
+pub(crate) struct Schema(Validator);
+
+impl Schema {
+    /// Reads `schema.json`.
+    pub(crate) fn compile(file: &Arc<str>, text: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
+        let mut error = |line, column, what: String, mend: &str| {
+            errors.push(LoadError::new(Place { file: file.clone(), line, column }, what, mend));
+        };
+        let value: Value = match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(e) => {
+                error(e.line(), e.column(), "this is not JSON".to_owned(), "Check commas and quotes around this place");
+                return None;
+            }
+        };
+        if value.get("type").and_then(Value::as_str) != Some("object") {
+            error(0, 0, "the schema does not describe an object".to_owned(), "Begin it with \"type\": \"object\"");
+            return None;
+        }
+        if let Some(name) = TAKEN.into_iter().find(|name| value["properties"].get(name).is_some()) {
+            let what = format!("the field `{name}` hides what Stentor gives every template by that name");
+            error(0, 0, what, "Give the field another name");
+        }
+        if refers_to_itself(&value) {
+            let what = "a \"$ref\" leads back to itself, outside this file or to a dynamic anchor".to_owned();
+            error(0, 0, what, "Refer to \"#/$defs/name\", and let no definition contain itself");
+            return None;
+        }
+        // The `regex` engine runs in linear time, whatever the pattern and the data.
+        let options = jsonschema::options().should_validate_formats(true).with_pattern_options(PatternOptions::regex());
+        match options.build(&value) {
+            Ok(validator) => Some(Self(validator)),
+            Err(e) => {
+                let what = format!("the schema is wrong at {}: {}", pointer(e.instance_path().as_str()), e.masked());
+                error(0, 0, what, "See https://json-schema.org/understanding-json-schema");
+                None
+            }
+        }
+    }
+
+    /// What of `data` does not fit; the pointers begin with `at`.
+    pub(crate) fn check(&self, data: &Map<String, Value>, at: &str) -> Vec<Violation> {
+        let value = Value::Object(data.clone());
+        self.0.iter_errors(&value).flat_map(|error| violations(&error, at)).take(MOST).collect()
+    }
+}
+
+/// A missing or unknown field is pointed at itself, anything else at the value.
+fn violations(error: &ValidationError<'_>, at: &str) -> Vec<Violation> {
+    let parent = format!("{at}{}", error.instance_path().as_str());
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            vec![Violation::new(format!("{parent}/{}", pointer_step(name)), "missing_field", "the template needs this field")]
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let unknown = |name: &String| {
+                Violation::new(format!("{parent}/{}", pointer_step(name)), "unknown_field", "the template has no such field")
+            };
+            unexpected.iter().map(unknown).collect()
+        }
+        _ => vec![Violation::new(parent, "wrong_value", error.masked().to_string())],
+    }
+}
+
+fn pointer(path: &str) -> &str {
+    if path.is_empty() { "its root" } else { path }
+}
+
+/// Whether references could send the validator round in circles, or out of the file.
+///
+/// Only `#/$defs/NAME` (and `#/definitions/NAME`) is let through, and the definitions must not form a cycle.
+fn refers_to_itself(root: &Value) -> bool {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) -> bool {
+        match value {
+            Value::Object(map) => map.iter().all(|(key, value)| match (key.as_str(), value.as_str()) {
+                ("$ref", Some(target)) => {
+                    found.push(target);
+                    true
+                }
+                ("$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor", Some(_)) => false,
+                _ => references(value, found),
+            }),
+            Value::Array(list) => list.iter().all(|value| references(value, found)),
+            _ => true,
+        }
+    }
+    // 0: not seen, 1: on the way, 2: done. Depth is bounded by the number of definitions, and that by the file's size.
+    let mut waiting: Vec<(String, bool)> = Vec::new();
+    let (mut open, mut done) = (Vec::new(), std::collections::HashSet::new());
+    let mut from = Vec::new();
+    if !references(root, &mut from) {
+        return true;
+    }
+    waiting.extend(from.into_iter().map(|target| (target.to_owned(), false)));
+    while let Some((target, leaving)) = waiting.pop() {
+        if leaving {
+            open.pop();
+            done.insert(target);
+            continue;
+        }
+        if open.contains(&target) {
+            return true;
+        }
+        if done.contains(&target) {
+            continue;
+        }
+        let local = target.strip_prefix('#').filter(|p| p.starts_with("/$defs/") || p.starts_with("/definitions/"));
+        let Some(definition) = local.and_then(|pointer| root.pointer(pointer)) else { return true };
+        let mut inner = Vec::new();
+        references(definition, &mut inner);
+        open.push(target.clone());
+        waiting.push((target, true));
+        waiting.extend(inner.into_iter().map(|target| (target.to_owned(), false)));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn compile(schema: &Value) -> Result<Schema, Vec<LoadError>> {
+        let mut errors = Vec::new();
+        let schema = Schema::compile(&"t/schema.json".into(), &schema.to_string(), &mut errors);
+        schema.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    #[test]
+    fn each_violation_points_at_what_it_means() {
+        let schema = compile(&json!({
+            "type": "object", "required": ["amount"], "additionalProperties": false,
+            "properties": {
+                "amount": {"$ref": "#/$defs/amount"}, "due": {"type": "string", "format": "date"},
+                "a/b": {"type": "array", "items": {"type": "number"}},
+            },
+            "$defs": {"amount": {"type": "object", "required": ["value"], "properties": {"value": {"type": "string"}}}},
+        }))
+        .unwrap();
+        let check = |data: Value| -> Vec<(String, String)> {
+            let mut found: Vec<_> =
+                schema.check(data.as_object().unwrap(), "/data").into_iter().map(|v| (v.pointer, v.code)).collect();
+            found.sort();
+            found
+        };
+        let pair = |pointer: &str, code: &str| (pointer.to_owned(), code.to_owned());
+        assert_eq!(check(json!({"amount": {"value": "1"}, "due": "2026-12-24"})), []);
+        assert_eq!(check(json!({})), [pair("/data/amount", "missing_field")]);
+        assert_eq!(
+            check(json!({"amount": {}, "x~y": 1, "due": "24.12.2026", "a/b": [1, "2"]})),
+            [
+                pair("/data/a~1b/1", "wrong_value"),
+                pair("/data/amount/value", "missing_field"),
+                pair("/data/due", "wrong_value"),
+                pair("/data/x~0y", "unknown_field"),
+            ]
+        );
+        let told = schema.check(json!({"amount": "secret"}).as_object().unwrap(), "/data");
+        assert!(!told[0].message.contains("secret"), "a value is not repeated: {}", told[0].message);
+    }
+
+    #[test]
+    fn schemas_that_could_hang_or_reach_out_are_refused() {
+        for bad in [
+            json!({"type": "object", "properties": {"a": {"$ref": "#"}}}),
+            json!({"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}),
+            json!({"type": "object", "$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+            json!({"type": "object", "$ref": "https://example.com/schema"}),
+            json!({"type": "object", "$ref": "file:///etc/passwd"}),
+            json!({"type": "object", "properties": {"a": {"type": "strin"}}}),
+            json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "("}}}),
+            json!({"type": "object", "properties": {"recipient": {"type": "string"}}}),
+            json!(["not an object"]),
+        ] {
+            assert!(compile(&bad).is_err(), "{bad}");
+        }
+        let twice = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}, "b": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"type": "string"}}});
+        assert!(compile(&twice).is_ok());
+    }
+
+    #[test]
+    fn a_pattern_cannot_be_made_to_run_long() {
+        let schema = compile(&json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}})).unwrap();
+        let data = json!({"a": "a".repeat(50_000) + "!"});
+        assert_eq!(schema.check(data.as_object().unwrap(), "/data").len(), 1);
+    }
+}

@@ -19,7 +19,12 @@ async fn what_is_sent_is_seen_by_inbox_tail() {
     let dev = Dev::start();
     let api = [("STENTOR_API_URL", dev.text("api_url")), ("STENTOR_API_KEY", dev.text("api_key"))];
     let mut tail = stentor();
-    let mut tail = tail.args(["inbox", "tail", "--recipient", "ada", "--count", "2"]).envs(api.clone()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut tail = tail
+        .args(["inbox", "tail", "--recipient", "ada", "--count", "2"])
+        .envs(api.clone())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("unread 0, inbox of ada"));
     let (code, sent, _) = run(stentor().args(["send", "--to", "ada", "--title", "Hello from the shell"]).envs(api.clone()));
@@ -37,7 +42,8 @@ fn errors_say_the_next_step_and_end_with_a_code() {
     let (code, _, complaint) = run(stentor().args(["send", "--to", "a", "--title", "x"]));
     assert_eq!(code, 1);
     assert!(complaint.contains("stentor key create"), "{complaint}");
-    let (code, _, complaint) = run(stentor().args(["send", "--to", "a", "--title", "x", "--api-key", "k", "--api-url", "http://127.0.0.1:1"]));
+    let (code, _, complaint) =
+        run(stentor().args(["send", "--to", "a", "--title", "x", "--api-key", "k", "--api-url", "http://127.0.0.1:1"]));
     assert_eq!(code, 1);
     assert!(complaint.contains("stentor dev"), "{complaint}");
     let (code, _, complaint) = run(stentor().args(["config", "check"]).env("STENTOR__REDIS__ULR", "x"));
@@ -49,7 +55,8 @@ fn errors_say_the_next_step_and_end_with_a_code() {
 
 #[test]
 fn settings_are_shown_with_their_secrets_masked() {
-    let (code, shown, complaint) = run(stentor().args(["config", "check"]).env("STENTOR__REDIS__URL", "redis://:s3cret@127.0.0.1:6379"));
+    let (code, shown, complaint) =
+        run(stentor().args(["config", "check"]).env("STENTOR__REDIS__URL", "redis://:s3cret@127.0.0.1:6379"));
     assert_eq!(code, 0, "{complaint}");
     assert!(shown.contains("127.0.0.1:6379") && !shown.contains("s3cret"), "{shown}");
     let (code, default, _) = run(stentor().args(["config", "default"]));

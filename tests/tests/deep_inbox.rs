@@ -36,7 +36,8 @@ async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
     let (mut device, welcome) = Device::open(&dev.api.url, &token, None).await;
     assert_eq!(welcome["unread"], ITEMS, "unread is not what was trimmed");
     // every page, over the socket
-    let mut listed: Vec<String> = welcome["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()).collect();
+    let mut listed: Vec<String> =
+        welcome["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()).collect();
     let mut next = welcome["next"].clone();
     while next.is_string() {
         device.send(&json!({"type": "list", "after": next, "limit": 77})).await;

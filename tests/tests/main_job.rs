@@ -68,7 +68,15 @@ async fn one_call_reaches_an_inbox_a_mailbox_and_a_phone_in_the_persons_language
         .iter()
         .map(|e| [&e["event"], &e["channel"], &e["state"]].into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
         .collect();
-    let expected = ["accepted", "dispatched", "delivery email queued", "delivery email sent", "delivery sms sent", "item_written inbox", "delivery inbox sent"];
+    let expected = [
+        "accepted",
+        "dispatched",
+        "delivery email queued",
+        "delivery email sent",
+        "delivery sms sent",
+        "item_written inbox",
+        "delivery inbox sent",
+    ];
     for expected in expected {
         assert!(told.iter().any(|t| t == expected), "{expected} is missing in {told:?}");
     }
@@ -172,7 +180,10 @@ async fn what_is_scheduled_waits_and_what_is_expired_is_not_delivered() {
     let dev = Dev::start();
     let now: f64 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     let at = |seconds: f64| {
-        let output = std::process::Command::new("date").args(["-u", "-d", &format!("@{}", now + seconds), "+%Y-%m-%dT%H:%M:%S.%3NZ"]).output().unwrap();
+        let output = std::process::Command::new("date")
+            .args(["-u", "-d", &format!("@{}", now + seconds), "+%Y-%m-%dT%H:%M:%S.%3NZ"])
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     let body = |title: &str| json!({"audience": {"recipients": ["eve"]}, "content": {"title": title}});

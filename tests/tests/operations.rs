@@ -14,7 +14,9 @@ async fn it_is_alive_ready_measured_and_described() {
     let id = dev.api.send(&json!({"audience": {"recipients": ["u1"]}, "content": {"title": "x"}})).await;
     dev.api.completed(&id).await;
     let metrics = dev.api.get("/metrics").await;
-    for name in ["stentor_notifications_accepted_total", "stentor_deliveries_total", "stentor_queue_jobs", "stentor_http_request_seconds"] {
+    for name in
+        ["stentor_notifications_accepted_total", "stentor_deliveries_total", "stentor_queue_jobs", "stentor_http_request_seconds"]
+    {
         assert!(metrics.as_str().unwrap().contains(name), "{name} is missing in {metrics}");
     }
     let description = dev.api.get("/openapi.json").await;

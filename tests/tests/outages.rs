@@ -1,4 +1,5 @@
 //! What is down is said at once, nothing is lost, and all goes on by itself when it is back.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and shows the server's log if asked")]
 
 mod support;
 
@@ -36,7 +37,8 @@ impl Serve {
             serde_json::from_slice::<Value>(&output.stdout).unwrap()
         };
         cli(&["app", "create", "bank"]);
-        let key = cli(&["key", "create", "--app", "bank", "--scopes", "send,read,manage"])["api_key"].as_str().unwrap().to_owned();
+        let key =
+            cli(&["key", "create", "--app", "bank", "--scopes", "send,read,manage"])["api_key"].as_str().unwrap().to_owned();
         let mut child = stentor().arg("serve").envs(settings).envs(more.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (tx, rx) = tokio::sync::oneshot::channel();

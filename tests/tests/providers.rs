@@ -35,7 +35,7 @@ async fn mail_goes_over_smtp_and_sms_through_a_gateway_described_by_settings_alo
     assert!(mails[0].contains("To: grace@example.com") && mails[0].contains("Example Bank"), "{}", mails[0]);
     let requests = gateway.requests();
     assert_eq!(requests.len(), 1);
-    let sms: serde_json::Value = serde_json::from_str(&requests[0].body).unwrap();
+    let sms: serde_json::Value = serde_json::from_str(requests[0]["body"].as_str().unwrap()).unwrap();
     assert_eq!((&sms["to"], &sms["from"]), (&json!("+491701234567"), &json!("Bank")));
     assert!(sms["text"].as_str().unwrap().contains("1,234.50"), "{sms}");
 }

@@ -140,7 +140,12 @@ struct Claims {
 }
 
 /// A token that opens the inbox of `recipient` until `expires_at`.
-pub fn issue_token(secret: &[u8], app: &AppId, recipient: &RecipientId, expires_at: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
+pub fn issue_token(
+    secret: &[u8],
+    app: &AppId,
+    recipient: &RecipientId,
+    expires_at: Timestamp,
+) -> Result<String, jsonwebtoken::errors::Error> {
     let claims = Claims { aud: AUDIENCE.into(), app: app.clone(), sub: recipient.clone(), exp: expires_at.as_millis() / 1_000 };
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
 }
@@ -169,7 +174,8 @@ impl Credentials {
 
     /// Whose inbox `token` opens.
     pub(crate) async fn verify(&self, token: &str, now: Timestamp) -> Result<Person, ApiError> {
-        let wrong = |why: &str| ApiError::new(StatusCode::UNAUTHORIZED, "bad_token", format!("this inbox token is not valid: {why}"));
+        let wrong =
+            |why: &str| ApiError::new(StatusCode::UNAUTHORIZED, "bad_token", format!("this inbox token is not valid: {why}"));
         // Which app's secret to verify with is read from the token itself, before it is verified.
         let claimed = jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(token).map_err(|_| wrong("not a token"))?;
         let app = self.app(&claimed.app).await?.ok_or_else(|| wrong("unknown app"))?;

@@ -13,7 +13,7 @@ use stentor_domain::{Violation, violation::pointer_step};
 use crate::problem::ApiError;
 
 /// The largest body of one request, in bytes.
-pub const MAX_BODY: usize = 256 * 1024;
+pub(crate) const MAX_BODY: usize = 256 * 1024;
 
 /// A JSON body of at most `LIMIT` bytes.
 ///
@@ -70,13 +70,13 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(error.path());
-        refusal(error.inner(), pointer)
+        refusal(error.inner(), &pointer)
     })?;
-    deserializer.end().map_err(|error| refusal(&error, String::new()))?;
+    deserializer.end().map_err(|error| refusal(&error, ""))?;
     Ok(value)
 }
 
-fn refusal(error: &serde_json::Error, pointer: String) -> ApiError {
+fn refusal(error: &serde_json::Error, pointer: &str) -> ApiError {
     // Its own position is left out of the words: the pointer says it better.
     let words = error.to_string();
     let words = words.split(" at line ").next().unwrap_or_default().to_owned();
@@ -133,9 +133,7 @@ fn find_nul(value: &serde_json::Value) -> Option<String> {
     use serde_json::Value;
     match value {
         Value::String(text) => text.contains('\0').then(String::new),
-        Value::Array(list) => {
-            list.iter().enumerate().find_map(|(i, v)| find_nul(v).map(|rest| format!("/{i}{rest}")))
-        }
+        Value::Array(list) => list.iter().enumerate().find_map(|(i, v)| find_nul(v).map(|rest| format!("/{i}{rest}"))),
         Value::Object(map) => map.iter().find_map(|(key, v)| {
             if key.contains('\0') {
                 return Some(String::new());

@@ -5,7 +5,10 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use anyhow::{Context, bail};
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use stentor_api::{ApiParts, ApiState, realtime::{Hub, Receipts}};
+use stentor_api::{
+    ApiParts, ApiState,
+    realtime::{Hub, Receipts},
+};
 use stentor_archive::{Archive, ArchivedItem};
 use stentor_channels::Providers;
 use stentor_domain::{AppId, Clock, NotificationId, RecipientId, SystemClock, Timestamp};
@@ -164,7 +167,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         redis: conn,
         metrics: Arc::new(move || metrics.render()),
     });
-    let listener = TcpListener::bind(config.http.listen).await.with_context(|| format!("{} (http.listen) cannot be listened on", config.http.listen))?;
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("{} (http.listen) cannot be listened on", config.http.listen))?;
     let address = listener.local_addr()?;
     let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
     let router = pages(&state).merge(stentor_api::router(state, roles));

@@ -1,2 +1,33 @@
 //! Loads, checks and renders the shared templates for every channel and locale.
-mod limits; mod locale; mod syntax; mod error; mod engine; mod markdown; mod sanitize; mod plain; mod sms;
+//!
+//! A template is a folder of files (`templates/KEY/…`). Its `content.md` serves every channel: the front matter is
+//! the card of the inbox, the subject of the mail and, as summary and link, the SMS; the Markdown body is the page
+//! in the inbox and the mail. `email.mjml`, `email.txt` and `sms.txt` replace one channel where it matters.
+//!
+//! What comes from outside is escaped for where it goes: values never pass through Markdown or HTML unescaped,
+//! titles, subjects and SMS are one line, addresses are http(s), mailto or tel. Whatever a template or its data
+//! hold, loading and rendering end soon and with an answer: see `limits`.
+
+mod engine;
+mod error;
+mod front_matter;
+pub mod inline;
+mod layout;
+mod library;
+mod limits;
+mod load;
+mod locale;
+mod markdown;
+mod message;
+mod plain;
+mod sanitize;
+mod schema;
+mod sms;
+mod syntax;
+mod template;
+mod words;
+
+pub use error::{LoadError, LoadErrors, Place, RenderError};
+pub use library::Library;
+pub use message::{Input, RecipientFields, RenderedEmail, RenderedInbox, RenderedSms};
+pub use template::Template;

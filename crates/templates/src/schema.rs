@@ -68,15 +68,15 @@ fn violations(error: &ValidationError<'_>, at: &str) -> Vec<Violation> {
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![Violation::new(format!("{parent}/{}", pointer_step(name)), "missing_field", "the template needs this field")]
+            vec![Violation::new(format!("{parent}/{}", pointer_step(name)), "schema", "is missing: the template needs this field")]
         }
         ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
             let unknown = |name: &String| {
-                Violation::new(format!("{parent}/{}", pointer_step(name)), "unknown_field", "the template has no such field")
+                Violation::new(format!("{parent}/{}", pointer_step(name)), "schema", "is unknown: the template has no such field")
             };
             unexpected.iter().map(unknown).collect()
         }
-        _ => vec![Violation::new(parent, "wrong_value", error.masked().to_string())],
+        _ => vec![Violation::new(parent, "schema", error.masked().to_string())],
     }
 }
 
@@ -164,14 +164,14 @@ mod tests {
         };
         let pair = |pointer: &str, code: &str| (pointer.to_owned(), code.to_owned());
         assert_eq!(check(json!({"amount": {"value": "1"}, "due": "2026-12-24"})), []);
-        assert_eq!(check(json!({})), [pair("/data/amount", "missing_field")]);
+        assert_eq!(check(json!({})), [pair("/data/amount", "schema")]);
         assert_eq!(
             check(json!({"amount": {}, "x~y": 1, "due": "24.12.2026", "a/b": [1, "2"]})),
             [
-                pair("/data/a~1b/1", "wrong_value"),
-                pair("/data/amount/value", "missing_field"),
-                pair("/data/due", "wrong_value"),
-                pair("/data/x~0y", "unknown_field"),
+                pair("/data/amount/value", "schema"),
+                pair("/data/a~1b/1", "schema"),
+                pair("/data/due", "schema"),
+                pair("/data/x~0y", "schema"),
             ]
         );
         let told = schema.check(json!({"amount": "secret"}).as_object().unwrap(), "/data");

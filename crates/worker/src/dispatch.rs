@@ -7,8 +7,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use stentor_archive::{Archive, ArchiveError};
 use stentor_domain::{
-    Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId, SkipReason,
-    Timestamp,
+    Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId,
+    SkipReason, Timestamp,
     event::DeliveryReport,
     routing::{Route, route},
 };
@@ -196,7 +196,13 @@ impl Dispatch {
         Ok(())
     }
 
-    async fn enqueue(&self, page: &Page<'_>, queue: &Queue, jobs: &[DeliveryJob], facts: &mut Vec<Event>) -> Result<(), DispatchError> {
+    async fn enqueue(
+        &self,
+        page: &Page<'_>,
+        queue: &Queue,
+        jobs: &[DeliveryJob],
+        facts: &mut Vec<Event>,
+    ) -> Result<(), DispatchError> {
         let ids: Vec<String> = jobs.iter().map(|job| job.delivery.to_string()).collect();
         let payloads: Vec<Vec<u8>> = jobs.iter().map(|job| serde_json::to_vec(job).unwrap_or_default()).collect();
         let new = |(id, payload)| NewJob {

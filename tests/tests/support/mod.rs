@@ -1,6 +1,7 @@
 //! What every end-to-end test starts from: the real binary, on servers of its own.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod device;
 
@@ -41,6 +42,7 @@ pub fn stentor() -> Command {
 /// A running `stentor dev`, ended when dropped.
 pub struct Dev {
     child: Option<Child>,
+    killed: bool,
     stdout: Option<BufReader<ChildStdout>>,
     data: tempfile::TempDir,
     environment: Vec<(String, String)>,
@@ -66,7 +68,7 @@ impl Dev {
         let data = tempfile::tempdir().expect("a directory for the data");
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let api = Api { client: client(), url: String::new(), key: String::new() };
-        let mut dev = Self { child: None, stdout: None, data, environment, ready: Value::Null, api };
+        let mut dev = Self { child: None, killed: false, stdout: None, data, environment, ready: Value::Null, api };
         dev.run();
         dev
     }
@@ -109,12 +111,14 @@ impl Dev {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it can be killed");
             child.wait().expect("it ends");
+            self.killed = true;
         }
     }
 
     /// Starts it again over the same data, after [`kill`](Self::kill).
     pub fn restart(&mut self) {
         self.run();
+        self.killed = false;
     }
 
     /// Ends it in order (SIGTERM) and gives its exit code.
@@ -130,8 +134,8 @@ impl Drop for Dev {
     fn drop(&mut self) {
         if self.child.is_some() {
             self.stop();
-        } else {
-            // killed and not restarted: its Redis was left behind
+        } else if self.killed {
+            // its Redis was left behind
             let _ = Command::new("redis-cli").args(["-u", &self.text("redis_url"), "shutdown", "nosave"]).status();
         }
     }

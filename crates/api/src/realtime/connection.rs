@@ -80,7 +80,13 @@ impl Progress {
         if changes.recovered {
             let removed = changes.removed;
             if !removed.is_empty() {
-                frames.push(ServerFrame::State { reference: None, ids: removed, change: "removed".into(), unread, cursor: cursor() });
+                frames.push(ServerFrame::State {
+                    reference: None,
+                    ids: removed,
+                    change: "removed".into(),
+                    unread,
+                    cursor: cursor(),
+                });
             }
             frames.extend(changes.items.into_iter().map(|item| ServerFrame::Item { item, unread, cursor: cursor() }));
         } else {
@@ -91,7 +97,7 @@ impl Progress {
     }
 
     /// The answer to a change that this connection asked for, once everything before it was sent.
-    pub(crate) fn answer(&mut self, reference: Option<String>, change: Change, marked: Marked) -> Vec<ServerFrame> {
+    pub(crate) fn answer(&mut self, reference: Option<String>, change: Change, marked: &Marked) -> Vec<ServerFrame> {
         let ids = marked.items.iter().map(|i| i.notification).collect();
         self.answers.push(Answer { reference, rev: marked.rev, change: change.as_str(), ids });
         // Nothing changed, or the message was faster than the answer: then it is due now. Else the message brings it.

@@ -39,8 +39,9 @@ const RECONNECT_OVER_MS: u64 = 10_000;
 
 /// `GET /v1/inbox/ws`
 pub(crate) async fn upgrade(State(state): State<ApiState>, upgrade: WebSocketUpgrade) -> Response {
-    let protocols = upgrade.requested_protocols().filter_map(|p| p.to_str().ok()).map(str::to_owned);
-    let token = protocols.filter_map(|p| p.strip_prefix("bearer.").map(str::to_owned)).next();
+    let mut protocols = upgrade.requested_protocols().filter_map(|p| p.to_str().ok());
+    let token = protocols.find_map(|p| p.strip_prefix("bearer.").map(str::to_owned));
+    drop(protocols);
     upgrade
         .protocols([PROTOCOL])
         // axum's default of 128 KiB a socket would be most of what a connection costs
@@ -181,7 +182,8 @@ impl Connection<'_> {
 
     async fn catch_up(&mut self) -> Served<()> {
         let (app, recipient) = (&self.person.app, &self.person.recipient);
-        let changes = self.state.inboxes.changes_since(app, recipient, self.progress.cursor(), MAX_CATCH_UP, self.state.now()).await;
+        let changes =
+            self.state.inboxes.changes_since(app, recipient, self.progress.cursor(), MAX_CATCH_UP, self.state.now()).await;
         let changes = changes.map_err(|e| unavailable(e.into()))?;
         let frames = self.progress.catch_up(changes);
         self.send_all(&frames).await
@@ -225,7 +227,7 @@ impl Connection<'_> {
             Command::Unarchive { ids } => self.mark(reference, Change::Unarchive, &ids).await,
             Command::ReadAll { cursor } => {
                 let marked = self.state.mark_all_read(&self.person, cursor.as_ref()).await?;
-                Ok(self.progress.answer(reference, Change::Read, marked))
+                Ok(self.progress.answer(reference, Change::Read, &marked))
             }
             Command::List { after, limit } => {
                 let limit = limit.unwrap_or(FIRST_PAGE);
@@ -244,12 +246,17 @@ impl Connection<'_> {
         }
     }
 
-    async fn mark(&mut self, reference: Option<String>, change: Change, ids: &[NotificationId]) -> Result<Vec<ServerFrame>, ApiError> {
+    async fn mark(
+        &mut self,
+        reference: Option<String>,
+        change: Change,
+        ids: &[NotificationId],
+    ) -> Result<Vec<ServerFrame>, ApiError> {
         if ids.is_empty() || ids.len() > MAX_IDS {
             return Err(refused("wrong_value", "name 1 to 100 ids"));
         }
         let marked = self.state.mark(&self.person, change, ids).await?;
-        Ok(self.progress.answer(reference, change, marked))
+        Ok(self.progress.answer(reference, change, &marked))
     }
 
     async fn ping(&mut self) -> Served<()> {
@@ -284,7 +291,11 @@ async fn receive_frame(socket: &mut WebSocket) -> Served<Option<ClientFrame>> {
         None | Some(Ok(Message::Close(_))) => return Err(Closed::Gone),
         Some(Err(error)) => {
             let too_large = error.to_string().contains("too long");
-            return Err(if too_large { Closed::With(CloseCode::TooLarge, "a frame is at most 16 KiB".into()) } else { Closed::Gone });
+            return Err(if too_large {
+                Closed::With(CloseCode::TooLarge, "a frame is at most 16 KiB".into())
+            } else {
+                Closed::Gone
+            });
         }
         Some(Ok(Message::Text(text))) => text,
         Some(Ok(_)) => return Ok(None),

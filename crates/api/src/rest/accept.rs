@@ -115,7 +115,8 @@ impl Checked {
         // A repeat is answered as the first was, even if `send_at` has passed since.
         let scheduled = self.notification.request.send_at.is_some_and(|at| at > id.accepted_at());
         let status = if scheduled { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
-        metrics::counter!("stentor_notifications_accepted_total", "replayed" => if replayed { "true" } else { "false" }).increment(1);
+        metrics::counter!("stentor_notifications_accepted_total", "replayed" => if replayed { "true" } else { "false" })
+            .increment(1);
         Ok(Accepted { id, status, replayed })
     }
 }

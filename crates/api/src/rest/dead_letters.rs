@@ -120,7 +120,11 @@ pub(crate) async fn list(
 /// Put a dead letter back into its queue, with its attempts counted anew.
 #[utoipa::path(post, path = "/v1/dead-letters/{id}/replay", tag = "dead letters", params(("id" = String, Path)),
     responses((status = 202, description = "it is queued again"), Problems, NotFound))]
-pub(crate) async fn replay(State(state): State<ApiState>, key: Key<Manage>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+pub(crate) async fn replay(
+    State(state): State<ApiState>,
+    key: Key<Manage>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let (queue, place) = state.find_letter(&key.app, &id).await?;
     if queue.replay_dead_letter(place).await? { Ok(StatusCode::ACCEPTED) } else { Err(ApiError::not_found("dead letter")) }
 }
@@ -135,7 +139,10 @@ pub(crate) struct Replayed {
 /// Put all of the app's dead letters back into their queues.
 #[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "dead letters",
     responses((status = 202, body = Replayed), Problems))]
-pub(crate) async fn replay_all(State(state): State<ApiState>, key: Key<Manage>) -> Result<(StatusCode, Json<Replayed>), ApiError> {
+pub(crate) async fn replay_all(
+    State(state): State<ApiState>,
+    key: Key<Manage>,
+) -> Result<(StatusCode, Json<Replayed>), ApiError> {
     let (mut replayed, mut after) = (0, None);
     loop {
         let page = state.letters(&key.app, after.as_deref(), SCAN).await?;
@@ -153,7 +160,11 @@ pub(crate) async fn replay_all(State(state): State<ApiState>, key: Key<Manage>) 
 /// Discard a dead letter.
 #[utoipa::path(delete, path = "/v1/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path)),
     responses((status = 204, description = "it is gone"), Problems, NotFound))]
-pub(crate) async fn discard(State(state): State<ApiState>, key: Key<Manage>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+pub(crate) async fn discard(
+    State(state): State<ApiState>,
+    key: Key<Manage>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let (queue, place) = state.find_letter(&key.app, &id).await?;
     queue.discard_dead_letter(place).await?;
     Ok(StatusCode::NO_CONTENT)

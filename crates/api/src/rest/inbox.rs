@@ -27,13 +27,23 @@ pub(crate) struct InboxPage {
 }
 
 impl InboxPage {
-    pub(crate) async fn read(state: &ApiState, app: &AppId, recipient: &RecipientId, query: &PageQuery) -> Result<Self, ApiError> {
+    pub(crate) async fn read(
+        state: &ApiState,
+        app: &AppId,
+        recipient: &RecipientId,
+        query: &PageQuery,
+    ) -> Result<Self, ApiError> {
         let (after, now) = (query.after::<PagePlace>()?, state.now());
         // The overview first: its cursor must not lie behind the items, or an update between the two would be missed.
         let overview = state.inboxes.overview(app, recipient, now).await?;
         let page = state.inboxes.page(app, recipient, after.map(|p| p.0), query.limit(), now).await?;
         let next = page.next.map(|seq| PagePlace(seq).to_string());
-        Ok(Self { items: page.items.into_iter().map(|i| i.item).collect(), next, unread: overview.unread, cursor: overview.cursor })
+        Ok(Self {
+            items: page.items.into_iter().map(|i| i.item).collect(),
+            next,
+            unread: overview.unread,
+            cursor: overview.cursor,
+        })
     }
 }
 

@@ -10,8 +10,8 @@ mod problems;
 mod recipients;
 mod timeline;
 
-pub(crate) use inbox::PagePlace;
 pub use inbox::ItemWithContent;
+pub(crate) use inbox::PagePlace;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 

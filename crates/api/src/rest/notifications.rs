@@ -76,7 +76,8 @@ pub(crate) async fn send(
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let not_text = |_| ApiError::invalid(vec![Violation::new("", "bad_idempotency_key", "the idempotency key must be visible ASCII")]);
+    let not_text =
+        |_| ApiError::invalid(vec![Violation::new("", "bad_idempotency_key", "the idempotency key must be visible ASCII")]);
     value.to_str().map(Some).map_err(not_text)
 }
 

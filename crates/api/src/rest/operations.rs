@@ -59,7 +59,8 @@ pub(crate) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
     for queue in std::iter::once(&state.dispatch).chain(&state.outside) {
         let Ok(depth) = queue.depth().await else { continue };
         let name = queue.name().to_owned();
-        let lanes = [("high", depth.high), ("normal", depth.normal), ("bulk", depth.bulk), ("due", depth.due), ("dead", depth.dead)];
+        let lanes =
+            [("high", depth.high), ("normal", depth.normal), ("bulk", depth.bulk), ("due", depth.due), ("dead", depth.dead)];
         for (lane, jobs) in lanes {
             metrics::gauge!("stentor_queue_jobs", "queue" => name.clone(), "lane" => lane).set(jobs as f64);
         }

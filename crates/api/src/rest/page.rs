@@ -38,9 +38,8 @@ impl PageQuery {
     /// `after`, understood; 422 if it is none of ours.
     pub(crate) fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, ApiError> {
         let parse = |text: &String| {
-            text.parse().map_err(|_| {
-                ApiError::invalid(vec![Violation::new("", "bad_page", "after must be the next of an earlier page")])
-            })
+            text.parse()
+                .map_err(|_| ApiError::invalid(vec![Violation::new("", "bad_page", "after must be the next of an earlier page")]))
         };
         self.after.as_ref().map(parse).transpose()
     }

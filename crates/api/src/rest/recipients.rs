@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp, Violation, notification::RecipientRef, violation::pointer_step,
+    AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp, Violation, notification::RecipientRef,
+    violation::pointer_step,
 };
 use utoipa::ToSchema;
 

@@ -32,13 +32,17 @@ impl App {
                 let secret = create_app(&archive, &name).await?;
                 let answer = json!({ "app": name, "inbox_secret": secret });
                 out.say(&answer, |_| {
-                    format!("app {name}\ninbox_secret {secret}\n\nNext: stentor key create --app {name} --scopes send,read,manage")
+                    format!(
+                        "app {name}\ninbox_secret {secret}\n\nNext: stentor key create --app {name} --scopes send,read,manage"
+                    )
                 })
             }
             Self::List => {
-                let apps: Vec<_> = archive.list_apps().await?.into_iter().map(|a| json!({ "app": a.id, "created_at": a.created_at })).collect();
+                let apps: Vec<_> =
+                    archive.list_apps().await?.into_iter().map(|a| json!({ "app": a.id, "created_at": a.created_at })).collect();
                 out.say(&apps, |apps| {
-                    let lines: Vec<String> = apps.iter().map(|a| format!("{}\t{}", text(&a["app"]), text(&a["created_at"]))).collect();
+                    let lines: Vec<String> =
+                        apps.iter().map(|a| format!("{}\t{}", text(&a["app"]), text(&a["created_at"]))).collect();
                     if lines.is_empty() { "no apps yet: stentor app create NAME".to_owned() } else { lines.join("\n") }
                 })
             }
@@ -50,12 +54,13 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Creates an app; its inbox secret, as hexadecimal text, is what signs inbox tokens (HS256 over these very characters).
+/// Creates an app; its inbox secret, as hexadecimal text, is what signs inbox tokens (HMAC-SHA-256 over these very characters).
 pub(crate) async fn create_app(archive: &Archive, id: &AppId) -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     rand::Rng::fill(&mut rand::rng(), &mut bytes);
     let secret = hex::encode(bytes);
-    let app = NewApp { id: id.clone(), name: id.to_string(), inbox_secret: secret.clone().into_bytes(), created_at: SystemClock.now() };
+    let app =
+        NewApp { id: id.clone(), name: id.to_string(), inbox_secret: secret.clone().into_bytes(), created_at: SystemClock.now() };
     archive.insert_app(&app).await.with_context(|| format!("the app {id} cannot be created"))?;
     Ok(secret)
 }

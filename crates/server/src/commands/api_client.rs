@@ -38,8 +38,10 @@ impl ApiArgs {
         }
         let mut words = format!("{status}: {}", body["detail"].as_str().unwrap_or("the request was refused"));
         for error in body["errors"].as_array().into_iter().flatten() {
-            let (pointer, message) = (error["pointer"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default());
-            words.push_str(&format!("\n  {}: {message}", if pointer.is_empty() { "/" } else { pointer }));
+            let (pointer, message) =
+                (error["pointer"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default());
+            let place = if pointer.is_empty() { "/" } else { pointer };
+            words += &format!("\n  {place}: {message}");
         }
         bail!(words)
     }

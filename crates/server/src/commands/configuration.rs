@@ -17,7 +17,7 @@ pub(crate) enum Configuration {
 }
 
 impl Configuration {
-    pub(crate) async fn run(self, config: impl FnOnce() -> anyhow::Result<Config>, out: Output) -> anyhow::Result<()> {
+    pub(crate) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>, out: Output) -> anyhow::Result<()> {
         match self {
             Self::Default => out.say(&json!({ "toml": DEFAULT }), |_| DEFAULT.trim_end().to_owned()),
             Self::Check => {
@@ -44,7 +44,8 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let secret = ["password", "secret", "token", "authorization", "api_key"].iter().any(|s| name.to_lowercase().contains(s));
+                let secret =
+                    ["password", "secret", "token", "authorization", "api_key"].iter().any(|s| name.to_lowercase().contains(s));
                 match value {
                     Value::String(text) if secret && !text.is_empty() => *text = "***".into(),
                     Value::String(text) => *text = mask_url(text),
@@ -69,7 +70,9 @@ fn mask_url(text: &str) -> String {
     let tail = match tail.split_once('?') {
         Some((path, query)) => {
             let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-                Some((name, _)) if ["pass", "secret", "token", "key"].iter().any(|s| name.to_lowercase().contains(s)) => format!("{name}=***"),
+                Some((name, _)) if ["pass", "secret", "token", "key"].iter().any(|s| name.to_lowercase().contains(s)) => {
+                    format!("{name}=***")
+                }
                 _ => pair.to_owned(),
             });
             format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))

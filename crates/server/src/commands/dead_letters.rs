@@ -4,7 +4,10 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Output, api_client::{ApiArgs, segment}};
+use super::{
+    Output,
+    api_client::{ApiArgs, segment},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
@@ -71,7 +74,9 @@ async fn list(api: &ApiArgs, out: Output) -> anyhow::Result<()> {
     }
     out.say(&letters, |letters| {
         let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-        let line = |l: &Value| format!("{}\t{}\tattempts {}\t{}", text(&l["id"]), text(&l["died_at"]), l["attempts"], text(&l["reason"]));
+        let line = |l: &Value| {
+            format!("{}\t{}\tattempts {}\t{}", text(&l["id"]), text(&l["died_at"]), l["attempts"], text(&l["reason"]))
+        };
         if letters.is_empty() { "no dead letters".to_owned() } else { letters.iter().map(line).collect::<Vec<_>>().join("\n") }
     })
 }

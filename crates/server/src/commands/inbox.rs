@@ -5,9 +5,15 @@ use clap::{Args, Subcommand};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_tungstenite::{connect_async, tungstenite::{ClientRequestBuilder, Message, http::Uri}};
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{ClientRequestBuilder, Message, http::Uri},
+};
 
-use super::{Output, api_client::{ApiArgs, segment}};
+use super::{
+    Output,
+    api_client::{ApiArgs, segment},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inbox {
@@ -59,7 +65,10 @@ impl Tail {
                     seen += 1;
                 }
                 Message::Close(frame) => {
-                    bail!("the server closed the connection: {}", frame.map_or_else(String::new, |f| format!("{} {}", f.code, f.reason)))
+                    bail!(
+                        "the server closed the connection: {}",
+                        frame.map_or_else(String::new, |f| format!("{} {}", f.code, f.reason))
+                    )
                 }
                 _ => {}
             }
@@ -83,7 +92,12 @@ fn describe(frame: &Value) -> String {
     let unread = &frame["unread"];
     let title = |item: &Value| {
         let mark = if item["read_at"].is_null() { "●" } else { " " };
-        format!("{mark} {}  {}  {}", item["created_at"].as_str().unwrap_or_default(), item["id"].as_str().unwrap_or_default(), item["title"].as_str().unwrap_or_default())
+        format!(
+            "{mark} {}  {}  {}",
+            item["created_at"].as_str().unwrap_or_default(),
+            item["id"].as_str().unwrap_or_default(),
+            item["title"].as_str().unwrap_or_default()
+        )
     };
     match frame["type"].as_str().unwrap_or_default() {
         "welcome" => {

@@ -71,7 +71,7 @@ impl Cli {
             Command::Key(command) => command.run(&config()?, out).await,
             Command::Token(command) => command.run(&config()?, out).await,
             Command::Migrate => admin::migrate(&config()?, out).await,
-            Command::Config(command) => command.run(config, out).await,
+            Command::Config(command) => command.run(config, out),
             Command::DeadLetters(command) => command.run(out).await,
         }
     }

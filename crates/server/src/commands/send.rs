@@ -31,6 +31,7 @@ pub(crate) struct Send {
     channels: Vec<String>,
     /// Not before this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
+    #[expect(clippy::struct_field_names, reason = "the API's name of the field")]
     send_at: Option<String>,
     /// Repeats with the same key within 24 hours send nothing
     #[arg(long, value_name = "KEY")]

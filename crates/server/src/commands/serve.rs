@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use crate::{config::{Config, Role}, logging, shutdown, wiring};
+use crate::{
+    config::{Config, Role},
+    logging, shutdown, wiring,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {

@@ -33,15 +33,15 @@ const PREFIX: &str = "STENTOR__";
 
 /// The settings from the defaults, `file` and `environment`.
 pub(crate) fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
-    let defaults: Table = DEFAULT.parse().map_err(|e: toml::de::Error| ConfigError::NotToml {
-        origin: "config/default.toml".into(),
-        message: e.to_string(),
-    })?;
+    let defaults: Table = DEFAULT
+        .parse()
+        .map_err(|e: toml::de::Error| ConfigError::NotToml { origin: "config/default.toml".into(), message: e.to_string() })?;
     let mut settings = defaults.clone();
     if let Some(path) = file {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
-        let given: Table = text.parse().map_err(|e: toml::de::Error| ConfigError::NotToml { origin: origin.clone(), message: e.to_string() })?;
+        let given: Table =
+            text.parse().map_err(|e: toml::de::Error| ConfigError::NotToml { origin: origin.clone(), message: e.to_string() })?;
         check_known(&origin, &given, &defaults, &mut Vec::new())?;
         merge(&mut settings, given);
     }
@@ -75,7 +75,8 @@ fn check_known(origin: &str, given: &Table, known: &Table, path: &mut Vec<String
 
 fn unknown(origin: &str, path: &[String], known: &Table) -> ConfigError {
     let last = path.last().map_or("", String::as_str);
-    let near = known.keys().map(|k| (strsim::osa_distance(last, k), k)).min().filter(|(distance, k)| *distance <= 1 + k.len() / 3);
+    let near =
+        known.keys().map(|k| (strsim::osa_distance(last, k), k)).min().filter(|(distance, k)| *distance <= 1 + k.len() / 3);
     let hint = near.map_or_else(
         || format!("; known here: {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
         |(_, k)| format!("; did you mean {k}?"),
@@ -100,10 +101,12 @@ fn set_from_environment(settings: &mut Table, defaults: &Table, name: &str, path
     // `…_FILE` names a file that holds the value, unless a setting of that very name exists.
     if lookup(defaults, &keys).is_none()
         && let Some(stem) = keys.last().and_then(|k| k.strip_suffix("_file")).map(str::to_owned)
-        && (lookup(defaults, &with_last(&keys, &stem)).is_some() || (is_provider(&keys) && matches!(stem.as_str(), "url" | "username" | "password" | "body")))
+        && (lookup(defaults, &with_last(&keys, &stem)).is_some()
+            || (is_provider(&keys) && matches!(stem.as_str(), "url" | "username" | "password" | "body")))
     {
         let cause = |cause| ConfigError::Unreadable { path: PathBuf::from(&text), cause };
-        text = std::fs::read_to_string(&text).map_err(cause)?.trim_end_matches(['\r', '\n']).to_owned();
+        let held = std::fs::read_to_string(&text).map_err(cause)?;
+        text = held.trim_end_matches(['\r', '\n']).into();
         keys = with_last(&keys, &stem);
     }
     let value = match lookup(defaults, &keys) {

@@ -63,6 +63,7 @@ pub(crate) struct TemplatesConfig {
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the settings")]
 pub(crate) struct WorkerConfig {
     pub dispatch_concurrency: usize,
     pub email_concurrency: usize,

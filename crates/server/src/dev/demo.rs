@@ -23,6 +23,7 @@ pub(crate) fn routes(credentials: Credentials) -> Router {
 fn session(credentials: &Credentials) -> Result<Json<Value>, StatusCode> {
     let Credentials { app, api_key, inbox_secret, recipient } = credentials;
     let expires_at = SystemClock.now().after(MAX_TOKEN_LIFE);
-    let token = issue_token(inbox_secret.as_bytes(), app, recipient, expires_at).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let token =
+        issue_token(inbox_secret.as_bytes(), app, recipient, expires_at).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(Json(json!({ "app": app, "recipient": recipient, "token": token, "expires_at": expires_at, "api_key": api_key })))
 }

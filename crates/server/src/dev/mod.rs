@@ -79,7 +79,8 @@ impl Dev {
         let archive = wiring::open_archive(&config).await?;
         let credentials = Credentials::load_or_create(&data.join("dev.json"), &archive).await?;
         drop(archive);
-        let (redis_url, database_url, outbox_dir) = (config.redis.url.clone(), config.archive.url.clone(), outbox.dir().to_owned());
+        let (redis_url, database_url, outbox_dir) =
+            (config.redis.url.clone(), config.archive.url.clone(), outbox.dir().to_owned());
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         let page_credentials = credentials.clone();
         let served = wiring::serve(

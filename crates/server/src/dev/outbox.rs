@@ -37,7 +37,8 @@ impl Outbox {
 
     /// Sends mail into the folder.
     pub(crate) fn capture_mail(&self, config: &mut EmailConfig) -> anyhow::Result<()> {
-        let provider = json!({ "url": format!("capture:{}", self.0.join("mail").display()), "from": "Stentor demo <demo@example.com>" });
+        let provider =
+            json!({ "url": format!("capture:{}", self.0.join("mail").display()), "from": "Stentor demo <demo@example.com>" });
         *config = serde_json::from_value(json!({ "providers": ["capture"], "provider": { "capture": provider } }))?;
         Ok(())
     }
@@ -144,7 +145,8 @@ async fn mail_html(State(outbox): State<Outbox>, UrlPath(name): UrlPath<String>)
     let bytes = outbox.read_mail(&name).ok_or(StatusCode::NOT_FOUND)?;
     let mail = MessageParser::default().parse(&bytes).ok_or(StatusCode::NOT_FOUND)?;
     let html = mail.body_html(0).ok_or(StatusCode::NOT_FOUND)?.into_owned();
-    let headers: [(HeaderName, &str); 2] = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
+    let headers: [(HeaderName, &str); 2] =
+        [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
     Ok((headers, html).into_response())
 }
 

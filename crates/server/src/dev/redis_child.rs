@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// How long Redis may take to load its data.
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_mins(1);
 /// How long it may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -119,5 +119,6 @@ async fn end_orphan(port_file: &Path, dir: &Path) -> anyhow::Result<()> {
 
 fn is_running(pid: &str) -> bool {
     // Linux; elsewhere /proc is absent and the orphan is ended without asking.
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "stentor") && pid != std::process::id().to_string()
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "stentor")
+        && pid != std::process::id().to_string()
 }

@@ -1,0 +1,90 @@
+//! Content that came with a request, written the way templates are.
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Map;
+use stentor_domain::{Locale, content::Content};
+
+use crate::{
+    engine::Scope,
+    error::{LoadErrors, Place, RenderError},
+    layout::MailLayout,
+    library::shipped_layout,
+    limits, locale,
+    message::{self, CardParts, Input, RenderedEmail, RenderedInbox, RenderedSms},
+    plain::{self, short_line},
+    sanitize,
+};
+
+/// Writes the inbox item.
+pub fn render_inbox(content: &Content, input: &Input<'_>) -> Result<RenderedInbox, RenderError> {
+    let CardParts { title, summary, image, link, actions } = card(content)?;
+    let body = message::content(content.body_markdown.as_deref().unwrap_or_default(), summary.as_deref(), &at("body_markdown"))?;
+    Ok(RenderedInbox { title, summary, image, link, actions, content: body, locale: language(input) })
+}
+
+/// Writes the mail: in the shipped layout, unless the content brings HTML of its own.
+pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmail, RenderError> {
+    static LAYOUT: LazyLock<Result<Arc<MailLayout>, LoadErrors>> = LazyLock::new(shipped_layout);
+    let locale = language(input);
+    let mut card = card(content)?;
+    let own = content.email.clone().unwrap_or_default();
+    if let Some(subject) = &own.subject {
+        card.title = short_line(subject, limits::TITLE_BYTES);
+    }
+    let (html, made_text) = if let Some(html) = &own.html {
+        let too_much = |e: crate::markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at("email.html") };
+        let body = sanitize::mail(html).map_err(too_much)?;
+        let text = plain::of_html(&body) + "\n";
+        (document(&card.title, &body, &locale), text)
+    } else {
+        let markdown = content.body_markdown.as_deref().unwrap_or_default();
+        let body = message::content(markdown, card.summary.as_deref(), &at("body_markdown"))?;
+        let layout = LAYOUT.as_ref().map_err(|e| RenderError::Engine { at: at(""), source: Box::new(e.clone()) })?;
+        let scope = Scope { locale: &locale, timezone: input.timezone };
+        let text = card.as_mail_text(&body.body_text, input.app_name);
+        (layout.render(&card, &body, Map::new(), input.app_name, &scope)?, text)
+    };
+    if html.len() > limits::OUTPUT_BYTES {
+        return Err(RenderError::TooLarge { what: "bytes of HTML", limit: limits::OUTPUT_BYTES, at: at("email.html") });
+    }
+    Ok(RenderedEmail { subject: card.title, html, text: own.text.unwrap_or(made_text), locale })
+}
+
+/// Writes the SMS.
+pub fn render_sms(content: &Content, input: &Input<'_>) -> Result<RenderedSms, RenderError> {
+    match &content.sms {
+        Some(sms) => message::as_sms(&sms.text, language(input), at("sms.text")),
+        None => message::as_sms(&card(content)?.as_sms(), language(input), at("summary")),
+    }
+}
+
+/// The domain has checked lengths and links where the content came in; here they are brought into shape.
+fn card(content: &Content) -> Result<CardParts, RenderError> {
+    let title = short_line(&content.title, limits::TITLE_BYTES);
+    if title.is_empty() {
+        return Err(RenderError::Empty { part: "title", at: at("title") });
+    }
+    let summary = content.summary.as_deref().map(|s| short_line(s, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty());
+    Ok(CardParts { title, summary, image: content.image.clone(), link: content.link.clone(), actions: content.actions.clone() })
+}
+
+/// The language is the request's own affair; it only tells readers' programs how to read it aloud and in which direction.
+fn language(input: &Input<'_>) -> Locale {
+    input.locale.cloned().or_else(|| "en".parse().ok()).unwrap_or_else(|| unreachable!("`en` is a language tag"))
+}
+
+fn at(part: &str) -> Place {
+    Place::file(&if part.is_empty() { "content".to_owned() } else { format!("content.{part}") })
+}
+
+/// A whole document around a sanitised body.
+fn document(title: &str, body: &str, locale: &Locale) -> String {
+    let title = handlebars::html_escape(title);
+    let direction = locale::direction(locale);
+    format!(
+        "<!doctype html>\n<html lang=\"{locale}\" dir=\"{direction}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n</head>\n\
+         <body>\n{body}\n</body>\n</html>\n"
+    )
+}

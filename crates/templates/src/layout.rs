@@ -1,0 +1,187 @@
+//! Mails: MJML, compiled to HTML when it is loaded and filled in when it is sent.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use handlebars::Context;
+use htmlparser::{ElementEnd, Token, Tokenizer};
+use mrml::prelude::{parser, render::RenderOptions};
+use serde_json::{Map, Value, json};
+use stentor_domain::{Locale, item::ItemContent};
+
+use crate::{
+    engine::{Escape, Scope, Source, Text},
+    error::{LoadError, Place, RenderError},
+    limits, locale,
+    message::CardParts,
+};
+
+/// What may stand in three braces: it has been sanitised.
+const SANITISED: &[&str] = &["mail.body"];
+
+/// A compiled mail.
+#[derive(Debug)]
+pub(crate) struct MailLayout {
+    html: Text,
+    /// Whether it speaks of the recipient.
+    pub personal: bool,
+}
+
+impl MailLayout {
+    /// Compiles MJML, adding what is wrong to `errors`.
+    pub(crate) fn compile(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
+        let source = Source { file, first_line: 1, indent: 0, text: mjml };
+        // The tags are checked in the file, where they have a place that the author can find.
+        let checked = Text::compile(&source, Escape::Html, SANITISED, errors)?;
+        let before = errors.len();
+        check_elements(file, mjml, errors);
+        if errors.len() > before {
+            return None;
+        }
+        let html = match to_html(mjml) {
+            Ok(html) => html,
+            Err(error) => {
+                errors.push(parse_error(file, mjml, error.as_ref()));
+                return None;
+            }
+        };
+        let html = Text::of_mail(&source, &html, errors)?;
+        Some(Self { html, personal: checked.personal })
+    }
+
+    /// Writes the mail. `data` are the variables beside `mail` and `app`; a layout that all templates share gets none.
+    pub(crate) fn render(
+        &self,
+        card: &CardParts,
+        content: &ItemContent,
+        data: Map<String, Value>,
+        app_name: &str,
+        scope: &Scope<'_>,
+    ) -> Result<String, RenderError> {
+        let mut context = data;
+        context.insert("mail".to_owned(), mail_fields(card, content, scope.locale));
+        context.insert("app".to_owned(), json!({ "name": app_name }));
+        self.html.render(&Context::from(Value::Object(context)), scope)
+    }
+}
+
+/// What a mail knows as `mail.*`.
+pub(crate) fn mail_fields(card: &CardParts, content: &ItemContent, locale: &Locale) -> Value {
+    let direction = locale::direction(locale);
+    json!({
+        "subject": card.title,
+        "title": card.title,
+        "preheader": card.summary.as_deref().unwrap_or_default(),
+        "body": content.body_html,
+        "text": content.body_text,
+        "image": card.image,
+        "link": card.link,
+        "actions": card.actions.iter().enumerate()
+            .map(|(i, a)| json!({ "label": a.label, "url": a.url, "primary": i == 0 })).collect::<Vec<_>>(),
+        "lang": locale.as_str(),
+        "dir": direction,
+        // Mail programs do not know `text-align: start`.
+        "start": if direction == "rtl" { "right" } else { "left" },
+    })
+}
+
+fn to_html(mjml: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let parsed = mrml::parse(mjml)?;
+    let options = RenderOptions { disable_comments: true, fonts: BTreeMap::new().into_iter().collect(), ..Default::default() };
+    Ok(parsed.element.render(&options)?)
+}
+
+const VOID: [&str; 6] = ["br", "col", "hr", "img", "input", "meta"];
+/// What mrml knows: it would take any other `mj-` element for HTML and leave it in the mail.
+const MJML: [&str; 32] = [
+    "mj-accordion", "mj-accordion-element", "mj-accordion-text", "mj-accordion-title", "mj-all", "mj-attributes", "mj-body",
+    "mj-breakpoint", "mj-button", "mj-carousel", "mj-carousel-image", "mj-class", "mj-column", "mj-divider", "mj-font", "mj-group",
+    "mj-head", "mj-hero", "mj-image", "mj-navbar", "mj-navbar-link", "mj-preview", "mj-raw", "mj-section", "mj-social",
+    "mj-social-element", "mj-spacer", "mj-style", "mj-table", "mj-text", "mj-title", "mj-wrapper",
+];
+
+/// Refuses elements that are unknown, that load files, or that lie too deep for the recursion of the parser.
+fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
+    let mut depth = 0_usize;
+    let mut name = "";
+    // A faulty token ends the walk; the parser proper says what is wrong with it.
+    for token in Tokenizer::from(mjml).map_while(Result::ok) {
+        match token {
+            Token::ElementStart { local, span, .. } => {
+                name = local.as_str();
+                depth += 1;
+                let place = || Place::of_byte(file, mjml, span.start());
+                if depth == limits::ELEMENT_DEPTH + 1 {
+                    let what = format!("more than {} elements inside one another", limits::ELEMENT_DEPTH);
+                    errors.push(LoadError::new(place(), what, "Simplify the layout"));
+                    return;
+                }
+                if name.starts_with("mj-") && !MJML.contains(&name) {
+                    let what = format!("there is no element <{name}>");
+                    errors.push(LoadError::new(place(), what, "See https://documentation.mjml.io; <mj-include> is not supported"));
+                }
+            }
+            Token::ElementEnd { end: ElementEnd::Empty | ElementEnd::Close(..), .. } => depth = depth.saturating_sub(1),
+            Token::ElementEnd { end: ElementEnd::Open, .. } if VOID.contains(&name) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+fn parse_error(file: &Arc<str>, mjml: &str, error: &(dyn std::error::Error + 'static)) -> LoadError {
+    use parser::Error as E;
+    let byte = match error.downcast_ref::<E>() {
+        Some(
+            E::UnexpectedElement { position, .. }
+            | E::UnexpectedToken { position, .. }
+            | E::MissingAttribute { position, .. }
+            | E::InvalidAttribute { position, .. }
+            | E::InvalidFormat { position, .. },
+        ) => Some(position.start),
+        _ => None,
+    };
+    let place = byte.map_or_else(|| Place::file(file), |at| Place::of_byte(file, mjml, at));
+    let what = match error.downcast_ref::<E>() {
+        Some(E::UnexpectedElement { .. }) => "this element may not stand here".to_owned(),
+        Some(E::UnexpectedToken { .. }) => "this may not stand here".to_owned(),
+        Some(E::EndOfStream { .. }) => "an element is never closed".to_owned(),
+        Some(E::NoRootNode) => "there is no <mjml> element".to_owned(),
+        _ => format!("this is not MJML: {error}"),
+    };
+    LoadError::new(place, what, "Text and `{{tags}}` stand in <mj-text>, <mj-button> or <mj-raw>; see https://documentation.mjml.io")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(mjml: &str) -> Vec<String> {
+        let mut errors = Vec::new();
+        MailLayout::compile(&"_layouts/email.mjml".into(), mjml, &mut errors);
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn mistakes_are_named_where_they_stand() {
+        let page = |inside: &str| format!("<mjml><mj-body>\n<mj-section><mj-column>\n{inside}\n</mj-column></mj-section></mj-body></mjml>");
+        assert_eq!(errors(&page("<mj-text>{{mail.title}}</mj-text>")), Vec::<String>::new());
+        for (inside, at) in [
+            ("<mj-txt>a</mj-txt>", "3:1: there is no element <mj-txt>"),
+            ("<mj-include path=\"/etc/passwd\" />", "3:1: there is no element <mj-include>"),
+            ("<mj-text>a</mj-column>", "3:11: this may not stand here"),
+            ("<mj-text>{{shout x}}</mj-text>", "3:10: there is no helper `shout`"),
+            ("<mj-text>{{{mail.title}}}</mj-text>", "3:10: `{{{mail.title}}}` would let data write HTML"),
+            ("<mj-text>{{#if x}}a</mj-text>", "3:10: `{{#if}}` is never closed"),
+        ] {
+            let found = errors(&page(inside));
+            assert!(found.iter().any(|e| e.starts_with(&format!("_layouts/email.mjml:{at}"))), "{inside}: {found:?}");
+        }
+        assert_eq!(errors("").len(), 1);
+        assert_eq!(errors("<mjml><mj-body>").len(), 1);
+    }
+
+    #[test]
+    fn depth_is_bounded_before_the_parser_recurses() {
+        let deep = format!("<mjml><mj-body><mj-raw>{}", "<a>".repeat(20_000));
+        assert!(errors(&deep)[0].contains("inside one another"), "{:?}", errors(&deep));
+    }
+}

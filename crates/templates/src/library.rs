@@ -1,0 +1,118 @@
+//! All templates that are known: those that ship with the binary, and those of a folder.
+
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+
+use crate::{
+    error::{LoadError, LoadErrors, Place},
+    layout::MailLayout,
+    limits, load,
+    template::Template,
+};
+
+/// Every file below `templates/`, by its path there.
+const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+
+/// The layout of mails, by its path.
+pub(crate) const LAYOUT: &str = "_layouts/email.mjml";
+
+/// Templates by key.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    templates: BTreeMap<String, Arc<Template>>,
+}
+
+impl Library {
+    /// The templates that ship with the binary.
+    pub fn builtin() -> Result<Self, LoadErrors> {
+        Self::of_files(&SHIPPED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
+    }
+
+    /// The templates of the folder `dir`. All that is wrong with it is told at once.
+    pub fn load(dir: &Path) -> Result<Self, LoadErrors> {
+        let (mut files, mut errors) = (BTreeMap::new(), Vec::new());
+        if let Err(e) = read(dir, "", 0, &mut files, &mut errors) {
+            let mend = "Name a folder that can be read";
+            errors.push(LoadError::new(Place::file(&dir.display().to_string()), format!("cannot be read: {e}"), mend));
+        }
+        let library = Self::of_files(&files);
+        match library {
+            Ok(library) if errors.is_empty() => Ok(library),
+            Ok(_) => Err(LoadErrors(errors)),
+            Err(LoadErrors(more)) => Err(LoadErrors(errors.into_iter().chain(more).collect())),
+        }
+    }
+
+    /// The templates of the given files, by their paths (`welcome/en/content.md`).
+    pub fn of_files(files: &BTreeMap<String, String>) -> Result<Self, LoadErrors> {
+        let templates = load::templates(files)?;
+        Ok(Self { templates: templates.into_iter().map(|t| (t.key().to_owned(), Arc::new(t))).collect() })
+    }
+
+    /// These templates and those of `other`, which win where both have a key.
+    #[must_use]
+    pub fn overlaid_by(mut self, other: Self) -> Self {
+        self.templates.extend(other.templates);
+        self
+    }
+
+    /// The template called `key`.
+    pub fn find(&self, key: &str) -> Option<Arc<Template>> {
+        self.templates.get(key).cloned()
+    }
+
+    /// Every template, in the order of their keys.
+    pub fn list(&self) -> impl Iterator<Item = &Arc<Template>> {
+        self.templates.values()
+    }
+}
+
+/// The layout that ships with the binary.
+pub(crate) fn shipped_layout() -> Result<Arc<MailLayout>, LoadErrors> {
+    let mut errors = Vec::new();
+    let mjml = shipped_layout_source();
+    let layout = MailLayout::compile(&LAYOUT.into(), mjml, &mut errors);
+    layout.map(Arc::new).ok_or(LoadErrors(errors))
+}
+
+/// Its MJML.
+pub(crate) fn shipped_layout_source() -> &'static str {
+    SHIPPED.iter().find(|(path, _)| *path == LAYOUT).map_or("", |(_, text)| text)
+}
+
+/// Reads every file below `folder` but hidden ones and README files.
+fn read(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    files: &mut BTreeMap<String, String>,
+    errors: &mut Vec<LoadError>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|n| n.to_str()).map(str::to_owned) else {
+            errors.push(LoadError::new(Place::file(prefix), "a file name is not UTF-8", "Rename the file"));
+            continue;
+        };
+        let place = format!("{prefix}{name}");
+        if name.starts_with('.') || name == "README.md" {
+            continue;
+        }
+        if path.is_dir() {
+            // templates/KEY/LOCALE/file: nothing of ours lies deeper, and a link may lead back up.
+            if depth < 3 {
+                read(&path, &format!("{place}/"), depth + 1, files, errors)?;
+            }
+            continue;
+        }
+        if fs::metadata(&path)?.len() > limits::FILE_BYTES as u64 {
+            let what = format!("larger than {} bytes", limits::FILE_BYTES);
+            errors.push(LoadError::new(Place::file(&place), what, "Split the message, or link to pictures"));
+            continue;
+        }
+        match String::from_utf8(fs::read(&path)?) {
+            Ok(text) => _ = files.insert(place, text),
+            Err(_) => errors.push(LoadError::new(Place::file(&place), "not UTF-8", "Save the file as UTF-8")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! What a message says, in each of its channels; the same for templates and for content that came with a request.
+
+use stentor_domain::{
+    Locale, RecipientId, Timestamp,
+    content::{Action, Image},
+    item::ItemContent,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    error::{Place, RenderError},
+    limits, markdown, plain, sms,
+};
+
+/// For whom, with what and when a message is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What the template fills in.
+    pub data: &'a Map<String, Value>,
+    /// The reader's language; the template's default if none is known.
+    pub locale: Option<&'a Locale>,
+    /// The reader's time zone (IANA name); times are written in UTC, and say so, if none is known.
+    pub timezone: Option<&'a str>,
+    /// The reader. Needed by templates that are [personal](crate::Template::is_personal) only.
+    pub recipient: Option<&'a RecipientFields>,
+    /// The name of the app, at the head of the mail.
+    pub app_name: &'a str,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// What a template may know of its reader, as `recipient.id` and `recipient.attributes.*`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecipientFields {
+    /// The app's own id of the person.
+    pub id: RecipientId,
+    /// Free fields.
+    pub attributes: Map<String, Value>,
+}
+
+/// A message in the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedInbox {
+    /// One line, at most 200 bytes.
+    pub title: String,
+    /// One line, at most 500 bytes.
+    pub summary: Option<String>,
+    /// A picture; its URL is http(s).
+    pub image: Option<Image>,
+    /// Where the card leads; http(s).
+    pub link: Option<String>,
+    /// At most 5 buttons; http(s), mailto or tel.
+    pub actions: Vec<Action>,
+    /// What is loaded when the item is opened; sanitised.
+    pub content: ItemContent,
+    /// The language that it is written in.
+    pub locale: Locale,
+}
+
+/// A message as a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedEmail {
+    /// One line, at most 200 bytes.
+    pub subject: String,
+    /// A whole HTML document, at most 512 KiB.
+    pub html: String,
+    /// The same as plain text.
+    pub text: String,
+    /// The language that it is written in.
+    pub locale: Locale,
+}
+
+/// A message as an SMS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedSms {
+    /// One line.
+    pub text: String,
+    /// Into how many parts it is cut, 1 to 10; each is paid for.
+    pub segments: u32,
+    /// The language that it is written in.
+    pub locale: Locale,
+}
+
+/// The card of a message: what every channel has in common.
+pub(crate) struct CardParts {
+    pub title: String,
+    pub summary: Option<String>,
+    pub image: Option<Image>,
+    pub link: Option<String>,
+    pub actions: Vec<Action>,
+}
+
+impl CardParts {
+    /// The SMS that says it: the summary, or else the title, and the link.
+    pub(crate) fn as_sms(&self) -> String {
+        let words = self.summary.as_deref().unwrap_or(&self.title);
+        self.link.as_deref().map_or_else(|| words.to_owned(), |link| format!("{words} {link}"))
+    }
+
+    /// The plain text of the mail that says it.
+    pub(crate) fn as_mail_text(&self, body: &str, app_name: &str) -> String {
+        let mut parts = vec![self.title.clone()];
+        if !body.is_empty() {
+            parts.push(body.to_owned());
+        }
+        if self.actions.is_empty() {
+            parts.extend(self.link.clone());
+        } else {
+            parts.push(self.actions.iter().map(|a| format!("{}: {}", a.label, a.url)).collect::<Vec<_>>().join("\n"));
+        }
+        parts.push(format!("-- \n{app_name}")); // RFC 3676 section 4.3: the signature separator
+        parts.join("\n\n") + "\n"
+    }
+}
+
+/// The HTML and the plain text of a Markdown body; of the summary if there is no body.
+pub(crate) fn content(markdown_body: &str, summary: Option<&str>, at: &Place) -> Result<ItemContent, RenderError> {
+    let too_much = |e: markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at.clone() };
+    let body_html = if markdown_body.trim().is_empty() {
+        markdown::to_html(&markdown::shield(summary.unwrap_or_default())).map_err(too_much)?
+    } else {
+        markdown::to_html(markdown_body).map_err(too_much)?
+    };
+    let body_text = plain::of_html(&body_html);
+    Ok(ItemContent { body_html, body_text })
+}
+
+/// An SMS of `text`, if it says something and is not too long.
+pub(crate) fn as_sms(text: &str, locale: Locale, at: Place) -> Result<RenderedSms, RenderError> {
+    let text = stentor_domain::text::one_line(&sms::with_plain_spaces(text));
+    if text.is_empty() {
+        return Err(RenderError::Empty { part: "SMS", at });
+    }
+    let segments = sms::segments(&text);
+    if segments > limits::SMS_SEGMENTS {
+        return Err(RenderError::TooLarge { what: "segments of an SMS", limit: limits::SMS_SEGMENTS as usize, at });
+    }
+    Ok(RenderedSms { text, segments, locale })
+}

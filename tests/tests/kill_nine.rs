@@ -9,7 +9,7 @@ use serde_json::json;
 use support::{Dev, eventually, files};
 
 const SENDS: usize = 1_000;
-const KILLS: usize = 4;
+const KILLS: usize = 20;
 
 #[tokio::test]
 async fn a_thousand_accepted_notifications_survive_kill_nine_of_the_whole_process() {

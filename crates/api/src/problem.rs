@@ -35,7 +35,7 @@ pub struct Problem {
 
 /// A request that cannot be answered as asked. The cause is for the log and never for the caller.
 #[derive(Debug)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     detail: String,

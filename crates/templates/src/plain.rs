@@ -7,9 +7,10 @@ const WIDTH: usize = 76;
 
 /// The plain text of sanitised HTML: links as numbered footnotes, images as their alternative text.
 pub(crate) fn of_html(html: &str) -> String {
-    let text = html2text::config::plain()
+    let text = html2text::config::plain_no_decorate()
         .link_footnotes(true)
         .no_link_wrapping()
+        .no_table_borders()
         .allow_width_overflow()
         .string_from_read(html.as_bytes(), WIDTH);
     let text = text.unwrap_or_else(|_| without_tags(html));

@@ -7,7 +7,9 @@ use crate::config::{LogConfig, LogFormat};
 
 /// Starts logging. Never an address, token or body: those who log see to that.
 pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level).with_context(|| format!("log.level {:?} is no filter", config.level))?;
+    // Ours comes first: the operator's own word on the same target outweighs it.
+    let level = format!("sea_orm_migration=warn,{}", config.level);
+    let filter = EnvFilter::try_new(level).with_context(|| format!("log.level {:?} is no filter", config.level))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
         LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init(),

@@ -99,31 +99,43 @@ const MJML: [&str; 32] = [
     "mj-social-element", "mj-spacer", "mj-style", "mj-table", "mj-text", "mj-title", "mj-wrapper",
 ];
 
-/// Refuses elements that are unknown, that load files, or that lie too deep for the recursion of the parser.
+/// Refuses elements that are unknown, that load files, that cross one another (mrml does not look), or that lie too
+/// deep for the recursion of the parser.
 fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
-    let mut depth = 0_usize;
-    let mut name = "";
+    let mut fault = |at, what: String, mend: String| errors.push(LoadError::new(Place::of_byte(file, mjml, at), what, mend));
+    let mut open: Vec<(&str, usize)> = Vec::new();
     // A faulty token ends the walk; the parser proper says what is wrong with it.
     for token in Tokenizer::from(mjml).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, span, .. } => {
-                name = local.as_str();
-                depth += 1;
-                let place = || Place::of_byte(file, mjml, span.start());
-                if depth == limits::ELEMENT_DEPTH + 1 {
+                let name = local.as_str();
+                open.push((name, span.start()));
+                if open.len() > limits::ELEMENT_DEPTH {
                     let what = format!("more than {} elements inside one another", limits::ELEMENT_DEPTH);
-                    errors.push(LoadError::new(place(), what, "Simplify the layout"));
-                    return;
+                    return fault(span.start(), what, "Simplify the layout".to_owned());
                 }
                 if name.starts_with("mj-") && !MJML.contains(&name) {
-                    let what = format!("there is no element <{name}>");
-                    errors.push(LoadError::new(place(), what, "See https://documentation.mjml.io; <mj-include> is not supported"));
+                    let mend = "See https://documentation.mjml.io; <mj-include> is not supported".to_owned();
+                    fault(span.start(), format!("there is no element <{name}>"), mend);
                 }
             }
-            Token::ElementEnd { end: ElementEnd::Empty | ElementEnd::Close(..), .. } => depth = depth.saturating_sub(1),
-            Token::ElementEnd { end: ElementEnd::Open, .. } if VOID.contains(&name) => depth = depth.saturating_sub(1),
+            Token::ElementEnd { end: ElementEnd::Empty, .. } => _ = open.pop(),
+            Token::ElementEnd { end: ElementEnd::Open, .. } if open.last().is_some_and(|(name, _)| VOID.contains(name)) => {
+                open.pop();
+            }
+            Token::ElementEnd { end: ElementEnd::Close(_, local), span } => match open.pop() {
+                Some((name, _)) if name == local.as_str() => {}
+                Some((name, _)) => {
+                    let what = format!("<{name}> is open here, not <{local}>");
+                    return fault(span.start(), what, format!("Write </{name}>"));
+                }
+                None => return fault(span.start(), format!("<{local}> was not opened"), "Remove its end".to_owned()),
+            },
             _ => {}
         }
+    }
+    if let Some((name, at)) = open.pop() {
+        fault(at, format!("<{name}> is never closed"), format!("Add </{name}> where it ends"));
     }
 }
 
@@ -167,7 +179,7 @@ mod tests {
         for (inside, at) in [
             ("<mj-txt>a</mj-txt>", "3:1: there is no element <mj-txt>"),
             ("<mj-include path=\"/etc/passwd\" />", "3:1: there is no element <mj-include>"),
-            ("<mj-text>a</mj-column>", "3:11: this may not stand here"),
+            ("<mj-text>a</mj-column>", "3:11: <mj-text> is open here, not <mj-column>"),
             ("<mj-text>{{shout x}}</mj-text>", "3:10: there is no helper `shout`"),
             ("<mj-text>{{{mail.title}}}</mj-text>", "3:10: `{{{mail.title}}}` would let data write HTML"),
             ("<mj-text>{{#if x}}a</mj-text>", "3:10: `{{#if}}` is never closed"),

@@ -18,6 +18,8 @@ pub(crate) const ELEMENT_DEPTH: usize = 100;
 pub(crate) const HTML_TAGS: usize = 10_000;
 /// Open formatting elements (`<b>`, `<a>`, ...) in such HTML: each paragraph inside repeats those left open.
 pub(crate) const OPEN_FORMATTING: usize = 32;
+/// Ampersands and no-break spaces in an HTML text.
+pub(crate) const ENTITIES: usize = 20_000;
 /// Quotes, lists and emphasis inside one another in Markdown.
 pub(crate) const MARKDOWN_DEPTH: usize = 32;
 /// Cells of the tables of a Markdown text: short rows are filled up to the width of the first.

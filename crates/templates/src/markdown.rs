@@ -73,7 +73,7 @@ pub(crate) fn to_html(markdown: &str) -> Result<String, TooMuch> {
     restore_values(root);
     let mut html = Limited(String::new());
     format_html(root, &options, &mut html).map_err(|fmt::Error| TooMuch("bytes of HTML", limits::OUTPUT_BYTES))?;
-    let html = sanitize::body(&html.0);
+    let html = sanitize::body(&html.0)?;
     if html.len() > limits::OUTPUT_BYTES { Err(TooMuch("bytes of HTML", limits::OUTPUT_BYTES)) } else { Ok(html) }
 }
 
@@ -164,5 +164,48 @@ impl fmt::Write for Limited {
         }
         self.0.push_str(part);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_a_value_wherever_it_stands() {
+        let value = "# *a* `b` [c](http://d) <e> & | 1. \\";
+        let shown = "# *a* `b` [c](http://d) &lt;e&gt; &amp; | 1. \\";
+        let shielded = shield(value);
+        for (markdown, html) in [
+            (shielded.clone(), format!("<p>{shown}</p>\n")),
+            (format!("**{shielded}**"), format!("<p><strong>{shown}</strong></p>\n")),
+            (format!("`{shielded}`"), format!("<p><code>{shown}</code></p>\n")),
+            (format!("    {shielded}"), format!("<pre><code>{shown}\n</code></pre>\n")),
+            (format!("- {shielded}"), format!("<ul>\n<li>{shown}</li>\n</ul>\n")),
+        ] {
+            assert_eq!(to_html(&markdown).unwrap(), html, "{markdown}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_keeps_the_emphasis_around_it() {
+        assert_eq!(to_html(&format!("a **{}**", shield(""))).unwrap(), "<p>a <strong></strong></p>\n");
+    }
+
+    #[test]
+    fn a_value_cannot_leave_its_part_of_an_address_nor_choose_a_scheme() {
+        let link = |address: String| to_html(&format!("[a]({address})")).unwrap();
+        let href = |html: &str| html.split('"').nth(1).unwrap_or_default().to_owned();
+        assert_eq!(href(&link(format!("https://x.example/?q={}", shield("1&admin=1#\"")))), "https://x.example/?q=1%26admin%3D1%23%22");
+        assert_eq!(href(&link(shield("https://y.example/a?b=c"))), "https://y.example/a?b=c");
+        for scheme in ["javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd"] {
+            assert!(!link(shield(scheme)).contains("href=\"" ), "{scheme}: {}", link(shield(scheme)));
+        }
+    }
+
+    #[test]
+    fn html_in_markdown_is_shown_and_not_obeyed() {
+        let html = to_html("<script>alert(1)</script>\n\na <b onclick=x>b</b>").unwrap();
+        assert_eq!(html, "&lt;script&gt;alert(1)&lt;/script&gt;\n<p>a &lt;b onclick=x&gt;b&lt;/b&gt;</p>\n");
     }
 }

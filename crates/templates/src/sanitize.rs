@@ -38,13 +38,14 @@ const MAIL_STYLES: [&str; 42] = [
 ];
 
 /// Sanitises the HTML of a Markdown body.
-pub(crate) fn body(html: &str) -> String {
+pub(crate) fn body(html: &str) -> Result<String, TooMuch> {
     static BUILDER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         let mut builder = base();
         builder.tags(BODY_TAGS.into());
         builder
     });
-    BUILDER.clean(html).to_string()
+    check_entities(html)?;
+    Ok(BUILDER.clean(html).to_string())
 }
 
 /// Sanitises the HTML of a whole mail that came with a request; what is left is the inside of its `<body>`.
@@ -61,6 +62,7 @@ pub(crate) fn mail(html: &str) -> Result<String, TooMuch> {
             .filter_style_properties(MAIL_STYLES.into());
         builder
     });
+    check_entities(html)?;
     check_size(html)?;
     Ok(BUILDER.clean(html).to_string())
 }
@@ -86,6 +88,12 @@ fn base() -> Builder<'static> {
             _ => Some(Cow::Borrowed(value)),
         });
     builder
+}
+
+/// The serialiser looks through all of the text that is left at each `&` and no-break space.
+fn check_entities(html: &str) -> Result<(), TooMuch> {
+    let found = html.chars().filter(|c| matches!(c, '&' | '\u{a0}')).count();
+    if found > limits::ENTITIES { Err(TooMuch("ampersands and no-break spaces", limits::ENTITIES)) } else { Ok(()) }
 }
 
 /// Refuses HTML that would cost far more to parse than its length says.
@@ -194,7 +202,7 @@ mod tests {
             ("<form action=x><input name=y></form>b", "b"),
             ("<style>p{}</style><svg><script>x</script></svg>c", "c"),
         ] {
-            assert_eq!(body(given), left);
+            assert_eq!(body(given).unwrap(), left);
             assert_eq!(mail(given).unwrap(), left);
         }
     }
@@ -216,6 +224,7 @@ mod tests {
             "<font color=a title='</font>'>".repeat(100),
             "<svg></svg>".to_owned() + &"<b id=1></b>".repeat(100),
             "<p>x</p>".repeat(6_000),
+            "&nbsp;".repeat(30_000),
         ];
         for bomb in bombs {
             assert!(mail(&bomb).is_err(), "{}", &bomb[..60]);

@@ -7,9 +7,10 @@ mod support;
 use serde_json::json;
 use stentor_domain::content::Content;
 use stentor_templates::{RenderError, inline};
-use support::{files, input, library, load};
+use support::{input, library, load, map};
 
 const BODY_BYTES: usize = 65_536;
+const OUTPUT_BYTES: usize = 512 * 1024;
 
 fn content(body: &str) -> Content {
     serde_json::from_value(json!({ "title": "t", "body_markdown": body })).unwrap()
@@ -31,11 +32,115 @@ fn markdown_of_any_shape_ends() {
     ];
     let tables = ["a|".repeat(8_000) + "\n" + &"-|".repeat(8_000) + "\n" + &"a\n".repeat(16_000), "|a|b|\n|-|-|\n".to_owned() + &filled("|a|\n")];
     for body in shapes.iter().map(|s| filled(s)).chain(tables).chain([lines]) {
-        let begun = std::time::Instant::now();
         let content = content(&body);
-        let result = inline::render_inbox(&content, &input(&data)).map(|r| r.content.body_html.len());
-        let mail = inline::render_email(&content, &input(&data)).map(|r| r.html.len());
-        let took = begun.elapsed();
-        eprintln!("{took:?} {:?} {result:?} {:?}", &body[..body.floor_char_boundary(12)], mail.is_ok());
+        let head = &body[..body.floor_char_boundary(12)];
+        for result in [
+            inline::render_inbox(&content, &input(&data)).map(|r| r.content.body_html.len()),
+            inline::render_email(&content, &input(&data)).map(|r| r.html.len()),
+        ] {
+            match result {
+                Ok(length) => assert!(length <= OUTPUT_BYTES, "{head}: {length}"),
+                Err(e) => assert!(matches!(e, RenderError::TooLarge { .. }), "{head}: {e:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn html_of_any_shape_ends() {
+    let data = serde_json::Map::new();
+    let numbered = |tag: &str, n: usize| (0..n).map(|i| format!("<{tag} id={i}>")).collect::<String>();
+    let bombs = [
+        "<div>".repeat(50_000),
+        "<table>".repeat(30_000),
+        "<table><tr><td>".repeat(15_000),
+        numbered("b", 15_000) + &"<p>".repeat(15_000),
+        numbered("font", 100) + &"<p>x".repeat(9_000),
+        "<a href=x><table>".repeat(10_000),
+        "<svg>".repeat(50_000),
+        "<select><option>".repeat(15_000),
+        "<!--".repeat(60_000),
+        "<!-- </div> --><div>".repeat(12_000),
+        "<p title='</p>".repeat(15_000),
+        "<style>".repeat(35_000),
+        "<script>".repeat(30_000),
+        "<textarea></div><div>".repeat(10_000),
+        "&amp;".repeat(50_000),
+        "</b>".repeat(60_000),
+        "<li>".repeat(60_000),
+        "<p>".repeat(9_000),
+    ];
+    for html in bombs {
+        let content: Content = serde_json::from_value(json!({ "title": "t", "email": { "html": html } })).unwrap();
+        match inline::render_email(&content, &input(&data)) {
+            Ok(mail) => assert!(mail.html.len() <= OUTPUT_BYTES),
+            Err(e) => assert!(matches!(e, RenderError::TooLarge { .. }), "{e:?}"),
+        }
+    }
+}
+
+#[test]
+fn files_that_would_overflow_a_parser_are_refused_when_they_are_loaded() {
+    let front = "+++\ntitle = \"t\"\n+++\n";
+    let nested = |n: usize| "{{#if a}}".repeat(n) + &"{{/if}}".repeat(n);
+    for (body, what) in [
+        (nested(3_000), "more than 32 blocks inside one another"),
+        ("{{#if a}}".repeat(3_000), "more than 32 blocks inside one another"),
+        ("{{#if a}}".to_owned() + &"{{else if a}}".repeat(1_500) + "{{/if}}", "more than 32 blocks inside one another"),
+        (format!("{{{{eq a {}", "(eq a ".repeat(3_000)), "more than 8 brackets inside one another"),
+        ("{{a}}".repeat(13_000), "more than 2000 expressions in one file"),
+        ("x".repeat(70_000), "the text is 70000 bytes long"),
+        ("{{#*inline \"p\"}}{{> p}}{{/inline}}{{> p}}".to_owned(), "decorators are not supported"),
+        ("{{> t/en/content.md}}".to_owned(), "partials are not supported"),
+        ("{{#> p}}{{> @partial-block}}{{/p}}".to_owned(), "decorators are not supported"),
+        ("{{a [[[[[[".to_owned(), "`[` stands inside a tag"),
+        ("{{#if x}}".to_owned(), "`{{#if}}` is never closed"),
+    ] {
+        let errors = load(&[("t/en/content.md", &format!("{front}{body}"))]).unwrap_err();
+        assert!(errors.iter().any(|e| e.what.contains(what)), "{what}: {errors}");
+    }
+    let deep = format!("<mjml><mj-body><mj-raw>{}</mj-raw></mj-body></mjml>", "<div>".repeat(10_000));
+    let errors = load(&[("t/en/email.mjml", &deep)]).unwrap_err();
+    assert!(errors.to_string().contains("more than 100 elements inside one another"), "{errors}");
+    let json = "[".repeat(60_000);
+    assert!(load(&[("t/schema.json", &json)]).is_err() && load(&[("t/samples/a.json", &json)]).is_err());
+    let toml = format!("+++\ntitle = {}\n+++\n", "[".repeat(60_000));
+    assert!(load(&[("t/en/content.md", &toml)]).is_err());
+    assert!(load(&[("t/template.toml", &"a.".repeat(30_000))]).is_err());
+}
+
+#[test]
+fn data_cannot_make_a_template_run_long_or_grow_large() {
+    let items: Vec<usize> = (0..100).collect();
+    let data = map(json!({ "a": items, "long": "x".repeat(100_000), "many": vec![0; 20_000] }));
+    for (body, what) in [
+        ("{{#each a}}{{#each ../a}}{{#each ../../a}}{{#each ../../../a}}{{/each}}{{/each}}{{/each}}{{/each}}", "rounds of loops"),
+        ("{{#each a}}{{#each ../a}}{{#each ../../a}}{{#if this}}x{{/if}}{{/each}}{{/each}}{{/each}}", "rounds of loops"),
+        ("{{#each many}}{{/each}}", "rounds of loops"),
+        ("{{#each a}}{{../long}}{{/each}}", "bytes of rendered text"),
+        ("{{#each a}}{{../many}}{{/each}}", "bytes of rendered text"),
+    ] {
+        for (front, body) in [("title = \"t\"".to_owned(), body), (format!("title = \"{body}\""), "")] {
+            let template = support::template(&front, body);
+            let result = template.render_inbox(&input(&data));
+            assert!(matches!(&result, Err(RenderError::TooLarge { what: w, .. }) if *w == what), "{body}: {result:?}");
+        }
+    }
+    let template = support::template("title = \"{{long}}\"\nsummary = \"{{long}}\"", "");
+    let card = template.render_inbox(&input(&data)).unwrap();
+    assert!(card.title.len() <= 200 && card.summary.unwrap().len() <= 500, "cut, not refused");
+    let own = library(&[("t/en/sms.txt", "{{long}}")]).find("t").unwrap();
+    assert!(matches!(own.render_sms(&input(&data)), Err(RenderError::TooLarge { what: "segments of an SMS", .. })));
+}
+
+#[test]
+fn values_that_are_null_huge_or_of_another_type_are_answered() {
+    let deep = (0..120).fold(json!(1), |inner, _| json!([inner]));
+    let body = "{{v}} {{#if v}}{{#each v}}{{this}}{{@key}}{{else}}-{{/each}}{{/if}} {{len v}} {{lookup v 0}} {{#with v}}{{this}}{{else}}-{{/with}}";
+    for value in [json!(null), json!(""), json!(0), json!(1e308), json!([]), json!({}), json!({"a": {"b": null}}), json!(true), json!("\u{0}\r\n\u{202e}"), deep] {
+        let data = map(json!({ "v": value }));
+        for text in [body, "{{money v}}", "{{number v}}", "{{date v}}", "{{v.a.b.c}}", "{{#each v}}{{x}}{{/each}}"] {
+            let _ = support::template("title = \"t\"", text).render_email(&input(&data)); // an answer, whichever
+        }
     }
 }

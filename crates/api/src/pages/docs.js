@@ -28,8 +28,6 @@ const table = (schema) => {
 };
 document.querySelector("#version").textContent = api.info.version;
 const groups = document.querySelector("#groups");
-groups.style.display = "grid";
-groups.style.gap = "24px";
 for (const tag of api.tags) {
   const calls = make("div");
   for (const [path, methods] of Object.entries(api.paths)) {

@@ -1,6 +1,10 @@
 //! The demo page: the inbox of the demo's recipient, live, as a device would show it.
 
-use axum::{Json, Router, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    http::{StatusCode, header},
+    routing::get,
+};
 use serde_json::{Value, json};
 use stentor_api::{
     auth::{MAX_TOKEN_LIFE, issue_token},
@@ -16,6 +20,7 @@ pub(crate) fn routes(credentials: Credentials) -> Router {
         .route("/", get(async || axum::response::Redirect::temporary("/demo")))
         .route("/demo", get(async || page(include_str!("pages/demo.html"))))
         .route("/demo.js", get(async || script(include_str!("pages/demo.js"))))
+        .route("/demo/picture.svg", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("pages/picture.svg"))))
         .route("/demo/session", get(async move || session(&credentials)))
 }
 

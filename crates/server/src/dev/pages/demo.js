@@ -1,6 +1,6 @@
 // The demo's inbox: one WebSocket, the frames of stentor.v1, and nothing that the server did not say.
 const $ = (id) => document.getElementById(id);
-const items = new Map(); // id -> item, as the server last told it
+let items = []; // in the server's order, newest first; each as the server last told it
 let session, socket, cursor, next = null, open = null, backoff = 500;
 
 const make = (tag, properties = {}, ...children) => {
@@ -21,9 +21,8 @@ function count(unread) {
   document.title = unread ? `(${unread}) Stentor demo` : "Stentor demo";
 }
 function draw() {
-  const all = [...items.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : a.id < b.id ? 1 : -1));
-  $("items").replaceChildren(...all.map(entry));
-  $("empty").hidden = all.length > 0;
+  $("items").replaceChildren(...items.map(entry));
+  $("empty").hidden = items.length > 0;
   $("older").hidden = next === null;
 }
 function entry(item) {
@@ -36,8 +35,8 @@ function entry(item) {
   if (open?.id === item.id) {
     const body = make("div", { className: "open" });
     body.innerHTML = open.body_html; // sanitised by the server; scripts and styles are refused by this page's policy as well
-    const put = (label, type, id) => make("button", { type: "button", textContent: label, onclick: () => send({ type, ids: [id] }) });
-    li.append(body, make("div", { className: "open row" }, put("Mark unread", "unread", item.id), put("Archive", "archive", item.id),
+    const act = (label, type, id) => make("button", { type: "button", textContent: label, onclick: () => send({ type, ids: [id] }) });
+    li.append(body, make("div", { className: "open row" }, act("Mark unread", "unread", item.id), act("Archive", "archive", item.id),
       ...(item.actions ?? []).map((a) => make("a", { href: a.url, textContent: a.label, rel: "noopener", target: "_blank" }))));
   }
   return li;
@@ -45,30 +44,29 @@ function entry(item) {
 function toggle(id) {
   if (open?.id === id) { open = null; draw(); } else send({ type: "open", ref: id, id });
 }
+const find = (id) => items.find((item) => item.id === id);
+const drop = (ids) => { items = items.filter((item) => !ids.includes(item.id)); };
+const put = (item) => { const known = find(item.id); if (known) Object.assign(known, { read_at: undefined }, item); else items.unshift(item); };
+const append = (page) => page.forEach((item) => (find(item.id) ? put(item) : items.push(item)));
+
 function received(frame) {
   if (frame.cursor) cursor = frame.cursor;
   if (frame.unread !== undefined) count(frame.unread);
   switch (frame.type) {
     case "welcome":
-      if (!frame.recovered) { items.clear(); next = frame.next ?? null; }
-      frame.items.forEach((item) => items.set(item.id, item));
-      frame.removed.forEach((id) => items.delete(id));
+      if (frame.recovered) { frame.items.forEach(put); drop(frame.removed); } else { items = frame.items; next = frame.next ?? null; }
       backoff = 500;
       status(true, "live");
       break;
-    case "item": items.set(frame.item.id, frame.item); break;
-    case "page": frame.items.forEach((item) => items.set(item.id, item)); next = frame.next; break;
-    case "content": open = frame.item; items.set(frame.item.id, { ...items.get(frame.item.id), ...frame.item }); break;
+    case "item": put(frame.item); break;
+    case "page": append(frame.items); next = frame.next; break;
+    case "content": open = frame.item; put(frame.item); break;
     case "state":
-      for (const id of frame.ids) {
-        const item = items.get(id);
-        if (["archived", "expired", "removed", "recalled"].includes(frame.change)) items.delete(id);
-        else if (item && frame.change === "read") item.read_at ??= new Date().toISOString();
-        else if (item && frame.change === "unread") delete item.read_at;
-        else if (!item) send({ type: "list" });
-      }
+      if (["archived", "expired", "removed", "recalled"].includes(frame.change)) drop(frame.ids);
+      else if (frame.change === "unarchived") { items = []; send({ type: "list" }); }
+      else for (const item of frame.ids.map(find).filter(Boolean)) item.read_at = frame.change === "unread" ? undefined : (item.read_at ?? new Date().toISOString());
       break;
-    case "resync": items.clear(); send({ type: "list" }); break;
+    case "resync": items = []; send({ type: "list" }); break;
     case "bye": backoff = frame.reconnect_after_ms; break;
     case "error": status(true, frame.message); break;
   }
@@ -107,7 +105,7 @@ function request() {
     case "card-repayment-due":
       return { audience, template: what, channels: ["inbox", "email", "sms"], data: { amount: { value: "1234.50", currency: "CNY" }, due_date: due, card: "6222" } };
     case "welcome": return { audience, template: what, channels: ["inbox", "email"], data: { name: "Ada" } };
-    case "breaking-news": return { audience, template: what, data: { headline: "A new bridge opens today", summary: "The first train crossed at dawn.", image: { url: "https://picsum.photos/id/1015/640/360", alt: "A river between cliffs" }, link: "https://example.com/news/bridge" } };
+    case "breaking-news": return { audience, template: what, data: { headline: "A new bridge opens today", summary: "The first train crossed at dawn.", image: { url: `${location.origin}/demo/picture.svg`, alt: "A bridge over a river at dawn" }, link: "https://example.com/news/bridge" } };
     default: return { audience, content: { title, body_markdown: "Written in the **demo**, with [a link](https://example.com)." } };
   }
 }

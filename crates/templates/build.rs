@@ -1,9 +1,9 @@
 //! Embeds the shipped templates: writes `shipped.rs`, a list of every file below `templates/` with its text.
 
 use std::{
-    env, fs,
+    env,
     fmt::Write as _,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 

@@ -13,7 +13,10 @@
 //! | `inbox_items` | inbox items with what the recipient did, guarded by a revision |
 //! | `buried_events` | events that could not be written, with the error |
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{big_integer, big_integer_null, binary, integer, string, string_len, string_null, text, text_null, uuid, uuid_null},
+};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -149,12 +152,7 @@ impl MigrationTrait for Migration {
                 .col(time_null("archived_at"))
                 .primary_key(&mut key(&["app", "recipient", "notification"]))
                 .to_owned(),
-            table("buried_events")
-                .col(uuid("id").primary_key())
-                .col(time("at"))
-                .col(text("error"))
-                .col(text("body"))
-                .to_owned(),
+            table("buried_events").col(uuid("id").primary_key()).col(time("at")).col(text("error")).col(text("body")).to_owned(),
         ];
         for table in tables {
             manager.create_table(table).await?;
@@ -173,8 +171,17 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let tables = [
-            "buried_events", "inbox_items", "contents", "event_subjects", "events", "deliveries", "dispatches", "notifications",
-            "recipients", "api_keys", "apps",
+            "buried_events",
+            "inbox_items",
+            "contents",
+            "event_subjects",
+            "events",
+            "deliveries",
+            "dispatches",
+            "notifications",
+            "recipients",
+            "api_keys",
+            "apps",
         ];
         for table in tables {
             manager.drop_table(Table::drop().table(table).if_exists().to_owned()).await?;

@@ -80,13 +80,11 @@ fn refusal(error: &serde_json::Error, pointer: &str) -> ApiError {
     // Its own position is left out of the words: the pointer says it better.
     let words = error.to_string();
     let words = words.split(" at line ").next().unwrap_or_default().to_owned();
-    match error.classify() {
-        Category::Data => ApiError::invalid(vec![Violation::new(pointer, code_of(&words), words)]),
-        _ => {
-            let detail = format!("the body is not JSON: {words} at line {} column {}", error.line(), error.column());
-            ApiError::new(StatusCode::BAD_REQUEST, "malformed", detail)
-        }
+    if error.classify() == Category::Data {
+        return ApiError::invalid(vec![Violation::new(pointer, code_of(&words), words)]);
     }
+    let detail = format!("the body is not JSON: {words} at line {} column {}", error.line(), error.column());
+    ApiError::new(StatusCode::BAD_REQUEST, "malformed", detail)
 }
 
 fn code_of(words: &str) -> &'static str {

@@ -64,7 +64,10 @@ impl TryFrom<api_key::Model> for ApiKey {
             id: row.id,
             app: row.app.parse().map_err(|e| ArchiveError::unreadable("api_keys", e))?,
             name: row.name,
-            secret_sha256: row.secret_sha256.try_into().map_err(|_| ArchiveError::unreadable("api_keys", "a hash has 32 bytes"))?,
+            secret_sha256: row
+                .secret_sha256
+                .try_into()
+                .map_err(|_| ArchiveError::unreadable("api_keys", "a hash has 32 bytes"))?,
             scopes: serde_json::from_str(&row.scopes).map_err(|e| ArchiveError::unreadable("api_keys", e))?,
             created_at: Timestamp::from_millis(row.created_at),
             revoked_at: row.revoked_at.map(Timestamp::from_millis),
@@ -123,9 +126,9 @@ impl Archive {
 
     /// Revokes a key; false if the app has no such key that is valid.
     pub async fn revoke_key(&self, app: &AppId, id: &str, at: Timestamp) -> Result<bool, ArchiveError> {
-        let revoked = api_key::Entity::update_many()
-            .col_expr(api_key::Column::RevokedAt, Expr::value(at.as_millis()))
-            .filter(api_key::Column::App.eq(app.as_str()).and(api_key::Column::Id.eq(id)).and(api_key::Column::RevokedAt.is_null()));
+        let revoked = api_key::Entity::update_many().col_expr(api_key::Column::RevokedAt, Expr::value(at.as_millis())).filter(
+            api_key::Column::App.eq(app.as_str()).and(api_key::Column::Id.eq(id)).and(api_key::Column::RevokedAt.is_null()),
+        );
         Ok(revoked.exec(&self.db).await?.rows_affected > 0)
     }
 }

@@ -34,7 +34,11 @@ fn read(row: delivery::Model) -> Result<Delivery, ArchiveError> {
 
 impl Archive {
     /// How many deliveries of a notification are in each state.
-    pub async fn delivery_counts(&self, app: &AppId, id: NotificationId) -> Result<Vec<(Channel, DeliveryState, u64)>, ArchiveError> {
+    pub async fn delivery_counts(
+        &self,
+        app: &AppId,
+        id: NotificationId,
+    ) -> Result<Vec<(Channel, DeliveryState, u64)>, ArchiveError> {
         let counts = delivery::Entity::find()
             .select_only()
             .column(delivery::Column::Channel)
@@ -44,9 +48,8 @@ impl Archive {
             .group_by(delivery::Column::Channel)
             .group_by(delivery::Column::State);
         let counts = counts.into_model::<Count>().all(&self.db).await?;
-        let read = |c: Count| {
-            Ok((c.channel.parse().map_err(bad)?, c.state.parse().map_err(bad)?, u64::try_from(c.n).unwrap_or(0)))
-        };
+        let read =
+            |c: Count| Ok((c.channel.parse().map_err(bad)?, c.state.parse().map_err(bad)?, u64::try_from(c.n).unwrap_or(0)));
         counts.into_iter().map(read).collect()
     }
 

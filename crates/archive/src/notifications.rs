@@ -59,7 +59,12 @@ impl Archive {
     }
 
     /// The content of a notification in `variant`.
-    pub async fn find_content(&self, app: &AppId, id: NotificationId, variant: &str) -> Result<Option<ItemContent>, ArchiveError> {
+    pub async fn find_content(
+        &self,
+        app: &AppId,
+        id: NotificationId,
+        variant: &str,
+    ) -> Result<Option<ItemContent>, ArchiveError> {
         let row = content::Entity::find_by_id((app.to_string(), id.as_uuid(), variant.to_owned())).one(&self.db).await?;
         row.map(|row| serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("contents", e))).transpose()
     }

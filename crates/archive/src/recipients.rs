@@ -152,7 +152,8 @@ impl Archive {
     /// The profiles of those of `ids` that are on record, in one query.
     pub async fn find_profiles(&self, app: &AppId, ids: &[RecipientId]) -> Result<HashMap<RecipientId, Profile>, ArchiveError> {
         let ids = ids.iter().map(RecipientId::as_str);
-        let rows = recipient::Entity::find().filter(recipient::Column::App.eq(app.as_str()).and(recipient::Column::Id.is_in(ids)));
+        let rows =
+            recipient::Entity::find().filter(recipient::Column::App.eq(app.as_str()).and(recipient::Column::Id.is_in(ids)));
         rows.all(&self.db).await?.into_iter().map(profile).collect()
     }
 

@@ -11,7 +11,10 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
-use stentor_domain::{AppId, Event, EventKind, RecipientId, Timestamp, event::DeliveryReport, event::ItemChange};
+use stentor_domain::{
+    AppId, Event, EventKind, NotificationId, RecipientId, Timestamp,
+    event::{DeliveryReport, ItemChange},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -99,7 +102,7 @@ async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
     let row = |e: &Event| event::ActiveModel {
         id: Set(e.id),
         app: Set(e.app.to_string()),
-        notification: Set(e.kind.notification().map(|id| id.as_uuid())),
+        notification: Set(e.kind.notification().map(NotificationId::as_uuid)),
         at: Set(e.at.as_millis()),
         kind: Set(e.kind.name().to_owned()),
         body: Set(serde_json::to_string(e).unwrap_or_default()),
@@ -187,7 +190,10 @@ async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result
             ])
             // a later step that calls no provider (a receipt, say) does not forget who was called
             .value(Column::Provider, Expr::cust("COALESCE(excluded.provider, deliveries.provider)"))
-            .value(Column::ProviderMessageId, Expr::cust("COALESCE(excluded.provider_message_id, deliveries.provider_message_id)"))
+            .value(
+                Column::ProviderMessageId,
+                Expr::cust("COALESCE(excluded.provider_message_id, deliveries.provider_message_id)"),
+            )
             .action_and_where(Expr::cust("excluded.version > deliveries.version"))
             .to_owned()
     };

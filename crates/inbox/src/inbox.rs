@@ -35,6 +35,9 @@ script!(EXCESS, "excess.lua");
 script!(TRIM, "trim.lua");
 static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/warm.lua")));
 
+/// What `mark.lua` answers: epoch, rev, unread, the changed items, and the ids that are not hot.
+type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>);
+
 /// A cheap handle to the hot state of all inboxes.
 #[derive(Clone)]
 pub struct Inbox {
@@ -104,7 +107,7 @@ impl Inbox {
         for id in ids {
             call.arg(id.to_string());
         }
-        let answer: Hot<(u64, u64, u64, Vec<String>, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
+        let answer: Hot<MarkReply> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((epoch, rev, unread, changed, missing)) = answer else { return Ok(Hot::Cold) };
         let missing = missing.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?;
         Ok(Hot::Warm(marked(epoch, rev, unread, &changed, missing)?))
@@ -225,7 +228,13 @@ impl Inbox {
     }
 
     /// Puts trimmed items back, so that they can be changed.
-    pub async fn restore(&self, app: &AppId, recipient: &RecipientId, items: &[HotItem], now: Timestamp) -> Result<Hot<usize>, InboxError> {
+    pub async fn restore(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        items: &[HotItem],
+        now: Timestamp,
+    ) -> Result<Hot<usize>, InboxError> {
         let mut call = Self::call(&RESTORE, app, recipient, now);
         for item in items {
             push_item(&mut call, item)?;
@@ -234,7 +243,13 @@ impl Inbox {
     }
 
     /// Hot items beyond the newest `keep`, at most 500, oldest first.
-    pub async fn excess(&self, app: &AppId, recipient: &RecipientId, keep: usize, now: Timestamp) -> Result<Vec<HotItem>, InboxError> {
+    pub async fn excess(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        keep: usize,
+        now: Timestamp,
+    ) -> Result<Vec<HotItem>, InboxError> {
         let mut call = Self::call(&EXCESS, app, recipient, now);
         call.arg(keep);
         match reply::hot::<Vec<String>>(self.ask(&call).await?)? {

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp, item::ItemContent};
 
-use crate::{
-    Change, Changes, ColdStore, Cursor, Hot, HotItem, Inbox, InboxError, Marked, NewItem, Overview, Written,
-};
+use crate::{Change, Changes, ColdStore, Cursor, Hot, HotItem, Inbox, InboxError, Marked, NewItem, Overview, Written};
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
 const WARMINGS: usize = 3;

@@ -1,7 +1,7 @@
 //! The live feed: one pub/sub connection of its own that stays subscribed, whatever happens to Redis.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,7 +30,7 @@ pub enum LiveMessage {
     /// An item was written.
     Item {
         /// The item.
-        item: Item,
+        item: Box<Item>,
         /// How many items are unread now.
         unread: u64,
         /// The revision.
@@ -84,17 +84,14 @@ impl LiveMessage {
         let mut number = || part()?.parse::<u64>().map_err(|_| malformed());
         let (epoch, rev, unread) = (number()?, number()?, number()?);
         let rest = part()?;
-        match kind {
-            "item" => {
-                let card = serde_json::from_str(rest).map_err(|e| InboxError::Malformed(e.to_string()))?;
-                Ok(Self::Item { item: Item { card, state: ItemState::default(), rev }, unread, rev, epoch })
-            }
-            _ => {
-                let mut lines = rest.split('\n');
-                let change = lines.next().and_then(Change::of).ok_or_else(malformed)?;
-                let items = lines.map(reply::change).collect::<Result<_, _>>()?;
-                Ok(Self::State { change, items, unread, rev, epoch })
-            }
+        if kind == "item" {
+            let card = serde_json::from_str(rest).map_err(|e| InboxError::Malformed(e.to_string()))?;
+            Ok(Self::Item { item: Box::new(Item { card, state: ItemState::default(), rev }), unread, rev, epoch })
+        } else {
+            let mut lines = rest.split('\n');
+            let change = lines.next().and_then(Change::of).ok_or_else(malformed)?;
+            let items = lines.map(reply::change).collect::<Result<_, _>>()?;
+            Ok(Self::State { change, items, unread, rev, epoch })
         }
     }
 }
@@ -109,7 +106,7 @@ pub enum LiveEvent {
         /// Whose inbox.
         recipient: RecipientId,
         /// What.
-        message: LiveMessage,
+        message: Arc<LiveMessage>,
     },
     /// The connection was lost and is back: what was published meanwhile is lost, so catch up.
     Resubscribed,
@@ -171,7 +168,7 @@ impl Link {
     }
 }
 
-type Subscribed = Arc<Mutex<HashMap<String, ()>>>;
+type Subscribed = Arc<Mutex<HashSet<String>>>;
 
 async fn run(client: redis::Client, mut link: Link, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<LiveEvent>) {
     let subscribed = Subscribed::default();
@@ -202,7 +199,7 @@ async fn run(client: redis::Client, mut link: Link, mut commands: mpsc::Receiver
 }
 
 async fn resubscribe(link: &mut Link, subscribed: &Subscribed) -> Result<(), InboxError> {
-    let channels: Vec<String> = subscribed.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+    let channels: Vec<String> = subscribed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
     for chunk in channels.chunks(1_000) {
         link.conn.subscribe(chunk).await?;
     }
@@ -238,9 +235,9 @@ async fn serve(
             command = commands.recv() => match command {
                 None => return Ended::ByUs,
                 Some(Command::Subscribe(channel, done)) => {
-                    let known = subscribed.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone(), ()).is_some();
-                    // Lost here, it is made good by `resubscribe`: it is in the map, and the caller then catches up.
-                    let lost = !known && link.conn.subscribe(&channel).await.is_err();
+                    let new = subscribed.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone());
+                    // Lost here, it is made good by `resubscribe`: it is in the set, and the caller then catches up.
+                    let lost = new && link.conn.subscribe(&channel).await.is_err();
                     let _ = done.send(());
                     if lost {
                         return Ended::Lost;
@@ -272,7 +269,7 @@ fn event(push: PushInfo) -> Option<LiveEvent> {
     let text: String = redis::from_redis_value(data.next()?).ok()?;
     let (app, recipient) = keys::of_live(&channel)?;
     match LiveMessage::parse(&text) {
-        Ok(message) => Some(LiveEvent::Message { app, recipient, message }),
+        Ok(message) => Some(LiveEvent::Message { app, recipient, message: Arc::new(message) }),
         Err(error) => {
             tracing::error!(%error, "a live message cannot be read");
             Some(LiveEvent::Resubscribed) // the devices catch up instead

@@ -61,7 +61,11 @@ impl Queue {
     pub async fn replay_dead_letter(&self, id: &str) -> Result<bool, QueueError> {
         let Some(letter) = self.find_dead_letter(id).await? else { return Ok(false) };
         let mut call = scripts::REPLAY.key(&self.keys.dead);
-        call.key(&self.keys.lanes[0]).key(&self.keys.lanes[1]).key(&self.keys.lanes[2]).key(self.keys.job(&letter.job_id)).arg(id);
+        call.key(&self.keys.lanes[0])
+            .key(&self.keys.lanes[1])
+            .key(&self.keys.lanes[2])
+            .key(self.keys.job(&letter.job_id))
+            .arg(id);
         Ok(call.invoke_async::<u8>(&mut self.connection()).await? == 1)
     }
 

@@ -76,7 +76,7 @@ impl EventLog {
     }
 
     /// How many events are in the log: those that some group has not read, and a few that were not trimmed yet.
-    pub async fn len(&self) -> Result<u64, QueueError> {
+    pub async fn depth(&self) -> Result<u64, QueueError> {
         Ok(redis::cmd("XLEN").arg(&self.key).query_async(&mut self.conn.clone()).await?)
     }
 }

@@ -19,7 +19,7 @@ pub struct Lease {
     pub(crate) job: Arc<str>,
     pub(crate) lost: Arc<AtomicBool>,
     pub(crate) holder: Arc<str>,
-    pub(crate) lease_ms: u64,
+    pub(crate) ttl_ms: u64,
     pub(crate) queue: Queue,
 }
 
@@ -90,7 +90,7 @@ impl Lease {
     /// Claims the job for this lease.
     pub async fn claim(&self) -> Result<Claim, QueueError> {
         let mut call = scripts::CLAIM.key(self.queue.keys.job(&self.job));
-        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.lease_ms).invoke_async(&mut self.queue.connection()).await?;
+        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.ttl_ms).invoke_async(&mut self.queue.connection()).await?;
         let mut reply = reply.into_iter();
         let word: String = next(&mut reply)?;
         Ok(match word.as_str() {
@@ -107,7 +107,7 @@ impl Lease {
             return Ok(Begin::Lost);
         }
         let mut call = scripts::BEGIN_SENDING.key(self.queue.keys.job(&self.job));
-        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.lease_ms).invoke_async(&mut self.queue.connection()).await?;
+        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.ttl_ms).invoke_async(&mut self.queue.connection()).await?;
         let mut reply = reply.into_iter();
         let word: String = next(&mut reply)?;
         Ok(match word.as_str() {

@@ -141,16 +141,15 @@ impl Queue {
         // The scripts travel once at the head of the pipeline, so that none of their calls can miss them.
         pipe.load_script(&scripts::SUBMIT).ignore().load_script(&scripts::ENQUEUE).ignore();
         for (job, idempotency) in jobs {
-            match idempotency {
-                Some(key) => pipe.invoke_script(&self.submission(job, *key)),
-                None => {
-                    let mut call = scripts::ENQUEUE.prepare_invoke();
-                    self.push_keys(&mut call);
-                    call.key(self.keys.job(job.id));
-                    push_job(&mut call, job);
-                    pipe.invoke_script(&call)
-                }
-            };
+            if let Some(key) = idempotency {
+                pipe.invoke_script(&self.submission(job, *key));
+            } else {
+                let mut call = scripts::ENQUEUE.prepare_invoke();
+                self.push_keys(&mut call);
+                call.key(self.keys.job(job.id));
+                push_job(&mut call, job);
+                pipe.invoke_script(&call);
+            }
         }
         let replies: Vec<redis::Value> = pipe.query_async(&mut self.connection()).await?;
         let read = |(value, (_, idempotency)): (redis::Value, &(NewJob<'_>, Option<Idempotency<'_>>))| match idempotency {

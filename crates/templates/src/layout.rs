@@ -93,10 +93,38 @@ fn to_html(mjml: &str) -> Result<String, Box<dyn std::error::Error>> {
 const VOID: [&str; 6] = ["br", "col", "hr", "img", "input", "meta"];
 /// What mrml knows: it would take any other `mj-` element for HTML and leave it in the mail.
 const MJML: [&str; 32] = [
-    "mj-accordion", "mj-accordion-element", "mj-accordion-text", "mj-accordion-title", "mj-all", "mj-attributes", "mj-body",
-    "mj-breakpoint", "mj-button", "mj-carousel", "mj-carousel-image", "mj-class", "mj-column", "mj-divider", "mj-font", "mj-group",
-    "mj-head", "mj-hero", "mj-image", "mj-navbar", "mj-navbar-link", "mj-preview", "mj-raw", "mj-section", "mj-social",
-    "mj-social-element", "mj-spacer", "mj-style", "mj-table", "mj-text", "mj-title", "mj-wrapper",
+    "mj-accordion",
+    "mj-accordion-element",
+    "mj-accordion-text",
+    "mj-accordion-title",
+    "mj-all",
+    "mj-attributes",
+    "mj-body",
+    "mj-breakpoint",
+    "mj-button",
+    "mj-carousel",
+    "mj-carousel-image",
+    "mj-class",
+    "mj-column",
+    "mj-divider",
+    "mj-font",
+    "mj-group",
+    "mj-head",
+    "mj-hero",
+    "mj-image",
+    "mj-navbar",
+    "mj-navbar-link",
+    "mj-preview",
+    "mj-raw",
+    "mj-section",
+    "mj-social",
+    "mj-social-element",
+    "mj-spacer",
+    "mj-style",
+    "mj-table",
+    "mj-text",
+    "mj-title",
+    "mj-wrapper",
 ];
 
 /// Refuses elements that are unknown, that load files, that cross one another (mrml does not look), or that lie too
@@ -159,7 +187,11 @@ fn parse_error(file: &Arc<str>, mjml: &str, error: &(dyn std::error::Error + 'st
         Some(E::NoRootNode) => "there is no <mjml> element".to_owned(),
         _ => format!("this is not MJML: {error}"),
     };
-    LoadError::new(place, what, "Text and `{{tags}}` stand in <mj-text>, <mj-button> or <mj-raw>; see https://documentation.mjml.io")
+    LoadError::new(
+        place,
+        what,
+        "Text and `{{tags}}` stand in <mj-text>, <mj-button> or <mj-raw>; see https://documentation.mjml.io",
+    )
 }
 
 #[cfg(test)]
@@ -174,7 +206,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_where_they_stand() {
-        let page = |inside: &str| format!("<mjml><mj-body>\n<mj-section><mj-column>\n{inside}\n</mj-column></mj-section></mj-body></mjml>");
+        let page = |inside: &str| {
+            format!("<mjml><mj-body>\n<mj-section><mj-column>\n{inside}\n</mj-column></mj-section></mj-body></mjml>")
+        };
         assert_eq!(errors(&page("<mj-text>{{mail.title}}</mj-text>")), Vec::<String>::new());
         for (inside, at) in [
             ("<mj-txt>a</mj-txt>", "3:1: there is no element <mj-txt>"),

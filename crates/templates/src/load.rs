@@ -1,6 +1,6 @@
 //! From files to templates, collecting everything that is wrong on the way.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -53,6 +53,7 @@ pub(crate) fn templates(files: &BTreeMap<String, String>) -> Result<Vec<Template
     for (key, files) in folders {
         loaded.extend(Loader { key, files: &files, errors: &mut errors }.template(layout.as_ref(), layout_source));
     }
+    errors.sort_by(|a, b| a.at.cmp(&b.at));
     if errors.is_empty() { Ok(loaded) } else { Err(LoadErrors(errors)) }
 }
 
@@ -155,7 +156,11 @@ impl Loader<'_> {
             match serde_json::from_str::<Map<String, Value>>(text) {
                 Err(e) => {
                     let at = Place { file: self.path(file), line: e.line(), column: e.column() };
-                    self.errors.push(LoadError::new(at, "this is not a JSON object", "Check commas and quotes around this place"));
+                    self.errors.push(LoadError::new(
+                        at,
+                        "this is not a JSON object",
+                        "Check commas and quotes around this place",
+                    ));
                 }
                 Ok(data) => {
                     for wrong in schema.map(|s| s.check(&data, "")).unwrap_or_default() {
@@ -175,7 +180,7 @@ impl Loader<'_> {
             let Some((folder, "content.md")) = file.split_once('/') else { continue };
             let Ok(locale) = folder.parse::<Locale>() else { continue };
             let words = Words::compile(&self.path(file), text, self.errors);
-            let mail = self.part(folder, "email.mjml", |path, text, errors| MailLayout::compile(path, text, errors));
+            let mail = self.part(folder, "email.mjml", MailLayout::compile);
             let mail_text = self.part(folder, "email.txt", plain_text);
             let sms = self.part(folder, "sms.txt", plain_text);
             if let Some(words) = words {
@@ -201,19 +206,29 @@ impl Loader<'_> {
         for file in self.files.keys() {
             let (what, mend) = match file.split_once('/') {
                 None if ["template.toml", "schema.json"].contains(file) => continue,
-                None => ("a template has no such file", "It has template.toml, schema.json, samples/NAME.json and a folder per language"),
-                Some(("samples", name)) if name.ends_with(".json") && !name.contains('/') => continue,
+                None => (
+                    "a template has no such file",
+                    "It has template.toml, schema.json, samples/NAME.json and a folder per language",
+                ),
+                Some(("samples", name)) if Path::new(name).extension().is_some_and(|e| e == "json") && !name.contains('/') => {
+                    continue;
+                }
                 Some(("samples", _)) => ("a sample is a JSON file", "Name it samples/NAME.json"),
                 Some((folder, name)) => match folder.parse::<Locale>() {
                     Err(_) => ("this folder is not named after a language", "Name it en, zh-CN, de-AT …"),
-                    Ok(locale) if locale.as_str() != folder => ("this language tag is written otherwise", "Write language small and region large: zh-CN"),
+                    Ok(locale) if locale.as_str() != folder => {
+                        ("this language tag is written otherwise", "Write language small and region large: zh-CN")
+                    }
                     Ok(_) if ["content.md", "email.mjml", "email.txt", "sms.txt"].contains(&name) => {
                         if self.files.contains_key(format!("{folder}/content.md").as_str()) {
                             continue;
                         }
                         ("this language has no content.md", "Write content.md beside it")
                     }
-                    Ok(_) => ("a language has no such file", "It has content.md and, where a channel differs, email.mjml, email.txt and sms.txt"),
+                    Ok(_) => (
+                        "a language has no such file",
+                        "It has content.md and, where a channel differs, email.mjml, email.txt and sms.txt",
+                    ),
                 },
             };
             self.error(file, what, mend);

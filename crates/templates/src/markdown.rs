@@ -7,11 +7,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use comrak::{
-    Arena, Node, Options, format_html,
-    nodes::NodeValue,
-    parse_document,
-};
+use comrak::{Arena, Node, Options, format_html, nodes::NodeValue, parse_document};
 
 use crate::{engine::percent_encode, limits, sanitize};
 
@@ -44,16 +40,15 @@ fn unshield(text: &str, f: impl Fn(&str) -> String) -> Option<String> {
         bytes.clear();
     };
     for c in text.chars() {
-        match u8::try_from(u32::from(c).wrapping_sub(FIRST)) {
-            Ok(byte) => bytes.push(byte),
-            Err(_) => {
-                if !bytes.is_empty() {
-                    flush(&mut bytes, &mut out);
-                }
-                if c != NOTHING {
-                    out.push(c);
-                }
-            }
+        if let Ok(byte) = u8::try_from(u32::from(c).wrapping_sub(FIRST)) {
+            bytes.push(byte);
+            continue;
+        }
+        if !bytes.is_empty() {
+            flush(&mut bytes, &mut out);
+        }
+        if c != NOTHING {
+            out.push(c);
         }
     }
     if !bytes.is_empty() {
@@ -106,7 +101,7 @@ fn check_depth_of_quotes(markdown: &str) -> Result<(), TooMuch> {
 }
 
 /// The depth of the tree, found without recursion.
-fn check_depth<'a>(root: Node<'a>) -> Result<(), TooMuch> {
+fn check_depth(root: Node<'_>) -> Result<(), TooMuch> {
     let mut depth = 0_usize;
     for edge in root.traverse() {
         match edge {
@@ -120,7 +115,7 @@ fn check_depth<'a>(root: Node<'a>) -> Result<(), TooMuch> {
     Ok(())
 }
 
-fn restore_values<'a>(root: Node<'a>) {
+fn restore_values(root: Node<'_>) {
     for node in root.descendants() {
         match &mut node.data_mut().value {
             NodeValue::Text(text) => {
@@ -196,10 +191,13 @@ mod tests {
     fn a_value_cannot_leave_its_part_of_an_address_nor_choose_a_scheme() {
         let link = |address: String| to_html(&format!("[a]({address})")).unwrap();
         let href = |html: &str| html.split('"').nth(1).unwrap_or_default().to_owned();
-        assert_eq!(href(&link(format!("https://x.example/?q={}", shield("1&admin=1#\"")))), "https://x.example/?q=1%26admin%3D1%23%22");
+        assert_eq!(
+            href(&link(format!("https://x.example/?q={}", shield("1&admin=1#\"")))),
+            "https://x.example/?q=1%26admin%3D1%23%22"
+        );
         assert_eq!(href(&link(shield("https://y.example/a?b=c"))), "https://y.example/a?b=c");
         for scheme in ["javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd"] {
-            assert!(!link(shield(scheme)).contains("href=\"" ), "{scheme}: {}", link(shield(scheme)));
+            assert!(!link(shield(scheme)).contains("href=\""), "{scheme}: {}", link(shield(scheme)));
         }
     }
 

@@ -1,11 +1,11 @@
 //! What a message says, in each of its channels; the same for templates and for content that came with a request.
 
+use serde_json::{Map, Value};
 use stentor_domain::{
     Locale, RecipientId, Timestamp,
     content::{Action, Image},
     item::ItemContent,
 };
-use serde_json::{Map, Value};
 
 use crate::{
     error::{Place, RenderError},

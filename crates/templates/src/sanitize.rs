@@ -19,22 +19,100 @@ use crate::{limits, markdown::TooMuch};
 
 /// What Markdown can make.
 const BODY_TAGS: [&str; 26] = [
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "strong",
-    "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a",
+    "blockquote",
+    "br",
+    "code",
+    "del",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "img",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "strong",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "tr",
+    "ul",
 ];
 /// What a mail may use beyond that.
 const MAIL_TAGS: [&str; 20] = [
-    "b", "big", "caption", "center", "col", "colgroup", "dd", "div", "dl", "dt", "figcaption", "figure", "font", "i", "s", "small",
-    "span", "sub", "sup", "u",
+    "b",
+    "big",
+    "caption",
+    "center",
+    "col",
+    "colgroup",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "figcaption",
+    "figure",
+    "font",
+    "i",
+    "s",
+    "small",
+    "span",
+    "sub",
+    "sup",
+    "u",
 ];
 /// Style properties that neither load anything nor move text over other text.
 const MAIL_STYLES: [&str; 42] = [
-    "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius", "border-right",
-    "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "display", "font-family", "font-size",
-    "font-style", "font-weight", "height", "letter-spacing", "line-height", "list-style-type", "margin", "margin-bottom",
-    "margin-left", "margin-right", "margin-top", "max-width", "min-width", "padding", "padding-bottom", "padding-left",
-    "padding-right", "padding-top", "table-layout", "text-align", "text-decoration", "text-transform", "vertical-align",
-    "white-space", "width",
+    "background-color",
+    "border",
+    "border-bottom",
+    "border-collapse",
+    "border-color",
+    "border-left",
+    "border-radius",
+    "border-right",
+    "border-spacing",
+    "border-style",
+    "border-top",
+    "border-width",
+    "color",
+    "direction",
+    "display",
+    "font-family",
+    "font-size",
+    "font-style",
+    "font-weight",
+    "height",
+    "letter-spacing",
+    "line-height",
+    "list-style-type",
+    "margin",
+    "margin-bottom",
+    "margin-left",
+    "margin-right",
+    "margin-top",
+    "max-width",
+    "min-width",
+    "padding",
+    "padding-bottom",
+    "padding-left",
+    "padding-right",
+    "padding-top",
+    "table-layout",
+    "text-align",
+    "text-decoration",
+    "text-transform",
+    "vertical-align",
+    "white-space",
+    "width",
 ];
 
 /// Sanitises the HTML of a Markdown body.
@@ -115,8 +193,7 @@ const VOID: [&str; 14] =
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"];
 /// Their next sibling closes them, so they do not nest by being left open.
 const CLOSED_BY_NEXT: [&str; 8] = ["dd", "dt", "li", "p", "tbody", "td", "th", "tr"];
-const FORMATTING: [&str; 14] =
-    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+const FORMATTING: [&str; 14] = ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
 
 /// Counts tags and how many are open.
 #[derive(Default)]
@@ -179,7 +256,9 @@ impl TokenSink for Meter {
         }
         self.check();
         match (tag.kind, &*tag.name) {
-            (TagKind::StartTag, "style" | "xmp" | "iframe" | "noembed" | "noframes") => TokenSinkResult::RawData(RawKind::Rawtext),
+            (TagKind::StartTag, "style" | "xmp" | "iframe" | "noembed" | "noframes") => {
+                TokenSinkResult::RawData(RawKind::Rawtext)
+            }
             (TagKind::StartTag, "script") => TokenSinkResult::RawData(RawKind::ScriptData),
             (TagKind::StartTag, "title" | "textarea") => TokenSinkResult::RawData(RawKind::Rcdata),
             (TagKind::StartTag, "plaintext") => TokenSinkResult::Plaintext,
@@ -210,7 +289,8 @@ mod tests {
     #[test]
     fn a_mail_keeps_its_looks_but_nothing_that_loads_or_overlays() {
         let styled = "<td style=\"color:red;position:fixed;background:url(https://x)\" bgcolor=\"#fff\" width=\"10\">a</td>";
-        let mail = mail(&format!("<html><head><title>t</title></head><body><table><tr>{styled}</tr></table></body></html>")).unwrap();
+        let mail =
+            mail(&format!("<html><head><title>t</title></head><body><table><tr>{styled}</tr></table></body></html>")).unwrap();
         assert!(mail.contains("color:red") && mail.contains("bgcolor=\"#fff\""), "{mail}");
         assert!(!mail.contains("position") && !mail.contains("url(") && !mail.contains("title"), "{mail}");
     }

@@ -1,6 +1,6 @@
 //! The JSON Schema of a template's data.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Map, Value};
@@ -39,7 +39,7 @@ impl Schema {
             error(0, 0, what, "Give the field another name");
         }
         if refers_to_itself(&value) {
-            let what = "a \"$ref\" leads back to itself, outside this file or to a dynamic anchor".to_owned();
+            let what = "a \"$ref\" leads back to itself, out of this file or to far too many places".to_owned();
             error(0, 0, what, "Refer to \"#/$defs/name\", and let no definition contain itself");
             return None;
         }
@@ -68,7 +68,11 @@ fn violations(error: &ValidationError<'_>, at: &str) -> Vec<Violation> {
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![Violation::new(format!("{parent}/{}", pointer_step(name)), "schema", "is missing: the template needs this field")]
+            vec![Violation::new(
+                format!("{parent}/{}", pointer_step(name)),
+                "schema",
+                "is missing: the template needs this field",
+            )]
         }
         ValidationErrorKind::AdditionalProperties { unexpected } | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
             let unknown = |name: &String| {
@@ -84,53 +88,65 @@ fn pointer(path: &str) -> &str {
     if path.is_empty() { "its root" } else { path }
 }
 
-/// Whether references could send the validator round in circles, or out of the file.
+/// How many subschemas references may unfold to.
+const UNFOLDED: usize = 2_000;
+
+/// Whether references could send the validator round in circles, out of the file, or to the same places so often
+/// that it never ends (a definition that twice refers to one that twice refers to …).
 ///
-/// Only `#/$defs/NAME` (and `#/definitions/NAME`) is let through, and the definitions must not form a cycle.
+/// Only `#/$defs/NAME` (and `#/definitions/NAME`) is let through. The walk has a stack of its own.
 fn refers_to_itself(root: &Value) -> bool {
-    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) -> bool {
-        match value {
-            Value::Object(map) => map.iter().all(|(key, value)| match (key.as_str(), value.as_str()) {
-                ("$ref", Some(target)) => {
-                    found.push(target);
-                    true
-                }
-                ("$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor", Some(_)) => false,
-                _ => references(value, found),
-            }),
-            Value::Array(list) => list.iter().all(|value| references(value, found)),
-            _ => true,
-        }
-    }
-    // 0: not seen, 1: on the way, 2: done. Depth is bounded by the number of definitions, and that by the file's size.
-    let mut waiting: Vec<(String, bool)> = Vec::new();
-    let (mut open, mut done) = (Vec::new(), std::collections::HashSet::new());
-    let mut from = Vec::new();
-    if !references(root, &mut from) {
-        return true;
-    }
-    waiting.extend(from.into_iter().map(|target| (target.to_owned(), false)));
+    let mut unfolded: HashMap<&str, usize> = HashMap::new();
+    let mut open: Vec<&str> = Vec::new();
+    let mut waiting = vec![(None, false)];
     while let Some((target, leaving)) = waiting.pop() {
-        if leaving {
-            open.pop();
-            done.insert(target);
-            continue;
-        }
-        if open.contains(&target) {
+        let mut inner = Vec::new();
+        let Some(part) = target.map_or(Some(root), |target| definition(root, target)) else { return true };
+        if !references(part, &mut inner) {
             return true;
         }
-        if done.contains(&target) {
-            continue;
+        // The definitions lie within the root, but count where they are referred to.
+        let name = target.unwrap_or_default();
+        if leaving {
+            let size = inner.iter().map(|to| unfolded.get(to).copied().unwrap_or(UNFOLDED)).fold(1, usize::saturating_add);
+            if size > UNFOLDED {
+                return true;
+            }
+            unfolded.insert(name, size);
+            open.pop();
+        } else if open.contains(&name) {
+            return true;
+        } else if !unfolded.contains_key(name) {
+            open.push(name);
+            waiting.push((target, true));
+            waiting.extend(inner.into_iter().map(|to| (Some(to), false)));
         }
-        let local = target.strip_prefix('#').filter(|p| p.starts_with("/$defs/") || p.starts_with("/definitions/"));
-        let Some(definition) = local.and_then(|pointer| root.pointer(pointer)) else { return true };
-        let mut inner = Vec::new();
-        references(definition, &mut inner);
-        open.push(target.clone());
-        waiting.push((target, true));
-        waiting.extend(inner.into_iter().map(|target| (target.to_owned(), false)));
     }
     false
+}
+
+fn definition<'a>(root: &'a Value, target: &str) -> Option<&'a Value> {
+    let pointer = target.strip_prefix('#')?;
+    if !pointer.starts_with("/$defs/") && !pointer.starts_with("/definitions/") {
+        return None;
+    }
+    root.pointer(pointer)
+}
+
+/// Collects the references within `value`; false if it refers in a way that is not followed here.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) -> bool {
+    match value {
+        Value::Object(map) => map.iter().all(|(key, value)| match (key.as_str(), value.as_str()) {
+            ("$ref", Some(target)) => {
+                found.push(target);
+                true
+            }
+            ("$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor", Some(_)) => false,
+            _ => references(value, found),
+        }),
+        Value::Array(list) => list.iter().all(|value| references(value, found)),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -180,10 +196,16 @@ mod tests {
 
     #[test]
     fn schemas_that_could_hang_or_reach_out_are_refused() {
+        let twice = |i: usize| json!({"allOf": [{"$ref": format!("#/$defs/{}", i + 1)}, {"$ref": format!("#/$defs/{}", i + 1)}]});
+        let mut bomb = json!({"type": "object", "$ref": "#/$defs/0", "$defs": {"40": {"type": "object"}}});
+        for i in 0..40 {
+            bomb["$defs"][i.to_string()] = twice(i);
+        }
         for bad in [
             json!({"type": "object", "properties": {"a": {"$ref": "#"}}}),
             json!({"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}),
             json!({"type": "object", "$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+            bomb,
             json!({"type": "object", "$ref": "https://example.com/schema"}),
             json!({"type": "object", "$ref": "file:///etc/passwd"}),
             json!({"type": "object", "properties": {"a": {"type": "strin"}}}),

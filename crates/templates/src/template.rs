@@ -126,9 +126,7 @@ impl Template {
         let mut variables = input.data.clone();
         // Who is not spoken of is not there: no way of writing `recipient` makes a shared rendering personal unseen.
         match input.recipient.filter(|_| self.personal) {
-            Some(reader) => {
-                variables.insert("recipient".to_owned(), json!({ "id": reader.id, "attributes": reader.attributes }))
-            }
+            Some(reader) => variables.insert("recipient".to_owned(), json!({ "id": reader.id, "attributes": reader.attributes })),
             None => variables.remove("recipient"),
         };
         variables.insert("app".to_owned(), json!({ "name": input.app_name }));

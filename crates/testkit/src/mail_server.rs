@@ -185,6 +185,6 @@ fn make_certificate(folder: &Path) {
 
 fn openssl(folder: &Path, arguments: &[&str]) {
     let run = Command::new("openssl").args(arguments).current_dir(folder).stdin(Stdio::null()).output();
-    let out = run.expect("openssl is installed: `make deps` installs it");
+    let out = run.expect("openssl is installed: `make test-deps` installs it");
     assert!(out.status.success(), "openssl: {}", String::from_utf8_lossy(&out.stderr));
 }

@@ -38,7 +38,7 @@ pub struct Postgres {
 impl Postgres {
     /// Makes a cluster, starts it and waits until it accepts connections.
     pub fn start() -> Self {
-        let bin = find_bin().expect("PostgreSQL's initdb is installed: `make deps` installs it");
+        let bin = find_bin().expect("PostgreSQL's initdb is installed: `make test-deps` installs it");
         let user = run_as();
         let data = tempfile::tempdir().expect("a directory for PostgreSQL's data");
         if let Some((uid, gid)) = user {

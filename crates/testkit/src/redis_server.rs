@@ -37,7 +37,7 @@ impl RedisServer {
                 return server;
             }
         }
-        panic!("redis-server does not start: is it installed? `make deps` installs it");
+        panic!("redis-server does not start: is it installed? `make test-deps` installs it");
     }
 
     /// Its address, for `redis::Client::open`, with RESP3.

@@ -29,7 +29,7 @@ impl Script {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("{PYTHON} does not start ({e}): `make deps` installs it"));
+            .unwrap_or_else(|e| panic!("{PYTHON} does not start ({e}): `make test-deps` installs it"));
         let stdin = child.stdin.take().expect("stdin is piped");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok);
         let first = lines.next().and_then(|line| serde_json::from_str::<Value>(&line).ok());
@@ -37,7 +37,7 @@ impl Script {
         let Some(port) = port else {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("a server of the tests does not start: `make deps` installs {packages}");
+            panic!("a server of the tests does not start: `make test-deps` installs {packages}");
         };
         let (tx, events) = watch::channel(Vec::new());
         let (told_tx, told) = mpsc::channel();
@@ -98,7 +98,7 @@ pub(crate) fn run(source: &str, arguments: &[&str], input: &[u8], packages: &str
     let mut child = python(source, arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
     child.stdin.take().expect("stdin is piped").write_all(input).expect("the script reads all of its input");
     let out = child.wait_with_output().expect("the script ends");
-    assert!(out.status.success(), "a script of the tests fails: `make deps` installs {packages}");
+    assert!(out.status.success(), "a script of the tests fails: `make test-deps` installs {packages}");
     String::from_utf8(out.stdout).expect("the script prints UTF-8")
 }
 

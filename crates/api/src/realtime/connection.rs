@@ -54,7 +54,7 @@ impl Progress {
         }
         (self.cursor.rev, self.unread) = (rev, unread);
         let frame = match &**message {
-            LiveMessage::Item { item, .. } => ServerFrame::Item { item: item.clone(), unread, cursor: self.cursor.clone() },
+            LiveMessage::Item { item, .. } => ServerFrame::Item { item: (**item).clone(), unread, cursor: self.cursor.clone() },
             LiveMessage::State { change, items, .. } => ServerFrame::State {
                 reference: self.answer_for(rev),
                 ids: items.iter().map(|i| i.notification).collect(),

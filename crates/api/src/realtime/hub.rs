@@ -94,7 +94,7 @@ impl Hub {
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
                 match event {
-                    LiveEvent::Message { app, recipient, message } => fed.push(&(app, recipient), Arc::new(message)),
+                    LiveEvent::Message { app, recipient, message } => fed.push(&(app, recipient), &message),
                     LiveEvent::Resubscribed => fed.all_behind(),
                 }
             }
@@ -153,7 +153,7 @@ impl Hub {
         }
     }
 
-    fn push(&self, address: &Address, message: Arc<LiveMessage>) {
+    fn push(&self, address: &Address, message: &Arc<LiveMessage>) {
         {
             let people = self.people();
             let Some(person) = people.get(address) else { return };
@@ -163,7 +163,7 @@ impl Hub {
                 }
             }
         }
-        if let LiveMessage::Item { item, .. } = &*message {
+        if let LiveMessage::Item { item, .. } = &**message {
             self.0.receipts.note(&address.0, &address.1, [item.card.id]);
         }
     }

@@ -22,6 +22,8 @@ use crate::{auth::Person, problem::ApiError, rest::PagePlace, state::ApiState};
 
 /// How long a client may take to send `auth`.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
+/// How long a subscription may take.
+const JOIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// The longest that one write may take before the connection is given up.
@@ -74,12 +76,14 @@ async fn serve(state: &ApiState, socket: &mut WebSocket, token: Option<String>) 
     let ClientFrame { command, .. } = first.map_err(|_| no_auth())??.ok_or_else(no_auth)?;
     let Command::Auth { token: given, cursor } = command else { return Err(no_auth()) };
     let person = authenticate(state, given.or(token)).await?;
-    let membership = match state.hub.join(&person.app, &person.recipient).await {
-        Ok(Ok(membership)) => membership,
-        Ok(Err(TooMany)) => return Err(Closed::With(CloseCode::TooMany, "too many connections of one person".into())),
-        Err(error) => return Err(unavailable(error.into())),
+    // Without Redis a subscription waits for it; the client is better told to come back.
+    let membership = match timeout(JOIN_WITHIN, state.hub.join(&person.app, &person.recipient)).await {
+        Ok(Ok(Ok(membership))) => membership,
+        Ok(Ok(Err(TooMany))) => return Err(Closed::With(CloseCode::TooMany, "too many connections of one person".into())),
+        Ok(Err(error)) => return Err(unavailable(&error.into())),
+        Err(late) => return Err(unavailable(&ApiError::unavailable("the live feed (Redis)", late))),
     };
-    let (welcome, progress) = welcome(state, &person, cursor).await.map_err(unavailable)?;
+    let (welcome, progress) = welcome(state, &person, cursor).await.map_err(|error| unavailable(&error))?;
     send(socket, &welcome).await?;
     Connection { state, socket, person, progress, silent: 0 }.run(membership).await
 }
@@ -89,12 +93,12 @@ async fn authenticate(state: &ApiState, token: Option<String>) -> Served<Person>
     let token = token.ok_or_else(|| refuse("no token"))?;
     state.credentials.verify(&token, state.now()).await.map_err(|error| match error.code() {
         "bad_token" => refuse(error.detail()),
-        _ => unavailable(error),
+        _ => unavailable(&error),
     })
 }
 
 /// Redis or SQL does not answer: the client is to come back, spread over a while.
-fn unavailable(error: ApiError) -> Closed {
+fn unavailable(error: &ApiError) -> Closed {
     error.log();
     Closed::With(CloseCode::Restart, "come back in a moment".into())
 }
@@ -184,7 +188,7 @@ impl Connection<'_> {
         let (app, recipient) = (&self.person.app, &self.person.recipient);
         let changes =
             self.state.inboxes.changes_since(app, recipient, self.progress.cursor(), MAX_CATCH_UP, self.state.now()).await;
-        let changes = changes.map_err(|e| unavailable(e.into()))?;
+        let changes = changes.map_err(|e| unavailable(&e.into()))?;
         let frames = self.progress.catch_up(changes);
         self.send_all(&frames).await
     }

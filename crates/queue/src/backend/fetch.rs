@@ -47,7 +47,7 @@ impl Shared {
             tries: text(b"a").and_then(|a| a.parse().ok()).unwrap_or(0),
             job: text(b"i").unwrap_or_default().into(),
             lost: Arc::default(),
-            lease_ms: self.config.lease_ms(),
+            ttl_ms: self.config.lease_ms(),
             queue: self.queue.clone(),
         };
         let payload = field(b"d").ok_or_else(|| "no payload".to_owned());

@@ -12,11 +12,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{
-    Lane, Lease, Outcome, Queue,
-    backend::WorkerConfig,
-    lease::LeaseKey,
-};
+use crate::{Lane, Lease, Outcome, Queue, backend::WorkerConfig, lease::LeaseKey};
 
 /// The consumer group of every queue.
 pub(crate) const GROUP: &str = "workers";

@@ -42,7 +42,11 @@ use crate::Queue;
 
 impl Queue {
     /// A backend for one apalis worker over this queue. `reader` is its own: blocking reads stop everything else on it.
-    pub fn backend<A: DeserializeOwned + Send + Sync + 'static>(&self, config: WorkerConfig, reader: ConnectionManager) -> StreamsBackend<A> {
+    pub fn backend<A: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        config: WorkerConfig,
+        reader: ConnectionManager,
+    ) -> StreamsBackend<A> {
         StreamsBackend::start(self.clone(), config, reader)
     }
 }

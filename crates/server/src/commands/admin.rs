@@ -90,7 +90,7 @@ pub(crate) enum Key {
         /// The app
         #[arg(long)]
         app: AppId,
-        /// The key's id: the part after stn_live_
+        /// The key's id: the part after `stn_live_`
         id: String,
     },
 }

@@ -41,7 +41,7 @@ impl ApiArgs {
             let (pointer, message) =
                 (error["pointer"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default());
             let place = if pointer.is_empty() { "/" } else { pointer };
-            words += &format!("\n  {place}: {message}");
+            words.extend(["\n  ", place, ": ", message]);
         }
         bail!(words)
     }

@@ -1,6 +1,9 @@
 //! One text with `{{tags}}`.
 
-use std::{fmt::Write as _, sync::{Arc, LazyLock}};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, LazyLock},
+};
 
 use handlebars::{
     Context, Handlebars, RenderContext, RenderError as EngineError, RenderErrorReason, Renderable, Template, TemplateErrorReason,
@@ -107,7 +110,15 @@ impl Text {
 
     fn assemble(mut template: Template, escape: Escape, source: &Source<'_>, has_lines: bool, personal: bool) -> Self {
         meter_loops(&mut template);
-        Self { template, escape, file: source.file.clone(), first_line: source.first_line, indent: source.indent, has_lines, personal }
+        Self {
+            template,
+            escape,
+            file: source.file.clone(),
+            first_line: source.first_line,
+            indent: source.indent,
+            has_lines,
+            personal,
+        }
     }
 
     /// Where the text stands.
@@ -239,16 +250,30 @@ mod tests {
 
     #[test]
     fn a_missing_variable_is_named_wherever_it_is_used_as_a_value() {
-        for text in ["{{x}}", "{{money x}}", "{{money 1 x}}", "{{number x}}", "{{date x}}", "{{#each x}}{{/each}}", "{{x.y}}", "{{#with x}}{{/with}}"] {
+        for text in [
+            "{{x}}",
+            "{{money x}}",
+            "{{money 1 x}}",
+            "{{number x}}",
+            "{{date x}}",
+            "{{#each x}}{{/each}}",
+            "{{x.y}}",
+            "{{#with x}}{{/with}}",
+        ] {
             let result = render(text, json!({"y": 1}));
-            assert!(matches!(&result, Err(RenderError::MissingVariable { name, .. }) if name.starts_with('x')), "{text}: {result:?}");
+            assert!(
+                matches!(&result, Err(RenderError::MissingVariable { name, .. }) if name.starts_with('x')),
+                "{text}: {result:?}"
+            );
         }
         assert_eq!(render("{{#if x}}1{{else}}2{{/if}}", json!({})).unwrap(), "2", "a condition may ask for what is absent");
     }
 
     #[test]
     fn a_value_of_the_wrong_type_is_refused_by_the_helper_and_not_repeated() {
-        for text in ["{{money v}}", "{{number v}}", "{{date v}}", "{{money v \"CNY\"}}", "{{money 1 v}}", "{{date \"2026-12-24\" v}}"] {
+        for text in
+            ["{{money v}}", "{{number v}}", "{{date v}}", "{{money v \"CNY\"}}", "{{money 1 v}}", "{{date \"2026-12-24\" v}}"]
+        {
             let error = render(text, json!({"v": {"value": "secret", "currency": 3}})).unwrap_err();
             assert!(matches!(error, RenderError::BadValue { .. }), "{text}: {error:?}");
             assert!(!error.to_string().contains("secret"));

@@ -81,14 +81,8 @@ mod tests {
     fn a_time_is_shown_on_the_readers_clock_and_a_date_is_moved_by_none() {
         let at = "2026-12-31T23:30:00Z";
         assert_eq!(written(at, DateStyle::Long, false, Some("Asia/Shanghai"), "zh-CN").as_deref(), Some("2027年1月1日"));
-        assert_eq!(
-            written(at, DateStyle::Medium, true, Some("Europe/Berlin"), "de").as_deref(),
-            Some("01.01.2027, 00:30")
-        );
-        assert_eq!(
-            written(at, DateStyle::Long, true, None, "en").as_deref(),
-            Some("December 31, 2026 at 11:30\u{202f}PM UTC")
-        );
+        assert_eq!(written(at, DateStyle::Medium, true, Some("Europe/Berlin"), "de").as_deref(), Some("01.01.2027, 00:30"));
+        assert_eq!(written(at, DateStyle::Long, true, None, "en").as_deref(), Some("December 31, 2026 at 11:30\u{202f}PM UTC"));
         assert_eq!(
             written("2026-12-31", DateStyle::Long, false, Some("Pacific/Kiritimati"), "en").as_deref(),
             Some("December 31, 2026")

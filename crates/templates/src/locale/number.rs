@@ -40,9 +40,14 @@ mod tests {
 
     #[test]
     fn each_language_groups_its_own_way() {
-        for (locale, written) in
-            [("en", "1,234,567.89"), ("de", "1.234.567,89"), ("fr", "1\u{202f}234\u{202f}567,89"), ("zh-CN", "1,234,567.89"), ("pl", "1\u{a0}234\u{a0}567,89"), ("hi", "12,34,567.89")]
-        {
+        for (locale, written) in [
+            ("en", "1,234,567.89"),
+            ("de", "1.234.567,89"),
+            ("fr", "1\u{202f}234\u{202f}567,89"),
+            ("zh-CN", "1,234,567.89"),
+            ("pl", "1\u{a0}234\u{a0}567,89"),
+            ("hi", "12,34,567.89"),
+        ] {
             let locale = locale.parse().unwrap();
             assert_eq!(format_number(&json!(1_234_567.89), &locale).as_deref(), Some(written), "{locale}");
             assert_eq!(format_number(&json!("1234567.89"), &locale).as_deref(), Some(written), "{locale}");
@@ -52,7 +57,19 @@ mod tests {
 
     #[test]
     fn what_is_no_number_or_absurdly_long_is_refused() {
-        for bad in [json!("1e99"), json!(1e300), json!(""), json!("."), json!("1."), json!("+1"), json!("1,5"), json!(null), json!([1]), json!("9".repeat(41)), json!("\u{661}")] {
+        for bad in [
+            json!("1e99"),
+            json!(1e300),
+            json!(""),
+            json!("."),
+            json!("1."),
+            json!("+1"),
+            json!("1,5"),
+            json!(null),
+            json!([1]),
+            json!("9".repeat(41)),
+            json!("\u{661}"),
+        ] {
             assert_eq!(parse_decimal(&bad), None, "{bad}");
         }
     }

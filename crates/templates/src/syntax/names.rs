@@ -8,8 +8,7 @@ use handlebars::{
 /// Blocks that a template may open.
 const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
 /// Helpers that give a value.
-const HELPERS: &[&str] =
-    &["money", "number", "date", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"];
+const HELPERS: &[&str] = &["money", "number", "date", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"];
 /// The helper that [`meter_loops`] puts into loops; its name cannot be written in a file by mistake.
 pub(crate) const STEP: &str = "§step";
 

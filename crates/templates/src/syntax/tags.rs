@@ -71,7 +71,11 @@ impl<'a> Reader<'a> {
         }
         for block in std::mem::take(&mut self.blocks) {
             let name = block.name;
-            self.fault(block.at, format!("`{{{{#{name}}}}}` is never closed"), format!("Add `{{{{/{name}}}}}` where the block ends"));
+            self.fault(
+                block.at,
+                format!("`{{{{#{name}}}}}` is never closed"),
+                format!("Add `{{{{/{name}}}}}` where the block ends"),
+            );
         }
     }
 

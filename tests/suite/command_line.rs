@@ -1,12 +1,10 @@
 //! The command line, as an operator and a script use it.
 
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::support::{Dev, stentor};
 use serde_json::{Value, json};
-use support::{Dev, stentor};
 
 fn run(command: &mut Command) -> (i32, String, String) {
     let output = command.output().expect("it runs");

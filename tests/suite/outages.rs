@@ -1,7 +1,4 @@
 //! What is down is said at once, nothing is lost, and all goes on by itself when it is back.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and shows the server's log if asked")]
-
-mod support;
 
 use std::{
     io::{BufRead, BufReader},
@@ -9,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Api, PATIENCE, device::Device, eventually, stentor};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use stentor_testkit::{Postgres, RedisServer, free_port};
-use support::{Api, device::Device, eventually, stentor};
 
 /// `stentor serve` on the test's own servers.
 struct Serve {
@@ -54,7 +51,7 @@ impl Serve {
                 }
             }
         });
-        tokio::time::timeout(support::PATIENCE, rx).await.expect("serve is ready in time").expect("serve runs");
+        tokio::time::timeout(PATIENCE, rx).await.expect("serve is ready in time").expect("serve runs");
         Self { child, api: Api::new(&format!("http://{listen}"), &key) }
     }
 }

@@ -1,10 +1,8 @@
 //! One call reaches an inbox, a mailbox and a phone.
 
-mod support;
-
+use crate::support::{Dev, device::Device, eventually, files};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::{Dev, device::Device, eventually, files};
 
 fn repayment(recipients: &Value) -> Value {
     json!({

@@ -7,7 +7,7 @@ use stentor_domain::Timestamp;
 use stentor_templates::{Input, Library, LoadErrors, Template};
 
 /// The files of a template `t` in English, with the given ones added or replaced.
-pub fn files(own: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn files(own: &[(&str, &str)]) -> BTreeMap<String, String> {
     let usual = [
         ("t/template.toml", "title = \"T\"\ndefault_locale = \"en\"\n"),
         ("t/schema.json", "{\"type\": \"object\"}"),
@@ -16,23 +16,23 @@ pub fn files(own: &[(&str, &str)]) -> BTreeMap<String, String> {
     usual.iter().chain(own).map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
 }
 
-pub fn load(own: &[(&str, &str)]) -> Result<Library, LoadErrors> {
+pub(crate) fn load(own: &[(&str, &str)]) -> Result<Library, LoadErrors> {
     Library::of_files(&files(own))
 }
 
-pub fn library(own: &[(&str, &str)]) -> Library {
+pub(crate) fn library(own: &[(&str, &str)]) -> Library {
     load(own).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The template `t` whose English content is `front` and `body`.
-pub fn template(front: &str, body: &str) -> Arc<Template> {
+pub(crate) fn template(front: &str, body: &str) -> Arc<Template> {
     library(&[("t/en/content.md", &format!("+++\n{front}\n+++\n{body}"))]).find("t").unwrap()
 }
 
-pub fn input(data: &Map<String, Value>) -> Input<'_> {
+pub(crate) fn input(data: &Map<String, Value>) -> Input<'_> {
     Input { data, locale: None, timezone: None, recipient: None, app_name: "Example Bank", now: Timestamp::UNIX_EPOCH }
 }
 
-pub fn map(value: Value) -> Map<String, Value> {
+pub(crate) fn map(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }

@@ -1,10 +1,8 @@
 //! A long inbox: hot state stays small, older pages come from SQL with the same places, unread stays exact.
 
-mod support;
-
+use crate::support::{Dev, device::Device, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Dev, device::Device, eventually};
 
 const ITEMS: usize = 300;
 

@@ -2,12 +2,10 @@
 //!
 //! Test threads have the 2 MiB stack of a worker's thread, so what overflows there would abort the tests.
 
-mod support;
-
+use crate::support::{input, library, load, map, template};
 use serde_json::json;
 use stentor_domain::content::Content;
 use stentor_templates::{RenderError, inline};
-use support::{input, library, load, map};
 
 const BODY_BYTES: usize = 65_536;
 const OUTPUT_BYTES: usize = 512 * 1024;
@@ -26,22 +24,77 @@ fn markdown_of_any_shape_ends() {
     let data = serde_json::Map::new();
     let lines: String = (0..).map(|i| format!("{}- a\n", "  ".repeat(i))).take(250).collect();
     let shapes = [
-        ">", "> ", "- ", "* ", "1. ", "*", "**a ", "_a ", "[", "![", "[a](", "[a](b", "![a", "](", "`", "`a``", "<", "<a ", "&", "\\", "~~a ", "|", "|a",
-        "a|\n", "#", "# a\n", "a\n=\n", "<!--", "<?", "[a]: b\n", "[a][a]\n", "- a\n\n", ">a\n\n", "*a_ ", "*a **b ", "\t", "\t- ", "```\n", "~~~", "(", "\u{0300}", "😀",
-        "![l](m ", "[a](<b", "www.a.b ", "http://a ", "a@b.c ", "\"'", "--", "***a", "*_", "__*", "[[", "[^a]", "[^a]: b\n", "* * *\n", ":-:|", "<b>", "<div>\n", "**[a](b)",
+        ">",
+        "> ",
+        "- ",
+        "* ",
+        "1. ",
+        "*",
+        "**a ",
+        "_a ",
+        "[",
+        "![",
+        "[a](",
+        "[a](b",
+        "![a",
+        "](",
+        "`",
+        "`a``",
+        "<",
+        "<a ",
+        "&",
+        "\\",
+        "~~a ",
+        "|",
+        "|a",
+        "a|\n",
+        "#",
+        "# a\n",
+        "a\n=\n",
+        "<!--",
+        "<?",
+        "[a]: b\n",
+        "[a][a]\n",
+        "- a\n\n",
+        ">a\n\n",
+        "*a_ ",
+        "*a **b ",
+        "\t",
+        "\t- ",
+        "```\n",
+        "~~~",
+        "(",
+        "\u{0300}",
+        "😀",
+        "![l](m ",
+        "[a](<b",
+        "www.a.b ",
+        "http://a ",
+        "a@b.c ",
+        "\"'",
+        "--",
+        "***a",
+        "*_",
+        "__*",
+        "[[",
+        "[^a]",
+        "[^a]: b\n",
+        "* * *\n",
+        ":-:|",
+        "<b>",
+        "<div>\n",
+        "**[a](b)",
     ];
-    let tables = ["a|".repeat(8_000) + "\n" + &"-|".repeat(8_000) + "\n" + &"a\n".repeat(16_000), "|a|b|\n|-|-|\n".to_owned() + &filled("|a|\n")];
+    let tables = [
+        "a|".repeat(8_000) + "\n" + &"-|".repeat(8_000) + "\n" + &"a\n".repeat(16_000),
+        "|a|b|\n|-|-|\n".to_owned() + &filled("|a|\n"),
+    ];
     for body in shapes.iter().map(|s| filled(s)).chain(tables).chain([lines]) {
         let content = content(&body);
         let head = &body[..body.floor_char_boundary(12)];
-        for result in [
-            inline::render_inbox(&content, &input(&data)).map(|r| r.content.body_html.len()),
-            inline::render_email(&content, &input(&data)).map(|r| r.html.len()),
-        ] {
-            match result {
-                Ok(length) => assert!(length <= OUTPUT_BYTES, "{head}: {length}"),
-                Err(e) => assert!(matches!(e, RenderError::TooLarge { .. }), "{head}: {e:?}"),
-            }
+        match inline::render_inbox(&content, &input(&data)) {
+            Ok(item) => assert!(item.content.body_html.len() <= OUTPUT_BYTES, "{head}"),
+            Err(e) => assert!(matches!(e, RenderError::TooLarge { .. }), "{head}: {e:?}"),
         }
     }
 }
@@ -49,7 +102,7 @@ fn markdown_of_any_shape_ends() {
 #[test]
 fn html_of_any_shape_ends() {
     let data = serde_json::Map::new();
-    let numbered = |tag: &str, n: usize| (0..n).map(|i| format!("<{tag} id={i}>")).collect::<String>();
+    let numbered = |tag: &str, n: usize| (0..n).fold(String::new(), |all, i| all + "<" + tag + " id=" + &i.to_string() + ">");
     let bombs = [
         "<div>".repeat(50_000),
         "<table>".repeat(30_000),
@@ -109,6 +162,11 @@ fn files_that_would_overflow_a_parser_are_refused_when_they_are_loaded() {
     assert!(load(&[("t/template.toml", &"a.".repeat(30_000))]).is_err());
 }
 
+/// `{"a": [{"a": [… 1 …]}]}`
+fn nest(depth: usize) -> serde_json::Value {
+    (0..depth).fold(json!(1), |inner, _| json!({ "a": [inner] }))
+}
+
 #[test]
 fn data_cannot_make_a_template_run_long_or_grow_large() {
     let items: Vec<usize> = (0..100).collect();
@@ -121,13 +179,16 @@ fn data_cannot_make_a_template_run_long_or_grow_large() {
         ("{{#each a}}{{../many}}{{/each}}", "bytes of rendered text"),
     ] {
         for (front, body) in [("title = \"t\"".to_owned(), body), (format!("title = \"{body}\""), "")] {
-            let template = support::template(&front, body);
-            let result = template.render_inbox(&input(&data));
-            assert!(matches!(&result, Err(RenderError::TooLarge { what: w, .. }) if *w == what), "{body}: {result:?}");
+            let written = template(&front, body);
+            let result = written.render_inbox(&input(&data));
+            assert!(matches!(&result, Err(RenderError::TooLarge { what: w, .. }) if **w == *what), "{body}: {result:?}");
         }
     }
-    let template = support::template("title = \"{{long}}\"\nsummary = \"{{long}}\"", "");
-    let card = template.render_inbox(&input(&data)).unwrap();
+    let nested = "{{#each a}}{{#if @first}}".repeat(16) + "x" + &"{{/if}}{{/each}}".repeat(16);
+    let item = template("title = \"t\"", &nested).render_inbox(&input(&map(nest(16)))).unwrap();
+    assert_eq!(item.content.body_text, "x", "what the limits allow fits the stack");
+    let written = template("title = \"{{long}}\"\nsummary = \"{{long}}\"", "");
+    let card = written.render_inbox(&input(&data)).unwrap();
     assert!(card.title.len() <= 200 && card.summary.unwrap().len() <= 500, "cut, not refused");
     let own = library(&[("t/en/sms.txt", "{{long}}")]).find("t").unwrap();
     assert!(matches!(own.render_sms(&input(&data)), Err(RenderError::TooLarge { what: "segments of an SMS", .. })));
@@ -137,10 +198,21 @@ fn data_cannot_make_a_template_run_long_or_grow_large() {
 fn values_that_are_null_huge_or_of_another_type_are_answered() {
     let deep = (0..120).fold(json!(1), |inner, _| json!([inner]));
     let body = "{{v}} {{#if v}}{{#each v}}{{this}}{{@key}}{{else}}-{{/each}}{{/if}} {{len v}} {{lookup v 0}} {{#with v}}{{this}}{{else}}-{{/with}}";
-    for value in [json!(null), json!(""), json!(0), json!(1e308), json!([]), json!({}), json!({"a": {"b": null}}), json!(true), json!("\u{0}\r\n\u{202e}"), deep] {
+    for value in [
+        json!(null),
+        json!(""),
+        json!(0),
+        json!(1e308),
+        json!([]),
+        json!({}),
+        json!({"a": {"b": null}}),
+        json!(true),
+        json!("\u{0}\r\n\u{202e}"),
+        deep,
+    ] {
         let data = map(json!({ "v": value }));
         for text in [body, "{{money v}}", "{{number v}}", "{{date v}}", "{{v.a.b.c}}", "{{#each v}}{{x}}{{/each}}"] {
-            let _ = support::template("title = \"t\"", text).render_email(&input(&data)); // an answer, whichever
+            let _ = template("title = \"t\"", text).render_email(&input(&data)); // an answer, whichever
         }
     }
 }

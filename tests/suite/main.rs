@@ -1,0 +1,18 @@
+//! End-to-end tests: the real binary on real servers. One executable: linking is what their build takes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a test fails by panicking, and shows the server's log if asked"
+)]
+
+mod bad_input;
+mod command_line;
+mod dead_letters;
+mod deep_inbox;
+mod kill_nine;
+mod main_job;
+mod operations;
+mod outages;
+mod providers;
+mod support;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::{RedisResult, aio::ConnectionManager};
 
-use crate::{QueueError, keys};
+use crate::{QueueError, error::has_code, keys};
 
 /// How long a batch may be with a reader before another takes it over.
 const ABANDONED_MS: u64 = 10_000;
@@ -107,7 +107,7 @@ impl EventReader {
             .query_async(&mut self.log.conn.clone())
             .await;
         match created {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
+            Err(error) if !has_code(&error, "BUSYGROUP") => Err(error.into()),
             _ => Ok(()),
         }
     }
@@ -117,7 +117,7 @@ impl EventReader {
     pub async fn next_batch(&mut self, max: usize, block: Duration) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
         if self.held.is_empty() {
             self.held = match self.read(max, block).await {
-                Err(QueueError::Redis(error)) if error.code() == Some("NOGROUP") => {
+                Err(QueueError::Redis(error)) if has_code(&error, "NOGROUP") => {
                     self.create_group().await?; // Redis lost its data
                     Vec::new()
                 }

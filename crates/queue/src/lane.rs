@@ -12,7 +12,8 @@ pub enum Lane {
 }
 
 impl Lane {
-    pub(crate) const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Bulk];
+    /// All of them, most urgent first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Bulk];
 
     /// The name used in keys and metrics.
     pub fn as_str(self) -> &'static str {

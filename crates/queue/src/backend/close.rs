@@ -5,11 +5,8 @@ use std::{sync::Arc, time::Duration};
 use apalis::prelude::WorkerContext;
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 
-use super::{
-    held::{STEP, Shared},
-    keep,
-};
-use crate::{Lane, scripts};
+use super::{held::Shared, keep};
+use crate::Lane;
 
 /// Watches for the stop itself: apalis calls `poll_close` only when the last handler has ended, too late to give back.
 pub(crate) async fn run(shared: Arc<Shared>, worker: WorkerContext, mut readers: JoinSet<()>, done: oneshot::Sender<()>) {
@@ -31,18 +28,6 @@ pub(crate) async fn run(shared: Arc<Shared>, worker: WorkerContext, mut readers:
 
 async fn give_back(shared: &Shared) {
     for (lane, leases) in Lane::ALL.into_iter().zip(shared.by_lane(|holding| !holding.started)) {
-        {
-            let mut held = shared.held(); // first, so that a late start is refused
-            for lease in &leases {
-                held.remove(&lease.key());
-            }
-        }
-        for chunk in leases.chunks(STEP) {
-            let given = shared.fenced::<u64>(&scripts::GIVE_BACK, lane, Some(shared.config.lease_ms() + 1), chunk).await;
-            if let Err(error) = given {
-                // No second try: the leases end by themselves.
-                shared.wait_out(&mut 0, &error, "give back").await;
-            }
-        }
+        shared.give_back(lane, &leases).await;
     }
 }

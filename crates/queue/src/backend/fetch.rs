@@ -6,10 +6,13 @@ use apalis::prelude::Task;
 use apalis_core::task::{builder::TaskBuilder, task_id::TaskId};
 use redis::{Cmd, RedisResult, aio::ConnectionManager};
 use serde::de::DeserializeOwned;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
-use super::held::{GROUP, Holding, Shared};
-use crate::{Lane, Lease, Outcome};
+use super::held::{GROUP, Holding, Places, Shared};
+use crate::{Lane, Lease, Outcome, error::has_code};
 
 /// Where decoded tasks go.
 pub(crate) struct Doors<A> {
@@ -31,12 +34,21 @@ type Reply = Option<Vec<(String, Vec<(String, Vec<Vec<u8>>)>)>>;
 
 /// From this delivery on an entry is a suspect: it was taken over twice from workers that died or froze.
 const SUSPECT: u64 = 3;
+/// How long an entry that was fetched for a place that is taken now waits for another: reaping reserves for about so long.
+const MOMENT: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Decodes an entry and hands it to the worker. What cannot be decoded becomes a dead letter and meets no handler.
-    pub(crate) async fn admit<A: DeserializeOwned>(&self, doors: &Doors<A>, lane: Lane, (id, deliveries, fields): Entry) {
+    ///
+    /// `places` is what was reserved for it. Without, it waits for a moment, and is handed back if none becomes free.
+    pub(crate) async fn admit<A: DeserializeOwned>(
+        &self,
+        doors: &Doors<A>,
+        lane: Lane,
+        (id, deliveries, fields): Entry,
+        places: Option<Places>,
+    ) -> Option<Lease> {
         let suspect = deliveries >= SUSPECT;
-        let places = if suspect { [None, None] } else { self.places_for(lane).await };
         let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice());
         let text = |name: &[u8]| field(name).and_then(|v| std::str::from_utf8(v).ok());
         let lease = Lease {
@@ -52,7 +64,21 @@ impl Shared {
         };
         let payload = field(b"d").ok_or_else(|| "no payload".to_owned());
         let job = payload.and_then(|json| serde_json::from_slice::<A>(json).map_err(|e| e.to_string()));
-        self.held().insert(lease.key(), Holding { lease: lease.clone(), started: job.is_err(), places });
+        // Held from now on, so that a stop gives it back.
+        let holding = Holding { lease: lease.clone(), started: job.is_err(), places: [None, None] };
+        self.held().insert(lease.key(), holding);
+        if job.is_ok() && !suspect {
+            let places = match places {
+                Some(places) => places,
+                None => match timeout(MOMENT, self.place_for(lane)).await {
+                    Ok(places) => places,
+                    Err(_) => return Some(lease),
+                },
+            };
+            if !self.seat(&lease, places) {
+                return None;
+            }
+        }
         match job {
             Ok(job) => {
                 let door = if suspect { &doors.suspects } else { &doors.open };
@@ -60,6 +86,7 @@ impl Shared {
             }
             Err(error) => self.report(lease, Outcome::Dead { reason: format!("it cannot be decoded: {error}") }),
         }
+        None
     }
 }
 
@@ -155,15 +182,20 @@ pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Co
         }
         // The connection has no response timeout of its own: a peer that vanished without a word is noticed here.
         let patience = shared.config.lease + shared.config.block;
-        match tokio::time::timeout(patience, round(&shared, &mut reader, &mut hungry)).await {
+        match timeout(patience, round(&shared, &mut reader, &mut hungry)).await {
             Ok(Ok(entries)) => {
                 tries = 0;
+                // While a read waits, taking over may fill the places that it was meant for (and COUNT is per stream).
+                let mut surplus: [Vec<Lease>; 3] = Default::default();
                 for (lane, entry) in entries {
-                    shared.admit(&doors, lane, entry).await;
+                    surplus[lane as usize].extend(shared.admit(&doors, lane, entry, None).await);
+                }
+                for (lane, leases) in Lane::ALL.into_iter().zip(surplus) {
+                    shared.give_back(lane, &leases).await;
                 }
             }
             Ok(Err(error)) => {
-                if error.code() == Some("NOGROUP") {
+                if has_code(&error, "NOGROUP") {
                     create_groups(&shared).await;
                 }
                 shared.wait_out(&mut tries, &error, "read").await;
@@ -180,7 +212,7 @@ mod tests {
     #[test]
     fn shares_follow_the_weights_and_leave_a_fifth_to_high() {
         assert_eq!(shares([6, 3, 1], [true; 3], 100, 80), [60, 30, 10]);
-        assert_eq!(shares([6, 3, 1], [false, true, true], 100, 80), [1, 75, 4]);
+        assert_eq!(shares([6, 3, 1], [false, true, true], 100, 80), [1, 75, 5]);
         assert_eq!(shares([6, 3, 1], [false, false, true], 10, 8), [1, 1, 7]);
         assert_eq!(shares([6, 3, 1], [true; 3], 1, 0), [1, 0, 0]);
         assert_eq!(shares([6, 3, 1], [false, true, true], 2, 0), [1, 0, 0]);

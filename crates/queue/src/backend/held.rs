@@ -12,19 +12,21 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{Lane, Lease, Outcome, Queue, backend::WorkerConfig, lease::LeaseKey};
+use crate::{Lane, Lease, Outcome, Queue, backend::WorkerConfig, lease::LeaseKey, scripts};
 
 /// The consumer group of every queue.
 pub(crate) const GROUP: &str = "workers";
 /// The most entries that one script touches: about 2 ms of Redis's single thread.
 pub(crate) const STEP: usize = 500;
 
+/// A place of the worker, and one of those that `high` leaves to the others.
+pub(crate) type Places = [Option<OwnedSemaphorePermit>; 2];
+
 /// One lease, and the places it takes.
 pub(crate) struct Holding {
     pub lease: Lease,
     pub started: bool,
-    /// A place of the worker, and one of those that `high` leaves to the others.
-    pub places: [Option<OwnedSemaphorePermit>; 2],
+    pub places: Places,
 }
 
 /// How a lease ends.
@@ -108,10 +110,28 @@ impl Shared {
         (all, all.min(self.common.available_permits()))
     }
 
-    /// Places for one entry. At most a few more entries than free places can arrive (COUNT is per stream); they wait here.
-    pub(crate) async fn places_for(&self, lane: Lane) -> [Option<OwnedSemaphorePermit>; 2] {
+    /// Waits for a place for an entry of `lane`. Who waits is served in turn, so that fetching and taking over share.
+    pub(crate) async fn place_for(&self, lane: Lane) -> Places {
         let common = if lane == Lane::High { None } else { self.common.clone().acquire_owned().await.ok() };
         [self.places.clone().acquire_owned().await.ok(), common]
+    }
+
+    /// Places that are free now, at most `most`.
+    pub(crate) fn free_places(&self, lane: Lane, most: usize) -> impl Iterator<Item = Places> {
+        let place = move || {
+            let common = if lane == Lane::High { None } else { Some(self.common.clone().try_acquire_owned().ok()?) };
+            Some([Some(self.places.clone().try_acquire_owned().ok()?), common])
+        };
+        std::iter::from_fn(place).take(most)
+    }
+
+    /// Gives a lease its places. False if it was given back or lost while it waited for them.
+    pub(crate) fn seat(&self, lease: &Lease, places: Places) -> bool {
+        let mut held = self.held();
+        if lease.is_lost() {
+            held.remove(&lease.key());
+        }
+        held.get_mut(&lease.key()).map(|holding| holding.places = places).is_some()
     }
 
     /// Calls a fenced script on the leases of one lane.
@@ -131,6 +151,23 @@ impl Shared {
             call.arg(&*lease.entry).arg(lease.deliveries);
         }
         call.invoke_async(&mut self.queue.connection()).await
+    }
+
+    /// Gives leases back that nobody started: they end now, and others take the entries over.
+    pub(crate) async fn give_back(&self, lane: Lane, leases: &[Lease]) {
+        {
+            let mut held = self.held(); // first, so that a late start is refused
+            for lease in leases {
+                held.remove(&lease.key());
+            }
+        }
+        for chunk in leases.chunks(STEP) {
+            let ended = Some(self.config.lease_ms() + 1);
+            if let Err(error) = self.fenced::<u64>(&scripts::GIVE_BACK, lane, ended, chunk).await {
+                // No second try: the leases end by themselves.
+                self.wait_out(&mut 0, &error, "give back").await;
+            }
+        }
     }
 
     /// Waits after trouble with Redis, longer each time, up to 1.6 s.

@@ -7,14 +7,14 @@ use redis::{RedisResult, Script};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
     fetch::{Doors, Entry},
     held::{GROUP, STEP, Shared},
 };
-use crate::{Lane, Lease, Outcome, scripts};
+use crate::{Lane, Lease, Outcome, error::has_code, scripts};
 
 /// How long at most until it is looked again for what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -43,34 +43,36 @@ pub(crate) async fn renew(shared: Arc<Shared>) {
     }
 }
 
-/// Takes over entries whose leases ended.
+/// Takes over entries whose leases ended, with a place in hand for each: what waits here would run sooner elsewhere.
 pub(crate) async fn reap<A: DeserializeOwned>(shared: Arc<Shared>, doors: Doors<A>) {
     let (mut cursors, mut rounds, mut tries) = (["0-0", "0-0", "0-0"].map(str::to_owned), 0u32, 0);
+    let most = shared.config.concurrency.div_ceil(8);
     while !shared.is_closing() {
         shared.pause(shared.config.reap_every).await;
+        // A busy worker's fetcher takes each place that becomes free: without standing in line for one, this would starve.
+        let mut spare = timeout(shared.config.reap_every, shared.place_for(Lane::Normal)).await.ok();
         for lane in Lane::ALL {
             let cursor = &mut cursors[lane as usize];
             while !shared.is_closing() {
-                let (free, common) = shared.free();
-                let places = if lane == Lane::High { free } else { common };
-                // Never 0: the fetcher takes each place that becomes free, and a reaper that asks politely would starve.
-                let count = STEP.min(places).max(shared.config.concurrency.div_ceil(8));
-                match take_over(&shared, lane, cursor, count).await {
+                let mut places: Vec<_> = spare.take().into_iter().collect();
+                places.extend(shared.free_places(lane, most - places.len()));
+                match take_over(&shared, lane, cursor, places.len()).await {
                     Ok((next, entries)) => {
                         tries = 0;
                         for entry in entries {
-                            shared.admit(&doors, lane, entry).await;
+                            shared.admit(&doors, lane, entry, places.pop()).await;
                         }
                         *cursor = next;
                     }
                     // The fetcher makes the group anew; nothing can be taken over before.
-                    Err(error) if error.code() == Some("NOGROUP") => break,
+                    Err(error) if has_code(&error, "NOGROUP") => break,
                     Err(error) => {
                         shared.wait_out(&mut tries, &error, "take over").await;
                         break;
                     }
                 }
-                if cursor == "0-0" {
+                spare = places.pop();
+                if cursor == "0-0" || spare.is_none() {
                     break;
                 }
             }

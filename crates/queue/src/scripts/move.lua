@@ -9,7 +9,7 @@ if entry then
   local t = redis.call('TIME')
   local now = t[1] * 1000 + math.floor(t[2] / 1000)
   if ARGV[7] == '-' then
-    redis.call('XADD', KEYS[4], 'MINID', '~', now - ARGV[9], '*',
+    redis.call('XADD', KEYS[4], 'MINID', string.format('%.0f', now - ARGV[9]), '*',
       'i', f.i or '', 'l', ARGV[5], 'a', ARGV[6], 'r', ARGV[8], 't', string.format('%.0f', now), 'd', f.d or '')
   else
     local due = string.sub(ARGV[7], 1, 1) == '+' and now + tonumber(ARGV[7]) or tonumber(ARGV[7])

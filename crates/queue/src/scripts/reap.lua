@@ -3,7 +3,7 @@
 -- After Redis stood still, idle times have run on and living owners look dead: that nobody reaped for a third of a lease
 -- shows it, and then owners get half a lease to renew first. This also disarms a call that runs after its caller gave up.
 -- XAUTOCLAIM looks at 10 x COUNT entries a call: without the cursor, long-running neighbours would hide what lies behind them.
--- KEYS stream, pulse. ARGV group, consumer, lease ms, cursor, count. Returns {next cursor, {id, deliveries, fields}, …}.
+-- KEYS stream, pulse. ARGV group, consumer, lease ms, cursor, count (0: only the sign of life). Returns {next cursor, {id, deliveries, fields}, …}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local pulse = redis.call('HMGET', KEYS[2], 'last', 'wait')
@@ -13,6 +13,7 @@ if now - (tonumber(pulse[1]) or now) > ARGV[3] / 3 then
   wait = now + math.floor(ARGV[3] / 2)
   redis.call('HSET', KEYS[2], 'wait', string.format('%.0f', wait))
 end
+if ARGV[5] == '0' then return { ARGV[4], {} } end
 if now < wait then return { '0-0', {} } end
 local reply = redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], 'COUNT', ARGV[5])
 local out = {}

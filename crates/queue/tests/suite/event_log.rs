@@ -1,0 +1,117 @@
+//! The event log: every group reads all of it, a batch is given again until it is acknowledged, only what all have is dropped.
+
+use std::time::Duration;
+
+use stentor_queue::{EventLog, EventReader, connection};
+use stentor_testkit::RedisServer;
+
+const NOW: Duration = Duration::from_millis(1);
+
+struct Log {
+    redis: RedisServer,
+    events: EventLog,
+    conn: redis::aio::ConnectionManager,
+}
+
+impl Log {
+    async fn new() -> Self {
+        let redis = RedisServer::start();
+        let conn = connection::connect(&redis.url()).await.unwrap();
+        Self { redis, events: EventLog::new(conn.clone(), "test"), conn }
+    }
+
+    async fn reader(&self, group: &str) -> EventReader {
+        self.events.reader(group, connection::connect_blocking(&self.redis.url()).await.unwrap()).await.unwrap()
+    }
+
+    async fn append(&self, ns: std::ops::Range<u8>) {
+        assert_eq!(self.events.append(&ns.clone().map(|n| vec![n]).collect::<Vec<_>>()).await.unwrap().len(), ns.len());
+    }
+}
+
+fn texts(batch: &[(String, Vec<u8>)]) -> Vec<u8> {
+    batch.iter().flat_map(|(_, event)| event.clone()).collect()
+}
+
+fn places(batch: &[(String, Vec<u8>)]) -> Vec<String> {
+    batch.iter().map(|(place, _)| place.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_batch_comes_again_until_it_is_acknowledged() {
+    let l = Log::new().await;
+    let mut reader = l.reader("archive").await;
+    assert_eq!(reader.next_batch(10, NOW).await.unwrap(), []);
+    l.append(0..5).await;
+    let batch = reader.next_batch(3, NOW).await.unwrap();
+    assert_eq!(texts(&batch), [0, 1, 2]);
+    assert_eq!(reader.next_batch(10, NOW).await.unwrap(), batch);
+    reader.ack(&places(&batch)[..1]).await.unwrap();
+    assert_eq!(texts(&reader.next_batch(10, NOW).await.unwrap()), [1, 2]);
+    reader.ack(&places(&batch)[1..]).await.unwrap();
+    let batch = reader.next_batch(10, NOW).await.unwrap();
+    assert_eq!(texts(&batch), [3, 4]);
+    reader.ack(&places(&batch)).await.unwrap();
+    assert_eq!(reader.next_batch(10, NOW).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_comes_wakes_who_waits() {
+    let l = Log::new().await;
+    let mut reader = l.reader("archive").await;
+    let waiting = tokio::spawn(async move { reader.next_batch(10, Duration::from_mins(1)).await.unwrap() });
+    l.append(7..8).await;
+    let batch = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it wakes").unwrap();
+    assert_eq!(texts(&batch), [7]);
+}
+
+#[tokio::test]
+async fn what_a_dead_reader_had_comes_to_another_of_its_group() {
+    let l = Log::new().await;
+    let mut dying = l.reader("archive").await;
+    l.append(0..4).await;
+    let batch = dying.next_batch(2, NOW).await.unwrap();
+    let mut other = l.reader("archive").await;
+    let rest = other.next_batch(10, NOW).await.unwrap();
+    assert_eq!(texts(&rest), [2, 3], "each event has one reader");
+    other.ack(&places(&rest)).await.unwrap();
+    assert_eq!(other.next_batch(10, NOW).await.unwrap(), [], "it is not abandoned yet");
+    for (place, _) in &batch {
+        // As if ten seconds had passed.
+        let mut age = redis::cmd("XCLAIM");
+        age.arg("stentor:{events:test}:log").arg("archive").arg("dead").arg(0).arg(place).arg("IDLE").arg(10_001).arg("JUSTID");
+        age.query_async::<redis::Value>(&mut l.conn.clone()).await.unwrap();
+    }
+    assert_eq!(texts(&other.next_batch(10, NOW).await.unwrap()), [0, 1]);
+}
+
+#[tokio::test]
+async fn only_what_every_group_has_is_dropped() {
+    let l = Log::new().await;
+    let (mut archive, mut metrics) = (l.reader("archive").await, l.reader("metrics").await);
+    l.append(0..10).await;
+    let batch = archive.next_batch(10, NOW).await.unwrap();
+    archive.ack(&places(&batch)).await.unwrap();
+    assert_eq!((l.events.trim().await.unwrap(), l.events.depth().await.unwrap()), (0, 10), "the other has read none");
+    let batch = metrics.next_batch(6, NOW).await.unwrap();
+    metrics.ack(&places(&batch)[..4]).await.unwrap();
+    assert_eq!((l.events.trim().await.unwrap(), l.events.depth().await.unwrap()), (4, 6));
+    assert_eq!(texts(&metrics.next_batch(10, NOW).await.unwrap()), [4, 5]);
+    metrics.ack(&places(&batch)[4..]).await.unwrap();
+    let batch = metrics.next_batch(10, NOW).await.unwrap();
+    assert_eq!(texts(&batch), [6, 7, 8, 9]);
+    metrics.ack(&places(&batch)).await.unwrap();
+    assert_eq!((l.events.trim().await.unwrap(), l.events.depth().await.unwrap()), (6, 0));
+    l.append(10..11).await;
+    assert_eq!(texts(&archive.next_batch(10, NOW).await.unwrap()), [10], "emptied, it goes on");
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_everything_is_read_anew() {
+    let l = Log::new().await;
+    let mut reader = l.reader("archive").await;
+    redis::cmd("FLUSHALL").query_async::<()>(&mut l.conn.clone()).await.unwrap();
+    l.append(1..2).await;
+    assert_eq!(reader.next_batch(10, NOW).await.unwrap(), [], "the group is made anew");
+    assert_eq!(texts(&reader.next_batch(10, NOW).await.unwrap()), [1]);
+}

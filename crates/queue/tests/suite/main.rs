@@ -1,0 +1,13 @@
+//! The queue on a real redis-server, in one executable: linking is what its build takes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod adding;
+mod claims;
+mod dead_letters;
+mod event_log;
+mod lanes;
+mod leases;
+mod outcomes;
+mod redis_trouble;
+mod stopping;
+mod support;

@@ -44,6 +44,18 @@ pub struct EmailProviderConfig {
     /// After how many milliseconds a call is given up.
     #[serde(default = "default_deadline_ms")]
     pub deadline_ms: u64,
+    /// How many mails are handed over at once by one worker process; as many as it works on, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<usize>,
+    /// How many mails are handed over in a second, by all workers together; unlimited, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<f64>,
+}
+
+impl EmailProviderConfig {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_concurrency: self.max_concurrency, rate_per_second: self.rate_per_second }
+    }
 }
 
 /// `[email.provider.NAME.dkim]`: the signature of RFC 6376.
@@ -105,6 +117,18 @@ pub struct SmsProviderConfig {
     pub message_id: Option<MessageIdRule>,
     /// After how many milliseconds a call is given up.
     pub deadline_ms: u64,
+    /// How many messages are handed over at once by one worker process; as many as it works on, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<usize>,
+    /// How many messages are handed over in a second, by all workers together; unlimited, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<f64>,
+}
+
+impl SmsProviderConfig {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_concurrency: self.max_concurrency, rate_per_second: self.rate_per_second }
+    }
 }
 
 impl Default for SmsProviderConfig {
@@ -120,6 +144,8 @@ impl Default for SmsProviderConfig {
             success: None,
             message_id: None,
             deadline_ms: default_deadline_ms(),
+            max_concurrency: None,
+            rate_per_second: None,
         }
     }
 }
@@ -164,6 +190,28 @@ pub enum MessageIdRule {
 
 fn default_deadline_ms() -> u64 {
     30_000
+}
+
+/// How much a provider is asked at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub max_concurrency: Option<usize>,
+    pub rate_per_second: Option<f64>,
+}
+
+impl Limits {
+    pub(crate) fn check(self, place: Place<'_>) -> Result<(), ConfigError> {
+        if self.max_concurrency == Some(0) {
+            return Err(place.invalid("max_concurrency", "must be at least 1; leave it out for no cap"));
+        }
+        // Once an hour at the slowest: a rate of 0 would hold messages for ever.
+        if self.rate_per_second.is_some_and(|rate| !(rate.is_finite() && rate >= 1.0 / 3_600.0)) {
+            return Err(
+                place.invalid("rate_per_second", "must be a number from 0.0003 (once an hour); leave it out for no limit")
+            );
+        }
+        Ok(())
+    }
 }
 
 /// The deadline of a provider: at least 1 ms, at most 10 minutes.

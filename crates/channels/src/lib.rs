@@ -10,9 +10,12 @@
 //! [`Providers`] are the providers of one channel in the operator's order; the next one is asked only after a
 //! transient error, so that no failover ever sends twice.
 //!
-//! Every call ends within the provider's deadline (`deadline_ms`, 30 s unless configured). Errors and log lines hold
+//! A message is sent in a [`Turn`]: a provider that fails again and again is left alone for a while, one that is at its
+//! cap or its rate is waited for, and neither holds a worker's place. Every call ends within the provider's deadline
+//! (`deadline_ms`, 30 s unless configured), and a turn within 30 s. Errors and log lines hold
 //! no address and no text of a message: what a server answers is scrubbed before it is repeated.
 
+mod breaker;
 mod capture;
 mod config;
 mod email;
@@ -28,4 +31,4 @@ pub use config::{
 };
 pub use masked::Masked;
 pub use message::{Channel, EmailMessage, OutboundMessage, SendError, Sent, SmsMessage};
-pub use providers::Providers;
+pub use providers::{Busy, Pace, Providers, Turn};

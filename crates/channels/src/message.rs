@@ -8,8 +8,8 @@ use stentor_domain::{AppId, DeliveryId, EmailAddress, PhoneNumber};
 /// One configured provider.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// Hands the message to the provider. Returns within the provider's deadline.
-    async fn send(&self, message: &OutboundMessage) -> Result<Sent, SendError>;
+    /// Hands the message to the provider. Returns within its deadline and `within`, whichever is less.
+    async fn send(&self, message: &OutboundMessage, within: Duration) -> Result<Sent, SendError>;
 
     /// The provider's name in the configuration.
     fn provider(&self) -> &str;
@@ -96,6 +96,8 @@ pub enum SendError {
         detail: String,
         /// How long the provider asks to wait.
         retry_after: Option<Duration>,
+        /// Whether it would have failed with any message: the provider cannot be reached, or wants to be left alone.
+        provider_down: bool,
     },
     /// It was refused for good.
     #[error("{provider}: {detail}")]
@@ -118,14 +120,20 @@ pub enum SendError {
 /// A [`SendError`] before it is known whose it is.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    Transient { detail: String, retry_after: Option<Duration> },
+    Transient { detail: String, retry_after: Option<Duration>, provider_down: bool },
     Permanent(String),
     Unknown(String),
 }
 
 impl Failure {
+    /// It is about this message.
     pub(crate) fn transient(detail: impl Into<String>) -> Self {
-        Self::Transient { detail: detail.into(), retry_after: None }
+        Self::Transient { detail: detail.into(), retry_after: None, provider_down: false }
+    }
+
+    /// It is about the provider.
+    pub(crate) fn down(detail: impl Into<String>) -> Self {
+        Self::Transient { detail: detail.into(), retry_after: None, provider_down: true }
     }
 
     pub(crate) fn permanent(detail: impl Into<String>) -> Self {
@@ -139,7 +147,9 @@ impl Failure {
     pub(crate) fn of(self, provider: &str) -> SendError {
         let provider = provider.to_owned();
         match self {
-            Self::Transient { detail, retry_after } => SendError::Transient { provider, detail, retry_after },
+            Self::Transient { detail, retry_after, provider_down } => {
+                SendError::Transient { provider, detail, retry_after, provider_down }
+            }
             Self::Permanent(detail) => SendError::Permanent { provider, detail },
             Self::Unknown(detail) => SendError::Unknown { provider, detail },
         }

@@ -1,28 +1,83 @@
 //! The providers of one channel, in the operator's order.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
-
-use crate::{
-    Channel, ConfigError, EmailConfig, OutboundMessage, SendError, Sent, SmsConfig, config::Place, email::EmailProvider,
-    message::Failure, sms::SmsProvider,
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// The providers of one channel. A cheap handle: clones share connections.
+use async_trait::async_trait;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    Channel, ConfigError, EmailConfig, OutboundMessage, SendError, Sent, SmsConfig,
+    breaker::{Breaker, Health},
+    config::{Limits, Place},
+    email::EmailProvider,
+    message::Failure,
+    sms::SmsProvider,
+};
+
+/// How long one attempt may take, whatever providers it asks. A worker's place is held no longer.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// With less time left than this no further provider is asked: it could not be told whether it is there (connecting may take
+/// 10 s) or has the message.
+const WORTH_ASKING: Duration = Duration::from_secs(12);
+/// How long a call waits for its turn among those of this process before it gives its place to another message.
+const QUEUE_FOR: Duration = Duration::from_secs(1);
+
+/// The providers of one channel. A cheap handle: clones share connections, limits and what is known of their health.
 #[derive(Clone)]
-pub struct Providers(Arc<[Box<dyn Channel>]>);
+pub struct Providers(Arc<[Provider]>);
+
+struct Provider {
+    channel: Box<dyn Channel>,
+    calls: Option<Arc<Semaphore>>,
+    per_second: Option<f64>,
+    breaker: Breaker,
+}
+
+/// The rate at which a provider may be called, shared by whoever calls it.
+#[async_trait]
+pub trait Pace: Send + Sync {
+    /// Takes a turn of `provider`, of which there are `per_second`; waits for it if it comes soon. Otherwise says how long to
+    /// do something else.
+    async fn take(&self, provider: &str, per_second: f64) -> Result<(), Duration>;
+}
+
+/// Nobody may be asked now, and nobody was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// When to come back.
+    pub wait: Duration,
+    /// Why, if something is wrong; a rate or a cap is not.
+    pub trouble: Option<String>,
+}
+
+/// The right to send one message now.
+pub struct Turn<'a> {
+    providers: &'a Providers,
+    first: usize,
+    began: Instant,
+    call: Option<OwnedSemaphorePermit>,
+}
 
 impl Providers {
     /// The mail servers of `[email]`, without connecting to any. Reads keys and certificates, makes capture folders.
     pub fn email(config: &EmailConfig) -> Result<Self, ConfigError> {
         build("email", &config.providers, &config.provider, |place, config| {
-            Ok(Box::new(EmailProvider::new(place, config)?) as Box<dyn Channel>)
+            Ok((Box::new(EmailProvider::new(place, config)?) as Box<dyn Channel>, config.limits()))
         })
     }
 
     /// The gateways of `[sms]`, without connecting to any. Checks each template by rendering it once.
     pub fn sms(config: &SmsConfig) -> Result<Self, ConfigError> {
         build("sms", &config.providers, &config.provider, |place, config| {
-            Ok(Box::new(SmsProvider::new(place, config)?) as Box<dyn Channel>)
+            Ok((Box::new(SmsProvider::new(place, config)?) as Box<dyn Channel>, config.limits()))
         })
     }
 
@@ -33,17 +88,115 @@ impl Providers {
 
     /// The names of the providers, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|channel| channel.provider())
+        self.0.iter().map(|provider| provider.channel.provider())
     }
 
-    /// Sends by the first provider that takes the message.
+    /// The right to send one message by the first provider that is not in trouble.
     ///
-    /// After a transient error, where nothing can have been sent, the next provider is asked; any other answer is the
-    /// last word. If all fail so, it is the last one's error. Takes at most the sum of the providers' deadlines.
+    /// Only trouble moves a message to the next provider; at its rate or its cap a provider is waited for, since the order
+    /// is the operator's and a later one may be the dearer.
+    pub async fn turn(&self, pace: &dyn Pace) -> Result<Turn<'_>, Busy> {
+        let (mut wait, mut whose) = (Duration::MAX, Vec::new());
+        for (first, provider) in self.0.iter().enumerate() {
+            if let Some(alone) = provider.breaker.wait(Instant::now()) {
+                wait = wait.min(alone);
+                whose.push(provider.channel.provider());
+                continue;
+            }
+            let call = provider.queue(pace).await.map_err(|wait| Busy { wait, trouble: None })?;
+            match provider.breaker.begin(Instant::now()) {
+                Ok(()) => return Ok(Turn { providers: self, first, began: Instant::now(), call }),
+                Err(alone) => {
+                    wait = wait.min(alone);
+                    whose.push(provider.channel.provider());
+                }
+            }
+        }
+        if whose.is_empty() {
+            return Ok(Turn { providers: self, first: 0, began: Instant::now(), call: None }); // to be told that there is none
+        }
+        Err(Busy { wait, trouble: Some(format!("{} failed several times in a row and is left alone", whose.join(", "))) })
+    }
+
+    /// Takes a turn and sends, at no pace: for a message by hand.
     pub async fn send(&self, message: &OutboundMessage) -> Result<Sent, SendError> {
+        match self.turn(&Unpaced).await {
+            Ok(turn) => turn.send(message).await,
+            Err(busy) => {
+                let detail = busy.trouble.unwrap_or_else(|| "too many calls at once".to_owned());
+                Err(Failure::Transient { detail, retry_after: Some(busy.wait), provider_down: true }.of(""))
+            }
+        }
+    }
+}
+
+struct Unpaced;
+
+#[async_trait]
+impl Pace for Unpaced {
+    async fn take(&self, _: &str, _: f64) -> Result<(), Duration> {
+        Ok(())
+    }
+}
+
+impl Provider {
+    /// Waits for a place among the calls of this process, and for a turn at the shared rate.
+    async fn queue(&self, pace: &dyn Pace) -> Result<Option<OwnedSemaphorePermit>, Duration> {
+        let call = match &self.calls {
+            None => None,
+            Some(calls) => timeout(QUEUE_FOR, calls.clone().acquire_owned()).await.map_err(|_| QUEUE_FOR)?.ok(),
+        };
+        if let Some(per_second) = self.per_second {
+            pace.take(self.channel.provider(), per_second).await?;
+        }
+        Ok(call)
+    }
+
+    /// Calls the provider and learns from it how the provider fares.
+    async fn call(&self, message: &OutboundMessage, within: Duration) -> Result<Sent, SendError> {
+        let result = self.channel.send(message, within).await;
+        let health = match &result {
+            Err(SendError::Transient { retry_after: Some(wait), provider_down: true, .. }) => Health::Asked(*wait),
+            Err(SendError::Transient { provider_down: true, .. } | SendError::Unknown { .. }) => Health::Trouble,
+            Ok(_) | Err(SendError::Transient { .. } | SendError::Permanent { .. }) => Health::Good,
+        };
+        if self.breaker.end(Instant::now(), health) {
+            let provider = self.channel.provider();
+            match health {
+                Health::Good => tracing::info!(provider, "the provider works again"),
+                _ => tracing::warn!(provider, "the provider is in trouble and is left alone for a while"),
+            }
+        }
+        result
+    }
+}
+
+impl Turn<'_> {
+    /// Sends by the provider whose turn it is.
+    ///
+    /// After a transient error, where nothing can have been sent, the next provider is asked; any other answer is the last
+    /// word. If all fail so, it is the last one's error. Takes at most 30 s.
+    pub async fn send(self, message: &OutboundMessage) -> Result<Sent, SendError> {
+        let Self { providers, first, began, mut call } = self;
         let mut last = Failure::permanent("no provider is configured").of("");
-        for channel in self.0.iter() {
-            match channel.send(message).await {
+        for (n, provider) in providers.0.iter().enumerate().skip(first) {
+            let left = ATTEMPT.saturating_sub(began.elapsed());
+            if n > first {
+                // As in `turn`, but without waiting: this message has its turn already.
+                call = match &provider.calls {
+                    None => None,
+                    Some(calls) => match calls.clone().try_acquire_owned() {
+                        Ok(call) => Some(call),
+                        Err(_) => continue,
+                    },
+                };
+                if left < WORTH_ASKING || provider.breaker.begin(Instant::now()).is_err() {
+                    continue;
+                }
+            }
+            let result = provider.call(message, left).await;
+            drop(call.take());
+            match result {
                 Err(error @ SendError::Transient { .. }) => {
                     tracing::info!(delivery.id = %message.id(), %error, "the provider cannot take a message now");
                     last = error;
@@ -65,13 +218,17 @@ fn build<C>(
     channel: &'static str,
     order: &[String],
     configs: &BTreeMap<String, C>,
-    make: impl Fn(Place<'_>, &C) -> Result<Box<dyn Channel>, ConfigError>,
+    make: impl Fn(Place<'_>, &C) -> Result<(Box<dyn Channel>, Limits), ConfigError>,
 ) -> Result<Providers, ConfigError> {
     // reqwest (and lettre, if there is one) take the process's provider; whoever came first has set it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let one = |name: &String| {
         let config = configs.get(name).ok_or_else(|| ConfigError::NoSuchProvider { channel, name: name.clone() })?;
-        make(Place { channel, name }, config)
+        let place = Place { channel, name };
+        let (channel, limits) = make(place, config)?;
+        limits.check(place)?;
+        let calls = limits.max_concurrency.map(|n| Arc::new(Semaphore::new(n)));
+        Ok(Provider { channel, calls, per_second: limits.rate_per_second, breaker: Breaker::default() })
     };
-    order.iter().map(one).collect::<Result<Vec<_>, _>>().map(|channels| Providers(channels.into()))
+    order.iter().map(one).collect::<Result<Vec<_>, _>>().map(|providers| Providers(providers.into()))
 }

@@ -91,7 +91,6 @@ async fn values_are_escaped_for_the_url_a_form_and_xml() {
 #[tokio::test]
 async fn only_where_nothing_can_have_been_sent_it_may_be_tried_again() {
     let gateway = SmsGateway::start();
-    let providers = provider(&json_settings(&gateway));
     let cases = [
         (Answer::status(429).with_header("Retry-After", "7"), "transient"),
         (Answer::status(429), "transient"),
@@ -106,7 +105,7 @@ async fn only_where_nothing_can_have_been_sent_it_may_be_tried_again() {
     for (answer, kind) in cases {
         gateway.answer(std::slice::from_ref(&answer));
         let start = Instant::now();
-        let result = providers.send(&sms("hello")).await;
+        let result = provider(&json_settings(&gateway)).send(&sms("hello")).await; // a new one has seen no trouble yet
         assert!(start.elapsed() < Duration::from_secs(5), "{answer:?}: {:?}", start.elapsed());
         let shown = format!("{result:?}");
         assert!(!shown.contains("138001") && !shown.contains("hello"), "{shown}");
@@ -182,6 +181,73 @@ async fn the_next_gateway_is_asked_only_where_nothing_was_sent() {
 }
 
 #[tokio::test]
+async fn a_gateway_in_trouble_is_left_alone_and_the_next_is_asked_at_once() {
+    let (first, second) = (SmsGateway::start(), SmsGateway::start());
+    let settings = json!({ "first": json_settings(&first), "second": json_settings(&second) });
+    let one = providers(&settings, &["first"]).unwrap();
+    let both = providers(&settings, &["first", "second"]).unwrap();
+    for providers in [&one, &both] {
+        first.answer(&std::array::from_fn::<_, 5, _>(|_| Answer::status(500)));
+        for _ in 0..5 {
+            assert_eq!(failure(&providers.send(&sms("hello")).await), "unknown");
+        }
+    }
+    let Err(SendError::Transient { detail, retry_after: Some(wait), .. }) = one.send(&sms("hello")).await else {
+        panic!("the only gateway is asked a sixth time")
+    };
+    assert_eq!(detail, "first failed several times in a row and is left alone");
+    assert!(wait > Duration::from_secs(3) && wait <= Duration::from_secs(5), "{wait:?}");
+    assert_eq!(both.send(&sms("hello")).await.unwrap().provider, "second");
+    assert_eq!((first.requests().len(), second.requests().len()), (10, 1));
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_is_no_trouble_of_the_gateway() {
+    let gateway = SmsGateway::start();
+    let providers = provider(&json_settings(&gateway));
+    gateway.answer(&std::array::from_fn::<_, 8, _>(|_| Answer::status(400)));
+    for _ in 0..8 {
+        assert_eq!(failure(&providers.send(&sms("hello")).await), "permanent");
+    }
+    assert_eq!(gateway.requests().len(), 8);
+}
+
+#[tokio::test]
+async fn a_gateway_that_asks_for_time_gets_it() {
+    let gateway = SmsGateway::start();
+    let providers = provider(&json_settings(&gateway));
+    gateway.answer(&[Answer::status(429).with_header("Retry-After", "40")]);
+    assert_eq!(failure(&providers.send(&sms("hello")).await), "transient");
+    let Err(SendError::Transient { retry_after: Some(wait), .. }) = providers.send(&sms("hello")).await else { panic!() };
+    assert!(wait > Duration::from_secs(35), "{wait:?}");
+    assert_eq!(gateway.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn no_more_calls_than_the_cap_are_under_way() {
+    let gateway = SmsGateway::start();
+    let mut settings = json_settings(&gateway);
+    settings["max_concurrency"] = json!(2);
+    settings["deadline_ms"] = json!(3_000);
+    let providers = provider(&settings);
+    gateway.answer(&[Answer::Stall, Answer::Stall, Answer::status(202)]);
+    let calls: Vec<_> = (0..2)
+        .map(|_| {
+            let providers = providers.clone();
+            tokio::spawn(async move { failure(&providers.send(&sms("hello")).await) })
+        })
+        .collect();
+    gateway.wait_for(2, Duration::from_secs(10)).await;
+    let Err(SendError::Transient { detail, .. }) = providers.send(&sms("hello")).await else { panic!("a third call") };
+    assert_eq!(detail, "too many calls at once");
+    assert_eq!(gateway.requests().len(), 2);
+    for call in calls {
+        assert_eq!(call.await.unwrap(), "unknown");
+    }
+    providers.send(&sms("hello")).await.unwrap();
+}
+
+#[tokio::test]
 async fn kannel_by_its_url() {
     let gateway = SmsGateway::start();
     let url = format!("{}/cgi-bin/sendsms?username=u&password=p", gateway.url());
@@ -250,6 +316,8 @@ async fn settings_that_cannot_work_are_named_at_the_start() {
             "sms.provider.gw.body: the preset kannel has no such setting",
         ),
         (json!({ "preset": "capture" }), "sms.provider.gw.dir: names the folder"),
+        (json!({ "url": "http://x/", "max_concurrency": 0 }), "sms.provider.gw.max_concurrency: must be at least 1"),
+        (json!({ "url": "http://x/", "rate_per_second": 0 }), "sms.provider.gw.rate_per_second: must be a number from"),
         (json!({ "ulr": "http://x/" }), "unknown field `ulr`"),
     ] {
         let problem = problem(settings);

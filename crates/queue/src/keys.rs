@@ -41,6 +41,11 @@ impl Keys {
         format!("{}job:{id}", self.prefix)
     }
 
+    /// The hash that keeps the pace of something that workers do.
+    pub(crate) fn pace(&self, what: &str) -> String {
+        format!("{}pace:{what}", self.prefix)
+    }
+
     /// The hash that remembers an idempotency key.
     pub(crate) fn idempotency(&self, key: &str) -> String {
         format!("{}idem:{key}", self.prefix)

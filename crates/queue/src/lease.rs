@@ -73,6 +73,11 @@ impl Lease {
         &self.job
     }
 
+    /// The queue that it is of.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// The number of this try of the entry, from 1; a replay of a dead letter begins anew.
     pub fn attempt(&self) -> u32 {
         self.tries + 1

@@ -33,6 +33,7 @@ mod keys;
 mod lane;
 mod lease;
 mod outcome;
+mod pace;
 mod queue;
 mod scripts;
 
@@ -43,4 +44,5 @@ pub use events::{EventLog, EventReader};
 pub use lane::Lane;
 pub use lease::{Begin, Claim, Lease};
 pub use outcome::Outcome;
+pub use pace::Turn;
 pub use queue::{Depth, Idempotency, JobRecord, NewJob, Queue, Submitted};

@@ -25,4 +25,5 @@ scripts! {
     SETTLE = "settle.lua";
     RELEASE = "release.lua";
     REPLAY = "replay.lua";
+    PACE = "pace.lua";
 }

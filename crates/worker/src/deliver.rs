@@ -7,11 +7,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stentor_channels::{EmailMessage, OutboundMessage, Providers, SendError, Sent, SmsMessage};
+use async_trait::async_trait;
+use stentor_channels::{Busy, EmailMessage, OutboundMessage, Pace, Providers, SendError, Sent, SmsMessage};
 use stentor_domain::{
     AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, Timestamp, event::DeliveryReport, retry::RetrySchedule,
 };
-use stentor_queue::{Begin, Claim, Lease, Outcome, QueueError};
+use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Turn};
 use stentor_templates::Library;
 
 use crate::{
@@ -42,6 +43,23 @@ enum DeliverError {
     Queue(#[from] QueueError),
     #[error("the notification")]
     Notification(#[from] ReadError),
+}
+
+/// The rate of a provider, shared by all workers of its queue.
+struct SharedPace<'a>(&'a Queue);
+
+#[async_trait]
+impl Pace for SharedPace<'_> {
+    async fn take(&self, provider: &str, per_second: f64) -> Result<(), Duration> {
+        match self.0.take_turn(provider, per_second).await {
+            Ok(Turn::After(wait)) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            Ok(Turn::ComeBack(wait)) => Err(wait),
+            Err(_) => Err(PAUSE),
+        }
+    }
 }
 
 /// How a delivery ended, or goes on.
@@ -92,12 +110,16 @@ impl Deliver {
             Ok(message) => message,
             Err(reason) => return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await,
         };
+        let turn = match self.providers.turn(&SharedPace(lease.queue())).await {
+            Ok(turn) => turn,
+            Err(busy) => return self.wait(job, lease, attempt, busy).await,
+        };
         let attempt = match lease.begin_sending().await? {
             Begin::Go { attempt } => attempt,
             Begin::Refused { reason } => return self.refuse(job, lease, &reason).await,
             Begin::Lost => return Ok(Outcome::Done), // somebody else has it; this acknowledgement will be refused
         };
-        let result = self.providers.send(&message).await;
+        let result = turn.send(&message).await;
         self.record(job, lease, attempt, ambiguous, result).await
     }
 
@@ -158,7 +180,7 @@ impl Deliver {
                 let end = End::new(DeliveryState::Unknown, attempt, detail);
                 self.end(job, lease, End { provider: Some(provider), ..end }).await
             }
-            Err(SendError::Transient { provider, detail, retry_after }) => {
+            Err(SendError::Transient { provider, detail, retry_after, .. }) => {
                 self.retry(job, lease, attempt, Some(provider), detail, retry_after, true).await
             }
         }
@@ -193,6 +215,19 @@ impl Deliver {
         };
         self.facts.write(&[self.event(job, end)]).await?;
         Ok(Outcome::RetryAfter { wait, reason: detail })
+    }
+
+    /// Nobody may be asked now: the place is given to another delivery, and no attempt is counted.
+    async fn wait(&self, job: &DeliveryJob, lease: &Lease, attempt: u32, busy: Busy) -> Result<Outcome, DeliverError> {
+        lease.release().await?;
+        // What waits for the same provider does not all come back at once.
+        let spread = Duration::from_millis(u64::from(job.delivery.as_uuid().as_fields().0 % 500));
+        let at = self.clock.now().after(busy.wait + spread);
+        if let Some(trouble) = busy.trouble {
+            let end = End::new(DeliveryState::Scheduled, attempt, trouble);
+            self.facts.write(&[self.event(job, End { next_attempt_at: Some(at), ..end })]).await?;
+        }
+        Ok(Outcome::HoldUntil { at_ms: at.as_millis() })
     }
 
     /// The delivery is over before it was sent: withdrawn, or too late.

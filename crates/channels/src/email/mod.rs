@@ -50,13 +50,13 @@ impl EmailProvider {
         })
     }
 
-    async fn send_mail(&self, message: &EmailMessage) -> Result<String, Failure> {
+    async fn send_mail(&self, message: &EmailMessage, within: Duration) -> Result<String, Failure> {
         let mail = self.composer.compose(message).await?;
         match &self.transport {
-            Transport::Smtp(smtp) => smtp.send(&mail, self.deadline).await?,
+            Transport::Smtp(smtp) => smtp.send(&mail, self.deadline.min(within)).await?,
             Transport::Capture(outbox) => {
                 let written = outbox.write(message.id, "eml", &mail.bytes).await;
-                written.map_err(|e| Failure::transient(format!("the outbox cannot be written: {e}")))?;
+                written.map_err(|e| Failure::down(format!("the outbox cannot be written: {e}")))?;
             }
         }
         Ok(mail.message_id)
@@ -65,11 +65,11 @@ impl EmailProvider {
 
 #[async_trait]
 impl Channel for EmailProvider {
-    async fn send(&self, message: &OutboundMessage) -> Result<Sent, SendError> {
+    async fn send(&self, message: &OutboundMessage, within: Duration) -> Result<Sent, SendError> {
         let OutboundMessage::Email(mail) = message else {
             return Err(Failure::permanent("this provider sends mail only").of(&self.name));
         };
-        let message_id = self.send_mail(mail).await.map_err(|failure| failure.of(&self.name))?;
+        let message_id = self.send_mail(mail, within).await.map_err(|failure| failure.of(&self.name))?;
         tracing::debug!(app = %mail.app, delivery.id = %mail.id, provider = self.name, "a mail was handed over");
         Ok(Sent { provider: self.name.clone(), message_id: Some(message_id) })
     }

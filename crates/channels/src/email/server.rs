@@ -111,6 +111,8 @@ mod tests {
             ca_file: None,
             dkim: None,
             deadline_ms: 1,
+            max_concurrency: None,
+            rate_per_second: None,
         };
         Server::from_config(Place { channel: "email", name: "main" }, &config).map_err(|e| e.to_string())
     }

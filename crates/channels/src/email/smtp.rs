@@ -89,7 +89,7 @@ impl Smtp {
             Err(_) if stage == Stage::HandedOver => {
                 Err(Failure::unknown(format!("the mail was handed over and not answered within {deadline:?}")))
             }
-            Err(_) => Err(Failure::transient(format!("the mail server did not answer within {deadline:?}"))),
+            Err(_) => Err(Failure::down(format!("the mail server did not answer within {deadline:?}"))),
         }
     }
 
@@ -186,7 +186,7 @@ fn judge(stage: Stage, trouble: &Trouble, mail: &Composed) -> Failure {
     let error = match trouble {
         Trouble::Smtp(error) => error,
         Trouble::PasswordInTheClear => {
-            return Failure::transient("the mail server does not offer STARTTLS, and the password is not sent without");
+            return Failure::down("the mail server does not offer STARTTLS, and the password is not sent without");
         }
         Trouble::NoSmtpUtf8 => return Failure::permanent("the mail server cannot deliver to addresses beyond ASCII (SMTPUTF8)"),
     };
@@ -196,7 +196,9 @@ fn judge(stage: Stage, trouble: &Trouble, mail: &Composed) -> Failure {
         // A server that refuses us, or asks for a login first, says nothing about this mail; an operator can mend that.
         Some(code) if code.starts_with('5') && code != "530" && stage != Stage::Opening => Failure::permanent(detail),
         None if stage == Stage::HandedOver => Failure::unknown(format!("the mail was handed over, then: {detail}")),
-        Some(_) | None => Failure::transient(detail),
+        // 421 is what a server says that hangs up on everybody (RFC 5321 section 4.2.2).
+        Some(code) if stage != Stage::Opening && code != "421" && code != "530" => Failure::transient(detail),
+        Some(_) | None => Failure::down(detail),
     }
 }
 

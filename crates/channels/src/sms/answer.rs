@@ -70,8 +70,8 @@ impl AnswerRules {
         let busy = || answer.body.is_some_and(|body| self.busy.as_ref().is_some_and(|busy| busy.is_match(body)));
         match status {
             200..=299 => self.judge_success(&said, answer.body),
-            429 => Err(Failure::Transient { detail: said, retry_after: wait }),
-            503 if wait.is_some() || busy() => Err(Failure::Transient { detail: said, retry_after: wait }),
+            429 => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
+            503 if wait.is_some() || busy() => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
             500.. => Err(Failure::unknown(said)),
             300..=399 => Err(Failure::permanent(format!("{said}; redirects are not followed"))),
             _ => Err(Failure::permanent(said)),

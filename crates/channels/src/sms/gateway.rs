@@ -41,13 +41,14 @@ impl Gateway {
     }
 
     /// Asks the gateway to send the message; its id there, if it gave one.
-    pub(super) async fn send(&self, sms: &SmsMessage, from: Option<&str>) -> Result<Option<String>, Failure> {
+    pub(super) async fn send(&self, sms: &SmsMessage, from: Option<&str>, within: Duration) -> Result<Option<String>, Failure> {
+        let within = within.min(self.deadline);
         let request = self.request(sms.id, sms, from)?;
-        let mut call = self.client.request(request.method, request.url).headers(request.headers);
+        let mut call = self.client.request(request.method, request.url).headers(request.headers).timeout(within);
         if let Some(body) = request.body {
             call = call.body(body);
         }
-        let mut response = call.send().await.map_err(|error| self.judge_error(&error))?;
+        let mut response = call.send().await.map_err(|error| judge_error(&error, within))?;
         let body = read(&mut response).await;
         let body = body.as_deref().map(String::from_utf8_lossy);
         self.rules.judge(&Answer { status: response.status(), headers: response.headers(), body: body.as_deref() })
@@ -63,20 +64,20 @@ impl Gateway {
                 .map_err(|(key, problem)| Failure::permanent(format!("the request cannot be made: {key} {problem}"))),
         }
     }
+}
 
-    /// Until a connection stood, nothing was sent; from then on that cannot be known.
-    fn judge_error(&self, error: &reqwest::Error) -> Failure {
-        if error.is_builder() {
-            return Failure::permanent("the request cannot be made");
-        }
-        if error.is_connect() {
-            return Failure::transient("the gateway cannot be reached");
-        }
-        if error.is_timeout() {
-            return Failure::unknown(format!("the gateway did not answer within {:?}", self.deadline));
-        }
-        Failure::unknown("the connection to the gateway was lost before it answered")
+/// Until a connection stood, nothing was sent; from then on that cannot be known.
+fn judge_error(error: &reqwest::Error, within: Duration) -> Failure {
+    if error.is_builder() {
+        return Failure::permanent("the request cannot be made");
     }
+    if error.is_connect() {
+        return Failure::down("the gateway cannot be reached");
+    }
+    if error.is_timeout() {
+        return Failure::unknown(format!("the gateway did not answer within {within:?}"));
+    }
+    Failure::unknown("the connection to the gateway was lost before it answered")
 }
 
 fn client(deadline: Duration) -> reqwest::Result<Client> {

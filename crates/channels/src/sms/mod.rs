@@ -56,20 +56,20 @@ impl SmsProvider {
         Ok(Self { name: place.name.to_owned(), from: config.from.clone(), transport })
     }
 
-    async fn send_sms(&self, sms: &SmsMessage) -> Result<Option<String>, Failure> {
+    async fn send_sms(&self, sms: &SmsMessage, within: Duration) -> Result<Option<String>, Failure> {
         // Several lines are fine in a text message; what else is a control character is not text.
         if sms.text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             return Err(Failure::permanent("the text must not contain NUL or other control characters"));
         }
         match &self.transport {
-            Transport::Gateway(gateway) => gateway.send(sms, self.from.as_deref()).await,
+            Transport::Gateway(gateway) => gateway.send(sms, self.from.as_deref(), within).await,
             Transport::Capture(outbox) => {
                 let id = sms.id.to_string();
                 let captured =
                     Captured { to: sms.to.as_str(), text: &sms.text, from: self.from.as_deref(), id: id.clone(), at: now() };
                 let json = serde_json::to_vec_pretty(&captured).map_err(|e| Failure::permanent(e.to_string()))?;
                 let written = outbox.write(sms.id, "json", &json).await;
-                written.map_err(|e| Failure::transient(format!("the outbox cannot be written: {e}")))?;
+                written.map_err(|e| Failure::down(format!("the outbox cannot be written: {e}")))?;
                 Ok(Some(id))
             }
         }
@@ -100,11 +100,11 @@ fn check_keys(place: Place<'_>, config: &SmsProviderConfig) -> Result<(), Config
 
 #[async_trait]
 impl Channel for SmsProvider {
-    async fn send(&self, message: &OutboundMessage) -> Result<Sent, SendError> {
+    async fn send(&self, message: &OutboundMessage, within: Duration) -> Result<Sent, SendError> {
         let OutboundMessage::Sms(sms) = message else {
             return Err(Failure::permanent("this provider sends SMS only").of(&self.name));
         };
-        let message_id = self.send_sms(sms).await.map_err(|failure| failure.of(&self.name))?;
+        let message_id = self.send_sms(sms, within).await.map_err(|failure| failure.of(&self.name))?;
         tracing::debug!(delivery.id = %sms.id, provider = self.name, "an SMS was handed over");
         Ok(Sent { provider: self.name.clone(), message_id })
     }

@@ -8,6 +8,7 @@ mod event_log;
 mod lanes;
 mod leases;
 mod outcomes;
+mod pace;
 mod redis_trouble;
 mod stopping;
 mod support;

@@ -8,6 +8,7 @@ mod json;
 mod openapi;
 pub mod pages;
 mod path;
+mod pressure;
 mod problem;
 pub mod realtime;
 mod rest;
@@ -16,6 +17,7 @@ mod trace;
 
 use axum::{Router, routing::get};
 
+pub use pressure::Pressure;
 pub use problem::Problem;
 pub use rest::ItemWithContent;
 pub use state::{ApiParts, ApiState};

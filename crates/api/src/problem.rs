@@ -72,6 +72,11 @@ impl ApiError {
         }
     }
 
+    /// 503: there is no room for it now; the same request may be repeated later.
+    pub(crate) fn overloaded(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
+    }
+
     /// The problem document.
     pub(crate) fn problem(&self) -> Problem {
         Problem {
@@ -135,7 +140,18 @@ impl IntoResponse for ApiError {
 
 impl From<QueueError> for ApiError {
     fn from(error: QueueError) -> Self {
-        Self::unavailable("the queue (Redis)", error)
+        match error {
+            QueueError::OutOfMemory => Self::overloaded("Redis is full; repeat the request later"),
+            QueueError::NotReplicated { have, want } => Self {
+                retry_after: Some(Duration::from_secs(1)),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not_replicated",
+                    format!("{have} of {want} replicas have it; repeat the request with the same Idempotency-Key"),
+                )
+            },
+            error => Self::unavailable("the queue (Redis)", error),
+        }
     }
 }
 

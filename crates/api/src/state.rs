@@ -8,7 +8,7 @@ use stentor_inbox::{Inboxes, Profiles};
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
 
-use crate::{auth::Credentials, realtime::Hub};
+use crate::{auth::Credentials, pressure::Pressure, realtime::Hub};
 
 /// What the API is built on.
 pub struct ApiParts {
@@ -30,6 +30,8 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
     /// Pushes to the sockets of this process.
     pub hub: Hub,
+    /// How full Redis is.
+    pub pressure: Pressure,
     /// A connection for health checks.
     pub redis: redis::aio::ConnectionManager,
     /// Renders the metrics in Prometheus's text format.

@@ -162,9 +162,10 @@ impl Provider {
         };
         if self.breaker.end(Instant::now(), health) {
             let provider = self.channel.provider();
-            match health {
-                Health::Good => tracing::info!(provider, "the provider works again"),
-                _ => tracing::warn!(provider, "the provider is in trouble and is left alone for a while"),
+            if health == Health::Good {
+                tracing::info!(provider, "the provider works again");
+            } else {
+                tracing::warn!(provider, "the provider is in trouble and is left alone for a while");
             }
         }
         result

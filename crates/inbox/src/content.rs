@@ -1,10 +1,14 @@
 //! Content: stored once per notification and variant, loaded when an item is opened.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
+use redis::Script;
 use stentor_domain::{AppId, NotificationId, item::ItemContent};
 
 use crate::{Inbox, InboxError, keys};
+
+/// A script, because a plain SET is refused beyond `maxmemory`. KEYS content. ARGV JSON.
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])"));
 
 impl Inbox {
     /// Stores content; it stays until [`expire_content`](Self::expire_content).
@@ -17,7 +21,7 @@ impl Inbox {
     ) -> Result<(), InboxError> {
         let json = serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))?;
         let key = keys::content(app, notification, variant);
-        Ok(redis::cmd("SET").arg(key).arg(json).query_async(&mut self.connection()).await?)
+        Ok(PUT.key(key).arg(json).invoke_async(&mut self.connection()).await?)
     }
 
     /// The content, if it is hot.

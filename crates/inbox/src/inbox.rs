@@ -16,11 +16,14 @@ const SEQ_JUMP: u64 = 1_000_000;
 /// The most items written in one pipeline.
 const PIPELINE: usize = 500;
 
-/// A script with the head that all inbox scripts share.
+/// A script with the head that all inbox scripts share. What was accepted is delivered, read and trimmed also beyond Redis's
+/// `maxmemory`: intake stops there, and a full Redis could never become empty again if this did too.
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("scripts/_inbox.lua"), include_str!(concat!("scripts/", $file)))));
+        static $name: LazyLock<Script> = LazyLock::new(|| {
+            let head = concat!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
+            Script::new(&[head, include_str!(concat!("scripts/", $file))].concat())
+        });
     };
 }
 script!(WRITE, "write.lua");
@@ -33,7 +36,8 @@ script!(CHANGES_SINCE, "changes_since.lua");
 script!(RESTORE, "restore.lua");
 script!(EXCESS, "excess.lua");
 script!(TRIM, "trim.lua");
-static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/warm.lua")));
+static WARM: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: epoch, rev, unread, the changed items, and the ids that are not hot.
 type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>);

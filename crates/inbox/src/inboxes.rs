@@ -81,7 +81,7 @@ impl Inboxes {
         Err(InboxError::StaysCold)
     }
 
-    /// Marks items. Those that the record does not know either are `missing`.
+    /// Marks items. Those that the record does not know either, or whose time is over, are `missing`.
     pub async fn mark(
         &self,
         app: &AppId,
@@ -94,7 +94,8 @@ impl Inboxes {
         if marked.missing.is_empty() {
             return Ok(marked);
         }
-        let old = self.cold.find(app, recipient, &marked.missing).await.map_err(InboxError::Record)?;
+        let mut old = self.cold.find(app, recipient, &marked.missing).await.map_err(InboxError::Record)?;
+        old.retain(|i| i.item.card.expires_at.is_none_or(|at| at > now));
         if old.is_empty() {
             return Ok(marked);
         }

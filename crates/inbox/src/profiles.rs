@@ -15,7 +15,8 @@ use crate::{InboxError, keys};
 /// How long a hot copy lives untouched: longer than events wait for SQL in anything but a disaster.
 const LIFE_MS: u64 = 48 * 3_600 * 1_000;
 
-static SET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/profile_set.lua")));
+static SET: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/profile_set.lua"))));
 
 /// A cheap handle to the hot profiles.
 #[derive(Clone)]

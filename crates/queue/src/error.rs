@@ -11,6 +11,14 @@ pub enum QueueError {
     /// Redis has reached its `maxmemory`: nothing was written.
     #[error("Redis is out of memory")]
     OutOfMemory,
+    /// Redis has it and too few replicas have: it may yet be lost with Redis. A repeat with the same id or key waits again.
+    #[error("{have} of {want} replicas have it")]
+    NotReplicated {
+        /// How many have it.
+        have: u32,
+        /// How many should.
+        want: u32,
+    },
     /// Redis holds something that this crate did not write.
     #[error("Redis holds something that is no queue of ours: {0}")]
     Malformed(String),

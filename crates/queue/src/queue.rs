@@ -15,6 +15,14 @@ pub struct Queue {
     pub(crate) conn: ConnectionManager,
     pub(crate) keys: std::sync::Arc<Keys>,
     name: std::sync::Arc<str>,
+    replication: Option<Replication>,
+}
+
+#[derive(Clone)]
+struct Replication {
+    conn: ConnectionManager,
+    replicas: u32,
+    patience: Duration,
 }
 
 /// A job to add.
@@ -93,7 +101,7 @@ pub struct Depth {
 impl Queue {
     /// The queue `name` in the Redis behind `conn`.
     pub fn new(conn: ConnectionManager, name: &str) -> Self {
-        Self { conn, keys: std::sync::Arc::new(Keys::new(name)), name: name.into() }
+        Self { conn, keys: std::sync::Arc::new(Keys::new(name)), name: name.into(), replication: None }
     }
 
     /// Its name.
@@ -105,11 +113,19 @@ impl Queue {
         self.conn.clone()
     }
 
-    /// Adds jobs; those that have a record are left alone. Returns how many were new.
+    /// Answers submissions only when `replicas` replicas have them, within `patience`; [`QueueError::NotReplicated`]
+    /// otherwise. `conn` is theirs alone: WAIT speaks of what its own connection wrote, and holds up what comes behind it.
+    #[must_use]
+    pub fn replicated(self, conn: ConnectionManager, replicas: u32, patience: Duration) -> Self {
+        Self { replication: Some(Replication { conn, replicas, patience }), ..self }
+    }
+
+    /// Adds jobs that follow from work in hand, also beyond Redis's `maxmemory`; those that have a record are left alone.
+    /// Returns how many were new.
     pub async fn enqueue(&self, jobs: &[NewJob<'_>]) -> Result<usize, QueueError> {
         let mut new = 0;
         for chunk in jobs.chunks(STEP) {
-            let mut call = scripts::ENQUEUE.prepare_invoke();
+            let mut call = scripts::FOLLOW_UP.prepare_invoke();
             self.push_keys(&mut call);
             for job in chunk {
                 call.key(self.keys.job(job.id));
@@ -126,13 +142,11 @@ impl Queue {
     ///
     /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call.
     pub async fn submit(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
-        match idempotency {
-            None => self.enqueue(&[*job]).await.map(|_| Submitted::Accepted),
-            Some(key) => {
-                let reply = self.submission(job, key).invoke_async(&mut self.connection()).await?;
-                submitted(reply)
-            }
+        if self.replication.is_some() {
+            return self.submit_many(&[(*job, idempotency)]).await?.pop().ok_or_else(too_short);
         }
+        let reply = self.submission(job, idempotency).invoke_async(&mut self.connection()).await?;
+        submitted(reply, idempotency)
     }
 
     /// Adds many jobs in one round trip. Answers in order; earlier ones count for later ones of the same key.
@@ -141,30 +155,32 @@ impl Queue {
         // The scripts travel once at the head of the pipeline, so that none of their calls can miss them.
         pipe.load_script(&scripts::SUBMIT).ignore().load_script(&scripts::ENQUEUE).ignore();
         for (job, idempotency) in jobs {
-            if let Some(key) = idempotency {
-                pipe.invoke_script(&self.submission(job, *key));
-            } else {
-                let mut call = scripts::ENQUEUE.prepare_invoke();
-                self.push_keys(&mut call);
-                call.key(self.keys.job(job.id));
-                push_job(&mut call, job);
-                pipe.invoke_script(&call);
+            pipe.invoke_script(&self.submission(job, *idempotency));
+        }
+        let mut replies: Vec<redis::Value> = match &self.replication {
+            None => pipe.query_async(&mut self.connection()).await?,
+            Some(Replication { conn, replicas, patience }) => {
+                pipe.cmd("WAIT").arg(replicas).arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+                pipe.query_async(&mut conn.clone()).await?
+            }
+        };
+        if let Some(Replication { replicas, .. }) = &self.replication {
+            let have: u32 = replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?;
+            if have < *replicas {
+                return Err(QueueError::NotReplicated { have, want: *replicas });
             }
         }
-        let replies: Vec<redis::Value> = pipe.query_async(&mut self.connection()).await?;
-        let read = |(value, (_, idempotency)): (redis::Value, &(NewJob<'_>, Option<Idempotency<'_>>))| match idempotency {
-            None => Ok(Submitted::Accepted),
-            Some(_) => submitted(redis::from_redis_value(value).map_err(redis::RedisError::from)?),
-        };
-        replies.into_iter().zip(jobs).map(read).collect()
+        replies.into_iter().zip(jobs).map(|(value, (_, idempotency))| submitted(value, *idempotency)).collect()
     }
 
-    fn submission(&self, job: &NewJob<'_>, key: Idempotency<'_>) -> ScriptInvocation<'static> {
-        let mut call = scripts::SUBMIT.prepare_invoke();
+    fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> ScriptInvocation<'static> {
+        let mut call = if idempotency.is_some() { scripts::SUBMIT.prepare_invoke() } else { scripts::ENQUEUE.prepare_invoke() };
         self.push_keys(&mut call);
-        call.key(self.keys.job(job.id)).key(self.keys.idempotency(key.key));
+        call.key(self.keys.job(job.id));
         push_job(&mut call, job);
-        call.arg(key.fingerprint).arg(u64::try_from(key.ttl.as_millis()).unwrap_or(u64::MAX));
+        if let Some(Idempotency { key, fingerprint, ttl }) = idempotency {
+            call.key(self.keys.idempotency(key)).arg(fingerprint).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        }
         call
     }
 
@@ -216,7 +232,15 @@ fn push_job(call: &mut ScriptInvocation<'_>, job: &NewJob<'_>) {
     call.arg(job.payload).arg(job.body.unwrap_or_default());
 }
 
-fn submitted(reply: Vec<redis::Value>) -> Result<Submitted, QueueError> {
+fn too_short() -> QueueError {
+    QueueError::Malformed("an answer is too short".into())
+}
+
+fn submitted(reply: redis::Value, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
+    if idempotency.is_none() {
+        return Ok(Submitted::Accepted);
+    }
+    let reply: Vec<redis::Value> = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
     let mut reply = reply.into_iter();
     let code = reply.next().and_then(|v| redis::from_redis_value::<u8>(v).ok());
     let id = reply.next().and_then(|v| redis::from_redis_value::<String>(v).ok());

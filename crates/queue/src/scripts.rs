@@ -5,12 +5,22 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($($name:ident = $($file:literal)+;)*) => {
-        $(pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(concat!($(include_str!(concat!("scripts/", $file))),+)));)*
+    ($head:literal: $($name:ident = $($file:literal)+;)*) => {
+        $(pub(crate) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(concat!($head, $(include_str!(concat!("scripts/", $file))),+)));)*
     };
 }
 
-scripts! {
+// What adds work stops at `maxmemory`.
+scripts! { "":
+    SUBMIT = "_add.lua" "submit.lua";
+    ENQUEUE = "_add.lua" "enqueue.lua";
+    REPLAY = "replay.lua";
+    PACE = "pace.lua";
+}
+
+// What works it off goes on beyond: otherwise a full Redis could never become empty again.
+scripts! { "#!lua flags=allow-oom\n":
     ACK = "_fence.lua" "ack.lua";
     RENEW = "_fence.lua" "renew.lua";
     GIVE_BACK = "_fence.lua" "give_back.lua";
@@ -18,12 +28,10 @@ scripts! {
     PROMOTE = "promote.lua";
     REAP = "reap.lua";
     SWEEP = "sweep.lua";
-    ENQUEUE = "_add.lua" "enqueue.lua";
-    SUBMIT = "_add.lua" "submit.lua";
+    FOLLOW_UP = "_add.lua" "enqueue.lua";
     CLAIM = "claim.lua";
     BEGIN_SENDING = "begin_sending.lua";
     SETTLE = "settle.lua";
     RELEASE = "release.lua";
-    REPLAY = "replay.lua";
-    PACE = "pace.lua";
+    APPEND = "append.lua";
 }

@@ -1,12 +1,12 @@
 //! From settings to running parts: who is given what. Nothing is decided here.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use stentor_api::{
-    ApiParts, ApiState,
+    ApiParts, ApiState, Pressure,
     realtime::{Hub, Receipts},
 };
 use stentor_archive::{Archive, ArchivedItem};
@@ -19,7 +19,7 @@ use stentor_worker::{Parts, Settings, Worker};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Role};
+use crate::config::{Config, Durability, Role};
 
 /// The archive as the record behind hot inboxes.
 struct SqlInboxes(Archive);
@@ -115,7 +115,11 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let templates = Arc::new(load_templates(&config)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let queue = |name| Queue::new(conn.clone(), name);
-    let (dispatch, email, sms) = (queue("dispatch"), queue("email"), queue("sms"));
+    let (mut dispatch, email, sms) = (queue("dispatch"), queue("email"), queue("sms"));
+    if config.redis.durability == Durability::Replicated {
+        let own = connection::connect(&config.redis.url).await.context("Redis (redis.url) does not answer")?;
+        dispatch = dispatch.replicated(own, config.redis.replicas, Duration::from_millis(config.redis.replicated_within_ms));
+    }
     let events = EventLog::new(conn.clone(), "0");
     let inboxes = Inboxes::new(Inbox::new(conn.clone()), Arc::new(SqlInboxes(archive.clone())));
     let profiles = Profiles::new(conn.clone());
@@ -164,6 +168,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         templates,
         clock,
         hub: Hub::start(feed, live, receipts, stop.clone()),
+        pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,
         metrics: Arc::new(move || metrics.render()),
     });

@@ -1,6 +1,7 @@
 //! What every end-to-end test starts from: the real binary, on servers of its own.
 
 pub mod device;
+pub mod serve;
 
 use std::{
     io::{BufRead, BufReader},

@@ -73,17 +73,23 @@ impl ApiState {
 
     /// Writes one checked request. Nothing is answered 202 before it is in Redis.
     pub(crate) async fn accept(&self, checked: &Checked) -> Result<Accepted, ApiError> {
+        self.pressure.admit(checked.notification.request.priority)?;
         let id = checked.notification.id.to_string();
         let submitted = self.dispatch.submit(&checked.job(&id), checked.idempotency()).await?;
         checked.answer(&submitted)
     }
 
-    /// Writes many checked requests in one round trip.
+    /// Writes many checked requests in one round trip. Answers in order.
     pub(crate) async fn accept_many(&self, checked: &[Checked]) -> Result<Vec<Result<Accepted, ApiError>>, ApiError> {
         let ids: Vec<String> = checked.iter().map(|c| c.notification.id.to_string()).collect();
-        let jobs: Vec<_> = checked.iter().zip(&ids).map(|(c, id)| (c.job(id), c.idempotency())).collect();
-        let submitted = self.dispatch.submit_many(&jobs).await?;
-        Ok(checked.iter().zip(&submitted).map(|(c, s)| c.answer(s)).collect())
+        let admitted: Vec<_> = checked.iter().map(|c| self.pressure.admit(c.notification.request.priority)).collect();
+        let taken = checked.iter().zip(&ids).zip(&admitted).filter(|(_, admitted)| admitted.is_ok());
+        let jobs: Vec<_> = taken.map(|((c, id), _)| (c.job(id), c.idempotency())).collect();
+        let mut submitted = if jobs.is_empty() { Vec::new() } else { self.dispatch.submit_many(&jobs).await? }.into_iter();
+        let answer = |(c, admitted): (&Checked, Result<(), ApiError>)| {
+            admitted.and_then(|()| submitted.next().map_or_else(|| Err(ApiError::not_found("result")), |s| c.answer(&s)))
+        };
+        Ok(checked.iter().zip(admitted).map(answer).collect())
     }
 }
 

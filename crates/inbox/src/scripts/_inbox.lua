@@ -5,7 +5,7 @@
 --                floor (every item from this seq on is hot; 0: all there are)
 --   order        zset of the hot items' seqs        cards  hash seq -> variant LF card (JSON, opaque here)
 --   state        hash seq -> "rev seen read archived id" (times in ms, 0: not)
---   unread       set of seqs, of trimmed items too  cold_unread  hash seq -> id of those trimmed
+--   unread       set of seqs, of trimmed items too  cold_unread  hash seq -> state of those trimmed
 --   ids          hash id -> "seq at" of hot items and of those written within 24 h; seen: zset of ids by that time
 --   expires      zset of "seq id" by time           revs   zset of seqs by the rev of their latest change
 --   gone         zset of ids of expired items by rev        live   the channel on which changes are published

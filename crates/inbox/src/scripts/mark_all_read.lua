@@ -9,17 +9,15 @@ if ARGV[3] == '' or ARGV[3] == epoch then
   local changed = {}
   for _, seq in ipairs(redis.call('SMEMBERS', UNREAD)) do
     if #changed == 1000 then more = 1 break end
-    local state = redis.call('HGET', STATE, seq)
+    local hot = redis.call('HGET', STATE, seq)
+    local state = hot or redis.call('HGET', COLD_UNREAD, seq) -- trimmed: its state is kept for as long as it is unread
     if state then
       local s = parse(state)
       if ARGV[4] == '' or tonumber(s.rev) <= tonumber(ARGV[4]) then
         s.read = NOW
         if s.seen == 0 then s.seen = NOW end
-        changed[#changed + 1] = { seq, s }
+        changed[#changed + 1] = { seq, s, not hot }
       end
-    else -- trimmed: its id is kept for as long as it is unread
-      local id = redis.call('HGET', COLD_UNREAD, seq)
-      if id then changed[#changed + 1] = { seq, { seen = NOW, read = NOW, archived = 0, id = id }, true } end
     end
   end
   if #changed > 0 then
@@ -29,6 +27,7 @@ if ARGV[3] == '' or ARGV[3] == epoch then
       redis.call('SREM', UNREAD, c[1])
       if c[3] then
         redis.call('HDEL', COLD_UNREAD, c[1])
+        raise('base', rev) -- who was away cannot be told of an item that is not hot
       else
         redis.call('HSET', STATE, c[1], state)
         redis.call('ZADD', REVS, rev, c[1])

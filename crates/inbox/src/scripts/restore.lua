@@ -12,7 +12,7 @@ for i = 3, #ARGV, 5 do
     if unread then s.read = 0 s.archived = 0
     elseif s.read == 0 and s.archived == 0 then s.read = NOW end
     redis.call('ZADD', ORDER, seq, seq) redis.call('HSET', CARDS, seq, card) redis.call('HSET', STATE, seq, told(s.rev, s))
-    redis.call('HSET', IDS, id, seq .. ' 0')
+    redis.call('HSETNX', IDS, id, seq .. ' 0') -- one that is still known stays known for as long
     redis.call('HDEL', COLD_UNREAD, seq)
     redis.call('ZADD', REVS, s.rev, seq)
     if expiry ~= '0' then redis.call('ZADD', EXPIRES, expiry, seq .. ' ' .. id) end

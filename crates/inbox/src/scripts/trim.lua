@@ -10,7 +10,7 @@ for i = 5, #ARGV, 2 do
   if n < spare and rank and rank < spare - n and state and parse(state).rev == rev then
     local s = parse(state)
     redis.call('ZREM', ORDER, seq) redis.call('HDEL', CARDS, seq) redis.call('HDEL', STATE, seq) redis.call('ZREM', REVS, seq)
-    if redis.call('SISMEMBER', UNREAD, seq) == 1 then redis.call('HSET', COLD_UNREAD, seq, s.id)
+    if redis.call('SISMEMBER', UNREAD, seq) == 1 then redis.call('HSET', COLD_UNREAD, seq, state)
     else -- its expiry concerns the record only, which leaves expired items out by itself
       for _, member in ipairs({ seq .. ' ' .. s.id }) do redis.call('ZREM', EXPIRES, member) end
     end

@@ -104,23 +104,69 @@ async fn frozen(redis: &RedisServer, time: Duration) {
 }
 
 #[tokio::test]
-async fn without_memory_nothing_is_added_and_what_is_there_is_done() {
+async fn without_memory_nothing_is_submitted_and_what_is_there_is_worked_off() {
     let f = Fixture::new().await;
-    f.add(Lane::Normal, 0..50).await;
-    let used: redis::InfoDict = f.command("INFO memory").await;
-    let used: u64 = used.get("used_memory").unwrap();
-    f.command::<()>(&format!("CONFIG SET maxmemory {}", used / 2)).await;
-    let refused = f.queue.enqueue(&[crate::support::new_job("more", Lane::High, "{\"n\":1}")]).await.unwrap_err();
-    assert!(matches!(refused, QueueError::OutOfMemory), "{refused:?}");
-    let count = Arc::new(AtomicU32::new(0));
-    let seen = count.clone();
-    let handle = move |_: Job, _: Lease| {
-        seen.fetch_add(1, SeqCst);
-        async { Outcome::Done }
+    let (count, gate) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
+    let (seen, open, queue) = (count.clone(), gate.clone(), f.queue.clone());
+    let handle = move |job: Job, lease: Lease| {
+        let (seen, open, queue) = (seen.clone(), open.clone(), queue.clone());
+        async move {
+            drop(open.acquire().await);
+            lease.claim().await.unwrap();
+            lease.begin_sending().await.unwrap();
+            if job.n < 50 {
+                let (id, payload) = (format!("after-{}", job.n), format!("{{\"n\":{}}}", job.n + 50));
+                queue.enqueue(&[crate::support::new_job(&id, Lane::Normal, &payload)]).await.unwrap();
+            }
+            lease.settle("sent", b"").await.unwrap();
+            let first = seen.fetch_add(1, SeqCst) == 0;
+            if first { Outcome::RetryAfter { wait: Duration::ZERO, reason: String::new() } } else { Outcome::Done }
+        }
     };
     let worker = f.work(config(5), handle).await;
-    f.command::<()>("CONFIG SET maxmemory 0").await;
+    f.add(Lane::Normal, 0..50).await;
+    eventually("some are under way", async || {
+        let pending: redis::RedisResult<(usize, String, String, redis::Value)> = f.try_command("XPENDING @normal workers").await;
+        pending.is_ok_and(|(pending, ..)| pending > 0).then_some(())
+    })
+    .await;
+    f.command::<()>("CONFIG SET maxmemory 1").await;
+    let more = crate::support::new_job("more", Lane::High, "{\"n\":1}");
+    let key = stentor_queue::Idempotency { key: "k", fingerprint: b"f", ttl: Duration::from_mins(1) };
+    for key in [None, Some(key)] {
+        let refused = f.queue.submit(&more, key).await.unwrap_err();
+        assert!(matches!(refused, QueueError::OutOfMemory), "{refused:?}");
+        let refused = f.queue.submit_many(&[(more, key)]).await.unwrap_err();
+        assert!(matches!(refused, QueueError::OutOfMemory), "{refused:?}");
+    }
+    gate.close();
     f.drained().await;
-    assert_eq!((count.load(SeqCst), f.queue.find_job("more").await.unwrap()), (50, None), "half of a job was added");
-    assert!(worker.is_running());
+    assert_eq!((count.load(SeqCst), f.queue.find_job("more").await.unwrap()), (101, None), "half of a job was added");
+    f.command::<()>("CONFIG SET maxmemory 0").await;
+    f.queue.submit(&more, None).await.unwrap();
+    f.drained().await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_replicated_submission_is_answered_when_the_replica_has_it() {
+    let f = Fixture::new().await;
+    let own = async || stentor_queue::connection::connect(&f.redis.url()).await.unwrap();
+    let queue = stentor_queue::Queue::new(own().await, "test");
+    let queue = queue.replicated(own().await, 1, Duration::from_millis(300));
+    let job = crate::support::new_job("a", Lane::High, "{\"n\":1}");
+    let key = stentor_queue::Idempotency { key: "k", fingerprint: b"f", ttl: Duration::from_mins(1) };
+    let refused = queue.submit(&job, Some(key)).await.unwrap_err();
+    assert!(matches!(refused, QueueError::NotReplicated { have: 0, want: 1 }), "{refused:?}");
+
+    let replica = RedisServer::start_with(&[("replicaof", &format!("127.0.0.1 {}", f.redis.port()))]);
+    eventually("the replica is there, and a repeat is answered", async || {
+        let answer = queue.submit(&job, Some(key)).await;
+        assert!(!matches!(answer, Ok(stentor_queue::Submitted::Accepted)), "added twice");
+        answer.ok()
+    })
+    .await;
+    let conn = stentor_queue::connection::connect(&replica.url()).await.unwrap();
+    assert!(stentor_queue::Queue::new(conn, "test").find_job("a").await.unwrap().is_some());
+    assert_eq!(queue.submit(&job, None).await.unwrap(), stentor_queue::Submitted::Accepted);
 }

@@ -43,13 +43,18 @@ impl Fixture {
 
     /// A command to Redis, its words separated by blanks; `@` stands for the prefix of the queue's keys.
     pub(crate) async fn command<T: FromRedisValue>(&self, words: &str) -> T {
+        self.try_command(words).await.unwrap()
+    }
+
+    /// As [`command`](Self::command), where an error is one of the answers.
+    pub(crate) async fn try_command<T: FromRedisValue>(&self, words: &str) -> redis::RedisResult<T> {
         let words = words.replace('@', &format!("stentor:{{q:{QUEUE}}}:"));
         let mut words = words.split(' ');
         let mut cmd = redis::cmd(words.next().unwrap());
         for word in words {
             cmd.arg(word);
         }
-        cmd.query_async(&mut self.conn.clone()).await.unwrap()
+        cmd.query_async(&mut self.conn.clone()).await
     }
 
     /// Redis's clock (ms).

@@ -146,11 +146,11 @@ fn is_provider(keys: &[String]) -> bool {
     keys.len() >= 4 && is_named_map(&keys[..2])
 }
 
-/// Settings of a provider have no default to tell their type. All are texts but for this one, and a password of digits stays a text.
+/// Settings of a provider have no default to tell their type. All are texts but for these, and a password of digits stays a text.
 fn provider_value(keys: &[String], text: String) -> Value {
-    let number = keys.last().is_some_and(|key| key == "deadline_ms");
-    match text.parse::<i64>() {
-        Ok(n) if number => Value::Integer(n),
+    match keys.last().map(String::as_str) {
+        Some("deadline_ms" | "max_concurrency") => text.parse().map_or(Value::String(text), Value::Integer),
+        Some("rate_per_second") => text.parse().map_or(Value::String(text), Value::Float),
         _ => Value::String(text),
     }
 }

@@ -46,6 +46,17 @@ pub(crate) struct HttpConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RedisConfig {
     pub url: String,
+    pub durability: Durability,
+    pub replicas: u32,
+    pub replicated_within_ms: u64,
+}
+
+/// When a notification counts as accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Durability {
+    Local,
+    Replicated,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -20,6 +20,7 @@ pub struct Lease {
     pub(crate) lost: Arc<AtomicBool>,
     pub(crate) holder: Arc<str>,
     pub(crate) ttl_ms: u64,
+    pub(crate) sending_ms: u64,
     pub(crate) queue: Queue,
 }
 
@@ -112,7 +113,7 @@ impl Lease {
             return Ok(Begin::Lost);
         }
         let mut call = scripts::BEGIN_SENDING.key(self.queue.keys.job(&self.job));
-        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.ttl_ms).invoke_async(&mut self.queue.connection()).await?;
+        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.sending_ms).invoke_async(&mut self.queue.connection()).await?;
         let mut reply = reply.into_iter();
         let word: String = next(&mut reply)?;
         Ok(match word.as_str() {

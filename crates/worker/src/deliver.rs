@@ -117,7 +117,8 @@ impl Deliver {
         let attempt = match lease.begin_sending().await? {
             Begin::Go { attempt } => attempt,
             Begin::Refused { reason } => return self.refuse(job, lease, &reason).await,
-            Begin::Lost => return Ok(Outcome::Done), // somebody else has it; this acknowledgement will be refused
+            // Somebody else has it: they end it, and then this entry; or they die, and it comes to this one again.
+            Begin::Lost => return Ok(Outcome::HoldUntil { at_ms: self.clock.now().after(PAUSE).as_millis() }),
         };
         let result = turn.send(&message).await;
         self.record(job, lease, attempt, ambiguous, result).await

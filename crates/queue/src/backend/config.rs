@@ -9,6 +9,9 @@ pub struct WorkerConfig {
     pub concurrency: usize,
     /// How long an entry stays with a worker of which nothing is heard. Renewed every third of it.
     pub lease: Duration,
+    /// How long an outside effect may take after [`Lease::begin_sending`](crate::Lease::begin_sending): until then no other
+    /// worker claims the job, though this one be dead. More than the deadline of what is called.
+    pub sending: Duration,
     /// Shares of the lanes `high`, `normal`, `bulk` when all have work.
     pub weights: [usize; 3],
     /// How often a job may start without an end before it is buried.
@@ -26,7 +29,8 @@ impl WorkerConfig {
     pub fn new(concurrency: usize) -> Self {
         Self {
             concurrency: concurrency.max(1),
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(10),
+            sending: Duration::from_secs(45),
             weights: [6, 3, 1],
             max_starts: 3,
             max_attempts: 8,
@@ -36,6 +40,14 @@ impl WorkerConfig {
     }
 
     pub(crate) fn lease_ms(&self) -> u64 {
-        u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
+        millis(self.lease)
     }
+
+    pub(crate) fn sending_ms(&self) -> u64 {
+        millis(self.sending)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -60,6 +60,7 @@ impl Shared {
             job: text(b"i").unwrap_or_default().into(),
             lost: Arc::default(),
             ttl_ms: self.config.lease_ms(),
+            sending_ms: self.config.sending_ms(),
             queue: self.queue.clone(),
         };
         let payload = field(b"d").ok_or_else(|| "no payload".to_owned());

@@ -5,10 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stentor_queue::{Lane, Outcome};
+use stentor_queue::{Lane, Outcome, WorkerConfig};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::support::{Fixture, Job, Worker, config, eventually, next, next_sorted};
+
+/// A lease that no test waits for.
+const LONG: Duration = Duration::from_secs(30);
+
+fn long_lease() -> WorkerConfig {
+    WorkerConfig { lease: LONG, ..config(10) }
+}
 
 #[tokio::test]
 async fn what_runs_is_finished_and_what_did_not_start_runs_elsewhere_long_before_its_lease_ends() {
@@ -26,7 +33,7 @@ async fn what_runs_is_finished_and_what_did_not_start_runs_elsewhere_long_before
         }
     };
     // The backend has more places than apalis uses: so it holds jobs that do not start.
-    let worker = Worker::start(f.queue.clone(), &f.redis.url(), config(10), 1, handle).await;
+    let worker = Worker::start(f.queue.clone(), &f.redis.url(), long_lease(), 1, handle).await;
     let running = next(&mut rx).await;
     eventually("all are fetched", async || {
         let (pending, _, _, _): (usize, String, String, redis::Value) = f.command("XPENDING @normal workers").await;
@@ -43,10 +50,10 @@ async fn what_runs_is_finished_and_what_did_not_start_runs_elsewhere_long_before
             Outcome::Done
         }
     };
-    let _other = f.work(config(10), handle).await;
+    let _other = f.work(long_lease(), handle).await;
     let expected: Vec<_> = (0..8).filter(|n| *n != running).collect();
     assert_eq!(next_sorted(&mut rx, 7).await, expected);
-    assert!(began.elapsed() < Duration::from_secs(15), "they were waited for until their leases of 30 s ended");
+    assert!(began.elapsed() < LONG / 2, "they were waited for until their leases ended");
     assert!(!stopping.is_finished(), "the running one is waited for");
     gate.add_permits(1);
     stopping.await.unwrap();

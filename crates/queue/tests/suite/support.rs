@@ -121,7 +121,7 @@ pub(crate) fn config(concurrency: usize) -> WorkerConfig {
 }
 
 pub(crate) fn short_lease(concurrency: usize) -> WorkerConfig {
-    WorkerConfig { lease: SHORT, ..config(concurrency) }
+    WorkerConfig { lease: SHORT, sending: SHORT * 2, ..config(concurrency) }
 }
 
 /// A running worker; it goes on when this is dropped.

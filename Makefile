@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deps test-deps
+.PHONY: help run test chaos lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -17,6 +17,9 @@ run: deps ## Build Stentor and run all of it here, with a demo page; ARGS="--lis
 
 test: test-deps ## Run the whole suite, on servers of its own; ARGS="-p stentor-queue lanes" for a part of it
 	@scripts/test.sh $(ARGS)
+
+chaos: test-deps ## Send through every fault at full length and print what was lost; ARGS="Redis" for a part of it
+	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test faults -- $(ARGS)
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

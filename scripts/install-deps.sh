@@ -53,6 +53,7 @@ list_missing() {
     need procps has_kill
     need python3-aiosmtpd has_python aiosmtpd.controller
     need python3-dkim has_python dkim
+    need faketime has faketime
   fi
   if [ "$lint" = yes ]; then
     need shellcheck has shellcheck

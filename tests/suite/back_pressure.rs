@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use stentor_testkit::RedisServer;
 
-use crate::support::{
+use stentor_tests::{
     Api, eventually,
     serve::{Serve, sqlite},
 };

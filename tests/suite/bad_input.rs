@@ -1,8 +1,8 @@
 //! Bad input is told what, where and how to mend it, and changes nothing.
 
-use crate::support::{Api, Dev, answer, device::Device, eventually, stentor};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
+use stentor_tests::{Api, Dev, answer, device::Device, eventually, stentor};
 
 fn body(fields: &Value) -> Value {
     let mut body = json!({"audience": {"recipients": ["u1"]}, "content": {"title": "Hello"}});

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::support::{Dev, stentor};
 use serde_json::{Value, json};
+use stentor_tests::{Dev, stentor};
 
 fn run(command: &mut Command) -> (i32, String, String) {
     let output = command.output().expect("it runs");

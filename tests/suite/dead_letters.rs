@@ -1,8 +1,8 @@
 //! What no worker can do is kept, looked into, replayed and discarded.
 
-use crate::support::{Dev, answer, eventually, stentor};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use stentor_tests::{Dev, answer, eventually, stentor};
 
 async fn bury(dev: &Dev, app: &str) {
     let client = redis::Client::open(dev.text("redis_url")).unwrap();

@@ -1,8 +1,8 @@
 //! A long inbox: hot state stays small, older pages come from SQL with the same places, unread stays exact.
 
-use crate::support::{Dev, device::Device, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
+use stentor_tests::{Dev, device::Device, eventually};
 
 const ITEMS: usize = 300;
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::support::{Dev, eventually, files};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use stentor_tests::{Dev, eventually, files};
 
 const SENDS: usize = 1_000;
 

@@ -16,4 +16,3 @@ mod main_job;
 mod operations;
 mod outages;
 mod providers;
-mod support;

@@ -1,8 +1,8 @@
 //! One call reaches an inbox, a mailbox and a phone.
 
-use crate::support::{Dev, device::Device, eventually, files};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use stentor_tests::{Dev, device::Device, eventually, files};
 
 fn repayment(recipients: &Value) -> Value {
     json!({

@@ -1,8 +1,8 @@
 //! What operators see: health, metrics, the description of the API, an orderly end.
 
-use crate::support::{Dev, device::Device};
 use reqwest::Method;
 use serde_json::json;
+use stentor_tests::{Dev, device::Device};
 
 #[tokio::test]
 async fn it_is_alive_ready_measured_and_described() {

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+use stentor_testkit::{Postgres, RedisServer};
+use stentor_tests::{
     device::Device,
     eventually,
     serve::{Serve, sqlite},
 };
-use reqwest::{Method, StatusCode, header};
-use serde_json::{Value, json};
-use stentor_testkit::{Postgres, RedisServer};
 
 fn hello(to: &str) -> Value {
     json!({"audience": {"recipients": [to]}, "content": {"title": "Hello"}})

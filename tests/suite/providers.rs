@@ -1,8 +1,8 @@
 //! A real SMTP conversation and a real HTTP gateway.
 
-use crate::support::Dev;
 use serde_json::json;
 use stentor_testkit::{Answer, MailServer, SmsGateway};
+use stentor_tests::Dev;
 
 #[tokio::test]
 async fn mail_goes_over_smtp_and_sms_through_a_gateway_described_by_settings_alone() {

@@ -1,11 +1,14 @@
 //! A lease: one delivery of an entry to this worker, and the claim on the job's record.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
-use redis::{Value, from_redis_value};
+use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value};
 
 use crate::{Lane, Queue, QueueError, scripts};
 
@@ -34,7 +37,7 @@ pub enum Claim {
     Claimed {
         /// How often sending was begun before.
         attempt: u32,
-        /// How often its holder died while sending: the outside effect may have happened.
+        /// How often its holder died while sending, or said so itself: the outside effect may have happened.
         ambiguous: u32,
     },
     /// It ended before; whoever ended it may not have come to say so.
@@ -66,6 +69,15 @@ pub enum Begin {
     },
     /// The claim is no longer ours.
     Lost,
+}
+
+/// What an attempt leaves behind that is let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Nothing was sent.
+    Nothing,
+    /// It may have been sent: the next claim is told so.
+    InDoubt,
 }
 
 impl Lease {
@@ -108,13 +120,15 @@ impl Lease {
     }
 
     /// Says that the outside effect begins now, if it may. From here on a crash leaves a doubt.
+    ///
+    /// Redis trouble is waited out: what was said and not heard would leave a doubt where there is none.
     pub async fn begin_sending(&self) -> Result<Begin, QueueError> {
         if self.is_lost() {
             return Ok(Begin::Lost);
         }
         let mut call = scripts::BEGIN_SENDING.key(self.queue.keys.job(&self.job));
-        let reply: Vec<Value> = call.arg(&*self.holder).arg(self.sending_ms).invoke_async(&mut self.queue.connection()).await?;
-        let mut reply = reply.into_iter();
+        call.arg(&*self.holder).arg(self.sending_ms);
+        let mut reply = self.insist::<Vec<Value>>(&call).await.into_iter();
         let word: String = next(&mut reply)?;
         Ok(match word.as_str() {
             "go" => Begin::Go { attempt: next(&mut reply)? },
@@ -124,20 +138,40 @@ impl Lease {
     }
 
     /// Ends the job with an outcome, which every later claim is given. False if it is not ours any more.
-    pub async fn settle(&self, state: &str, outcome: &[u8]) -> Result<bool, QueueError> {
+    ///
+    /// Redis trouble is waited out: what became of an outside effect is known only here.
+    pub async fn settle(&self, state: &str, outcome: &[u8]) -> bool {
         let mut call = scripts::SETTLE.key(self.queue.keys.job(&self.job));
         call.arg(&*self.holder).arg(state).arg(outcome);
-        Ok(call.invoke_async::<u8>(&mut self.queue.connection()).await? == 1)
+        self.insist::<u8>(&call).await == 1
     }
 
-    /// Lets go of the claim for a later attempt: nothing was sent. False if it is not ours any more.
-    pub async fn release(&self) -> Result<bool, QueueError> {
+    /// Lets go of the claim for a later attempt. False if it is not ours any more. Redis trouble is waited out.
+    pub async fn release(&self, sending: Sending) -> bool {
         let mut call = scripts::RELEASE.key(self.queue.keys.job(&self.job));
-        Ok(call.arg(&*self.holder).invoke_async::<u8>(&mut self.queue.connection()).await? == 1)
+        call.arg(&*self.holder).arg(u8::from(sending == Sending::InDoubt));
+        self.insist::<u8>(&call).await == 1
+    }
+
+    /// Calls a script that is safe to repeat, until it is answered.
+    async fn insist<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> T {
+        let mut tries: u32 = 0;
+        loop {
+            match call.invoke_async(&mut self.queue.connection()).await {
+                Ok(answer) => return answer,
+                Err(error) => {
+                    if tries == 0 {
+                        tracing::warn!(job = &*self.job, %error, "a job waits for Redis");
+                    }
+                    tokio::time::sleep(Duration::from_millis(50 << tries.min(5))).await;
+                    tries += 1;
+                }
+            }
+        }
     }
 }
 
-fn next<T: redis::FromRedisValue>(reply: &mut std::vec::IntoIter<Value>) -> Result<T, QueueError> {
+fn next<T: FromRedisValue>(reply: &mut std::vec::IntoIter<Value>) -> Result<T, QueueError> {
     let value = reply.next().ok_or_else(|| QueueError::Malformed("an answer is too short".into()))?;
     Ok(from_redis_value(value).map_err(redis::RedisError::from)?)
 }

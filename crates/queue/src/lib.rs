@@ -42,7 +42,7 @@ pub use dead::DeadLetter;
 pub use error::QueueError;
 pub use events::{EventLog, EventReader};
 pub use lane::Lane;
-pub use lease::{Begin, Claim, Lease};
+pub use lease::{Begin, Claim, Lease, Sending};
 pub use outcome::Outcome;
 pub use pace::Turn;
 pub use queue::{Depth, Idempotency, JobRecord, NewJob, Queue, Submitted};

@@ -17,7 +17,12 @@ pub enum Outcome {
         /// Why, for the dead letter that it may become.
         reason: String,
     },
-    /// Not now: at this time (ms). Counts as no try.
+    /// Not now: after a while, on Redis's clock. Counts as no try.
+    HoldFor {
+        /// How long.
+        wait: Duration,
+    },
+    /// Not now: at this time of Redis's clock (ms), as a [`Claim`](crate::Claim) says it. Counts as no try.
     HoldUntil {
         /// When.
         at_ms: i64,

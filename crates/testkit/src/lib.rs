@@ -4,6 +4,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a fixture that cannot be set up ends its test: every function here may panic")]
 
+mod fault_proxy;
 mod mail_server;
 mod port;
 mod postgres;
@@ -11,6 +12,7 @@ mod redis_server;
 mod script;
 mod sms_gateway;
 
+pub use fault_proxy::{Fault, FaultProxy};
 pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
 pub use port::free_port;
 pub use postgres::Postgres;

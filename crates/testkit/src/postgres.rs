@@ -74,6 +74,19 @@ impl Postgres {
         self.url_of(name)
     }
 
+    /// Runs a query and gives its rows, a line each, columns parted by `|`.
+    pub fn query(&self, sql: &str) -> Vec<String> {
+        let out = self
+            .command("psql")
+            .args(["--host=127.0.0.1", "--username=postgres", "--no-password", "--tuples-only", "--no-align"])
+            .arg(format!("--port={}", self.port))
+            .args(["--command", sql])
+            .output()
+            .expect("psql runs");
+        assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port

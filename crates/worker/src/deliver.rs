@@ -12,7 +12,7 @@ use stentor_channels::{Busy, EmailMessage, OutboundMessage, Pace, Providers, Sen
 use stentor_domain::{
     AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, Timestamp, event::DeliveryReport, retry::RetrySchedule,
 };
-use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Turn};
+use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 use stentor_templates::Library;
 
 use crate::{
@@ -86,7 +86,7 @@ impl Deliver {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "a delivery waits");
-                Outcome::HoldUntil { at_ms: self.clock.now().after(PAUSE).as_millis() }
+                Outcome::HoldFor { wait: PAUSE }
             }
         }
     }
@@ -118,7 +118,7 @@ impl Deliver {
             Begin::Go { attempt } => attempt,
             Begin::Refused { reason } => return self.refuse(job, lease, &reason).await,
             // Somebody else has it: they end it, and then this entry; or they die, and it comes to this one again.
-            Begin::Lost => return Ok(Outcome::HoldUntil { at_ms: self.clock.now().after(PAUSE).as_millis() }),
+            Begin::Lost => return Ok(Outcome::HoldFor { wait: PAUSE }),
         };
         let result = turn.send(&message).await;
         self.record(job, lease, attempt, ambiguous, result).await
@@ -174,15 +174,15 @@ impl Deliver {
                 self.end(job, lease, End { provider: Some(provider), ..end }).await
             }
             Err(SendError::Unknown { provider, detail }) if self.channel == Channel::Email && ambiguous == 0 => {
-                // Once more, with the same Message-ID. The record stays `sending`, so that the next claim knows of it.
-                self.retry(job, lease, attempt, Some(provider), detail, None, false).await
+                // Once more, with the same Message-ID.
+                self.retry(job, lease, attempt, Some(provider), detail, None, Sending::InDoubt).await
             }
             Err(SendError::Unknown { provider, detail }) => {
                 let end = End::new(DeliveryState::Unknown, attempt, detail);
                 self.end(job, lease, End { provider: Some(provider), ..end }).await
             }
             Err(SendError::Transient { provider, detail, retry_after, .. }) => {
-                self.retry(job, lease, attempt, Some(provider), detail, retry_after, true).await
+                self.retry(job, lease, attempt, Some(provider), detail, retry_after, Sending::Nothing).await
             }
         }
     }
@@ -196,7 +196,7 @@ impl Deliver {
         provider: Option<String>,
         detail: String,
         retry_after: Option<Duration>,
-        nothing_was_sent: bool,
+        sending: Sending,
     ) -> Result<Outcome, DeliverError> {
         // The schedule counts the tries of the queue's entry, which a replay of the dead letter starts anew.
         let jitter = f64::from(job.delivery.as_uuid().as_fields().0 ^ attempt) / f64::from(u32::MAX);
@@ -206,9 +206,7 @@ impl Deliver {
             self.end(job, lease, end).await?;
             return Ok(Outcome::Dead { reason });
         };
-        if nothing_was_sent {
-            lease.release().await?;
-        }
+        lease.release(sending).await;
         let end = End {
             provider,
             next_attempt_at: Some(self.clock.now().after(wait)),
@@ -220,15 +218,16 @@ impl Deliver {
 
     /// Nobody may be asked now: the place is given to another delivery, and no attempt is counted.
     async fn wait(&self, job: &DeliveryJob, lease: &Lease, attempt: u32, busy: Busy) -> Result<Outcome, DeliverError> {
-        lease.release().await?;
+        lease.release(Sending::Nothing).await;
         // What waits for the same provider does not all come back at once.
         let spread = Duration::from_millis(u64::from(job.delivery.as_uuid().as_fields().0 % 500));
-        let at = self.clock.now().after(busy.wait + spread);
+        let wait = busy.wait + spread;
+        let at = self.clock.now().after(wait);
         if let Some(trouble) = busy.trouble {
             let end = End::new(DeliveryState::Scheduled, attempt, trouble);
             self.facts.write(&[self.event(job, End { next_attempt_at: Some(at), ..end })]).await?;
         }
-        Ok(Outcome::HoldUntil { at_ms: at.as_millis() })
+        Ok(Outcome::HoldFor { wait })
     }
 
     /// The delivery is over before it was sent: withdrawn, or too late.
@@ -242,7 +241,7 @@ impl Deliver {
         let state = end.state;
         let event = self.event(job, end);
         let kept = serde_json::to_vec(&event).unwrap_or_default();
-        if !lease.settle(state.as_str(), &kept).await? {
+        if !lease.settle(state.as_str(), &kept).await {
             return Ok(Outcome::Done); // no longer ours: whoever took it over records what became of it
         }
         self.facts.write(&[event]).await?;

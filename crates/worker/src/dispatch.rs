@@ -61,9 +61,8 @@ impl Dispatch {
         match self.dispatch(&job, lease).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                let until = self.clock.now().after(PAUSE);
                 tracing::warn!(error = %chain(&error), "dispatch waits");
-                Outcome::HoldUntil { at_ms: until.as_millis() }
+                Outcome::HoldFor { wait: PAUSE }
             }
         }
     }
@@ -89,7 +88,7 @@ impl Dispatch {
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         self.facts.write(&[Event::new(notification.app.clone(), self.clock.now(), dispatched)]).await?;
-        lease.settle("dispatched", b"").await?;
+        lease.settle("dispatched", b"").await;
         Ok(Outcome::Done)
     }
 

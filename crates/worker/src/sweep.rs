@@ -59,14 +59,15 @@ impl Sweep {
         let mut same = Vec::new();
         for hot in &excess {
             match in_sql(hot) {
-                Some(rev) if rev == hot.item.rev => same.push((hot.seq, rev)),
+                // What changed several items is told with its last revision for all; trimming compares the hot one again.
+                Some(rev) if rev >= hot.item.rev => same.push((hot.seq, hot.item.rev)),
                 // A change whose fact was lost (its writer died in between) is told again, and trimmed next time.
-                Some(rev) if rev < hot.item.rev => {
+                Some(_) => {
                     let items = vec![ItemChange { notification: hot.item.card.id, state: hot.item.state }];
                     let kind = EventKind::ItemsChanged { recipient: recipient.clone(), rev: hot.item.rev, items };
                     self.facts.write(&[Event::new(app.clone(), self.clock.now(), kind)]).await?;
                 }
-                Some(_) | None => {}
+                None => {}
             }
         }
         let trimmed = self.inbox.trim(app, recipient, &same, KEEP, self.clock.now()).await?;

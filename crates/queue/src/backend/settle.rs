@@ -54,6 +54,7 @@ async fn move_entry(shared: &Shared, lease: &Lease, outcome: &Outcome, tries: u3
     let (noted, due, reason) = match outcome {
         Outcome::Done => return Ok(()),
         Outcome::RetryAfter { wait, reason } => (lease.tries + 1, format!("+{}", wait.as_millis()), reason.as_str()),
+        Outcome::HoldFor { wait } => (lease.tries, format!("+{}", wait.as_millis()), ""),
         Outcome::HoldUntil { at_ms } => (lease.tries, at_ms.to_string(), ""),
         Outcome::Dead { reason } => (lease.tries + 1, "-".to_owned(), reason.as_str()),
     };

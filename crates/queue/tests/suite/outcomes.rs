@@ -27,13 +27,14 @@ async fn a_retry_counts_and_a_hold_does_not() {
             match round {
                 0 | 2 => Outcome::RetryAfter { wait: SOON, reason: "busy".into() },
                 1 => Outcome::HoldUntil { at_ms: 0 },
+                3 => Outcome::HoldFor { wait: SOON },
                 _ => Outcome::Done,
             }
         }
     };
     f.add(Lane::Normal, [1]).await;
     let _worker = f.work(config(2), handle).await;
-    for attempt in [1, 2, 2, 3] {
+    for attempt in [1, 2, 2, 3, 3] {
         assert_eq!(next(&mut rx).await, attempt);
     }
     f.drained().await;

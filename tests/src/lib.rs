@@ -1,4 +1,11 @@
 //! What every end-to-end test starts from: the real binary, on servers of its own.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and shows the server's log if asked"
+)]
 
 pub mod device;
 pub mod serve;

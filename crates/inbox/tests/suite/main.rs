@@ -1,0 +1,10 @@
+//! Inboxes on a real redis-server, in one executable: linking is what its build takes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cold;
+mod content;
+mod hot;
+mod live;
+mod model;
+mod profiles;
+mod support;

@@ -35,6 +35,14 @@ has_postgres() {
 # The tests run Debian's Python, whatever `python3` is first in the path.
 has_python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
 
+has_libfaketime() {
+  local library
+  for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
+    [ -e "$library" ] && return
+  done
+  return 1
+}
+
 # `kill` as a program: each shell has one of its own.
 has_kill() { [ -x /bin/kill ] || [ -x /usr/bin/kill ]; }
 
@@ -53,7 +61,7 @@ list_missing() {
     need procps has_kill
     need python3-aiosmtpd has_python aiosmtpd.controller
     need python3-dkim has_python dkim
-    need faketime has faketime
+    need libfaketime has_libfaketime
   fi
   if [ "$lint" = yes ]; then
     need shellcheck has shellcheck

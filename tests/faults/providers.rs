@@ -27,7 +27,7 @@ pub async fn reset_after_data(scale: Scale) -> Row {
     let proxy = FaultProxy::before(stack.mail.port());
     let sms = stack.sms.port();
     let mut stack = stack.through(proxy.port(), sms);
-    stack.add(&[], "api,worker").await;
+    stack.add("api,worker").await;
     proxy.set(Fault::LoseAnswerTo(b"\r\n.\r\n"));
     let mut load = Load::begin(&stack.api, count, by_mail, json!({}));
     load.end().await;
@@ -43,7 +43,7 @@ async fn spoilt(count: usize, fault: Fault) -> Row {
     let proxy = FaultProxy::before(stack.sms.port());
     let mail = stack.mail.port();
     let mut stack = stack.through(mail, proxy.port());
-    stack.add(&[], "api,worker").await;
+    stack.add("api,worker").await;
     proxy.set(fault);
     let mut load = Load::begin(&stack.api, count, by_sms, json!({}));
     load.end().await;

@@ -31,7 +31,7 @@ impl Stack {
     pub async fn start(roles: &[&str]) -> Self {
         let mut stack = Self::servers();
         for roles in roles {
-            stack.add(&[], roles).await;
+            stack.add(roles).await;
         }
         stack
     }
@@ -42,7 +42,12 @@ impl Stack {
     }
 
     /// Adds a process.
-    pub async fn add(&mut self, wrapper: &[&str], roles: &str) {
+    pub async fn add(&mut self, roles: &str) {
+        self.add_with(roles, &[]).await;
+    }
+
+    /// Adds a process with further variables in its environment.
+    pub async fn add_with(&mut self, roles: &str, environment: &[(&str, &str)]) {
         let mail = format!("smtp://127.0.0.1:{}?tls=none", self.mail_port);
         let sms = format!("http://127.0.0.1:{}/send?to={{{{to}}}}&text={{{{text}}}}", self.sms_port);
         let more = [
@@ -54,10 +59,11 @@ impl Stack {
             ("STENTOR__SMS__PROVIDER__GW__URL", &sms),
             ("STENTOR__SMS__PROVIDER__GW__DEADLINE_MS", "2000"),
         ];
+        let more: Vec<_> = more.iter().chain(environment).copied().collect();
         let settings = settings(&self.redis.url(), &self.postgres.url(), &more);
         if self.processes.is_empty() {
             self.api = bank(&settings);
         }
-        self.processes.push(Process::start_under(wrapper, &settings).await);
+        self.processes.push(Process::start(&settings).await);
     }
 }

@@ -14,19 +14,12 @@ use super::{Api, PATIENCE, stentor};
 pub struct Process {
     child: Child,
     settings: Vec<(String, String)>,
-    wrapper: Vec<String>,
 }
 
 impl Process {
     /// Starts it with settings from the environment and waits until it is ready.
     pub async fn start(settings: &[(String, String)]) -> Self {
-        Self::start_under(&[], settings).await
-    }
-
-    /// Starts it by another command, such as `faketime`.
-    pub async fn start_under(wrapper: &[&str], settings: &[(String, String)]) -> Self {
-        let wrapper: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
-        Self { child: spawn(&wrapper, settings).await, settings: settings.to_vec(), wrapper }
+        Self { child: spawn(settings).await, settings: settings.to_vec() }
     }
 
     pub fn pid(&self) -> u32 {
@@ -41,7 +34,7 @@ impl Process {
     /// Starts it again with the same settings.
     pub async fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.wrapper, &self.settings).await;
+        self.child = spawn(&self.settings).await;
     }
 }
 
@@ -51,16 +44,8 @@ impl Drop for Process {
     }
 }
 
-async fn spawn(wrapper: &[String], settings: &[(String, String)]) -> Child {
-    let plain = stentor();
-    let mut command = match wrapper.split_first() {
-        None => plain,
-        Some((program, arguments)) => {
-            let mut command = Command::new(program);
-            command.args(arguments).arg(plain.get_program());
-            command
-        }
-    };
+async fn spawn(settings: &[(String, String)]) -> Child {
+    let mut command = stentor();
     command.arg("serve").envs(settings.iter().cloned());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());

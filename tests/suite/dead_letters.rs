@@ -52,6 +52,27 @@ async fn a_job_that_cannot_be_read_is_a_dead_letter_of_its_app_alone() {
     let (status, body) = answer(dev.api.request(Method::POST, "/v1/dead-letters/replay")).await;
     assert_eq!((status, &body["replayed"]), (StatusCode::ACCEPTED, &json!(1)));
 
+    // by filter
+    letters(&dev, 1).await;
+    let replay = async |query: &str| {
+        let (status, body) = answer(dev.api.request(Method::POST, &format!("/v1/dead-letters/replay?{query}"))).await;
+        (status, body["replayed"].as_u64())
+    };
+    for none in ["queue=email", "reason=timeout", "since=2999-01-01T00:00:00Z", "until=2020-01-01T00:00:00Z", "limit=0"] {
+        assert_eq!(replay(none).await, (StatusCode::ACCEPTED, Some(0)), "{none}");
+    }
+    assert_eq!(replay("since=yesterday").await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(replay("quue=sms").await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(dev.api.get("/v1/dead-letters?queue=email&limit=5").await["items"], json!([]));
+    assert_eq!(dev.api.get("/v1/dead-letters?queue=sms&reason=decoded").await["items"].as_array().unwrap().len(), 1);
+    let seen = letters(&dev, 1).await[0]["id"].clone();
+    assert_eq!(replay("queue=sms&reason=decoded&since=2026-01-01T00:00:00Z").await, (StatusCode::ACCEPTED, Some(1)));
+    eventually("it died once more", async || {
+        let page = dev.api.get("/v1/dead-letters").await;
+        page["items"].as_array().unwrap().iter().any(|l| l["id"] != seen).then_some(())
+    })
+    .await;
+
     // over the command line: listed, discarded, gone
     letters(&dev, 1).await;
     let cli = |args: &[&str]| {
@@ -64,6 +85,9 @@ async fn a_job_that_cannot_be_read_is_a_dead_letter_of_its_app_alone() {
         let output = command.output().unwrap();
         (output.status.success(), serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default())
     };
+    assert_eq!(cli(&["list", "--queue", "email"]).1, json!([]));
+    assert_eq!(cli(&["replay", "--reason", "timeout"]).1["replayed"], 0);
+    assert!(!cli(&["replay"]).0, "which?");
     let (_, listed) = cli(&["list"]);
     let id = listed[0]["id"].as_str().unwrap();
     assert_ne!(id, again["id"].as_str().unwrap());

@@ -1,14 +1,18 @@
 //! Dead letters: jobs whose attempts are exhausted or that no worker survives. Looked into, replayed, discarded.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::{FromRequestParts, Query, State},
+    http::{Method, StatusCode, request::Parts},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stentor_domain::{AppId, Timestamp};
+use stentor_domain::{AppId, Timestamp, Violation};
 use stentor_queue::{DeadLetter, Queue};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    page::{Page, PageQuery},
+    page::Page,
     problems::{NotFound, Problems},
 };
 use crate::{
@@ -20,6 +24,58 @@ use crate::{
 
 /// How many letters are looked through for one page: each queue holds those of all apps.
 const SCAN: usize = 1_000;
+/// How many letters a page has, if it is not said.
+const PAGE: usize = 20;
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LetterQuery {
+    /// At most so many: 1 to 100 for a list, 20 if absent; any number to replay, all if absent.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// Only of this queue: `dispatch`, `email` or `sms`.
+    #[serde(default)]
+    queue: Option<String>,
+    /// Only those whose reason contains this.
+    #[serde(default)]
+    reason: Option<String>,
+    /// Only those that died at this time or later.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only those that died before this time.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+impl LetterQuery {
+    fn takes(&self, letter: &DeadLetterView) -> bool {
+        self.queue.as_ref().is_none_or(|queue| *queue == letter.queue)
+            && self.reason.as_ref().is_none_or(|reason| letter.reason.contains(reason))
+            && self.since.is_none_or(|since| letter.died_at >= since)
+            && self.until.is_none_or(|until| letter.died_at < until)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LetterQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::<Self>::from_request_parts(parts, state).await;
+        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
+        let Query(query) = query.map_err(|e| bad(e.body_text()))?;
+        if parts.method == Method::GET && query.limit.is_some_and(|n| n == 0 || n > 100) {
+            return Err(bad("limit must be 1 to 100".into()));
+        }
+        Ok(query)
+    }
+}
 
 /// A dead letter.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -79,7 +135,13 @@ impl ApiState {
         Ok((queue, place))
     }
 
-    async fn letters(&self, app: &AppId, after: Option<&str>, limit: usize) -> Result<Page<DeadLetterView>, ApiError> {
+    async fn letters(
+        &self,
+        app: &AppId,
+        query: &LetterQuery,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<DeadLetterView>, ApiError> {
         let (mut after_queue, mut place) = match after.and_then(|a| a.split_once(':')) {
             Some((queue, place)) => (Some(queue), Some(place.to_owned())),
             None => (None, None),
@@ -96,7 +158,7 @@ impl ApiState {
                     let next = items.last().map(|l: &DeadLetterView| l.id.clone());
                     return Ok(Page { items, next });
                 }
-                items.extend(DeadLetterView::of(queue, letter, app));
+                items.extend(DeadLetterView::of(queue, letter, app).filter(|letter| query.takes(letter)));
             }
             if let Some(last) = letters.last().filter(|_| letters.len() == SCAN) {
                 return Ok(Page { items, next: Some(format!("{}:{}", queue.name(), last.id)) });
@@ -107,14 +169,14 @@ impl ApiState {
 }
 
 /// List dead letters.
-#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(PageQuery),
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(LetterQuery),
     responses((status = 200, body = Page<DeadLetterView>), Problems))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     key: Key<Read>,
-    query: PageQuery,
+    query: LetterQuery,
 ) -> Result<Json<Page<DeadLetterView>>, ApiError> {
-    state.letters(&key.app, query.after.as_deref(), query.limit()).await.map(Json)
+    state.letters(&key.app, &query, query.after.as_deref(), query.limit.unwrap_or(PAGE)).await.map(Json)
 }
 
 /// Put a dead letter back into its queue, with its attempts counted anew.
@@ -136,25 +198,28 @@ pub(crate) struct Replayed {
     replayed: usize,
 }
 
-/// Put all of the app's dead letters back into their queues.
-#[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "dead letters",
+/// Put the app's dead letters back into their queues: those that the query names, or all.
+#[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "dead letters", params(LetterQuery),
     responses((status = 202, body = Replayed), Problems))]
 pub(crate) async fn replay_all(
     State(state): State<ApiState>,
     key: Key<Manage>,
+    query: LetterQuery,
 ) -> Result<(StatusCode, Json<Replayed>), ApiError> {
-    let (mut replayed, mut after) = (0, None);
-    loop {
-        let page = state.letters(&key.app, after.as_deref(), SCAN).await?;
+    let most = query.limit.unwrap_or(usize::MAX);
+    let (mut replayed, mut after) = (0, query.after.clone());
+    while replayed < most {
+        let page = state.letters(&key.app, &query, after.as_deref(), SCAN.min(most - replayed)).await?;
         for letter in &page.items {
             let (queue, place) = state.find_letter(&key.app, &letter.id).await?;
             replayed += usize::from(queue.replay_dead_letter(place).await?);
         }
         after = page.next;
         if after.is_none() {
-            return Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })));
+            break;
         }
     }
+    Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }
 
 /// Discard a dead letter.

@@ -1,6 +1,6 @@
 //! `stentor dead-letters`: what could not be delivered and waits for a decision.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -15,17 +15,21 @@ pub(crate) enum DeadLetters {
     List {
         #[command(flatten)]
         api: ApiArgs,
+        #[command(flatten)]
+        filter: Filter,
     },
-    /// Put one dead letter, or all of the app's, back into the queue
+    /// Put one dead letter, those that a filter takes, or all of the app's, back into the queue
     Replay {
         #[command(flatten)]
         api: ApiArgs,
         /// Which; `list` names them
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present_any = ["all", "queue", "reason", "since", "until"])]
         id: Option<String>,
         /// All of them
         #[arg(long, conflicts_with = "id")]
         all: bool,
+        #[command(flatten)]
+        filter: Filter,
     },
     /// Discard a dead letter
     Discard {
@@ -36,17 +40,41 @@ pub(crate) enum DeadLetters {
     },
 }
 
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Only of this queue: dispatch, email or sms
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only those whose reason contains this
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only those that died at this time (RFC 3339) or later
+    #[arg(long)]
+    since: Option<String>,
+    /// Only those that died before this time
+    #[arg(long)]
+    until: Option<String>,
+}
+
+impl Filter {
+    fn query(&self) -> Vec<(&'static str, &str)> {
+        let all = [("queue", &self.queue), ("reason", &self.reason), ("since", &self.since), ("until", &self.until)];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+}
+
 impl DeadLetters {
     pub(crate) async fn run(self, out: Output) -> anyhow::Result<()> {
         match self {
-            Self::List { api } => list(&api, out).await,
+            Self::List { api, filter } => list(&api, &filter, out).await,
             Self::Replay { api, id: Some(id), .. } => {
                 let path = format!("/v1/dead-letters/{}/replay", segment(&id));
                 api.call(api.request(Method::POST, &path)?).await?;
                 out.say(&serde_json::json!({ "replayed": 1 }), |_| format!("{id} is queued again"))
             }
-            Self::Replay { api, .. } => {
-                let answer = api.call(api.request(Method::POST, "/v1/dead-letters/replay")?).await?;
+            Self::Replay { api, filter, .. } => {
+                let answer = api.call(api.request(Method::POST, "/v1/dead-letters/replay")?.query(&filter.query())).await?;
                 out.say(&answer, |a| format!("{} are queued again", a["replayed"]))
             }
             Self::Discard { api, id } => {
@@ -57,11 +85,11 @@ impl DeadLetters {
     }
 }
 
-async fn list(api: &ApiArgs, out: Output) -> anyhow::Result<()> {
+async fn list(api: &ApiArgs, filter: &Filter, out: Output) -> anyhow::Result<()> {
     let mut letters: Vec<Value> = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let mut request = api.request(Method::GET, "/v1/dead-letters")?.query(&[("limit", "100")]);
+        let mut request = api.request(Method::GET, "/v1/dead-letters")?.query(&[("limit", "100")]).query(&filter.query());
         if let Some(after) = &after {
             request = request.query(&[("after", after)]);
         }

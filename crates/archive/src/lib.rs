@@ -5,7 +5,8 @@
 //!
 //! Events are written in batches ([`Archive::write_events`]): insert-only by id, deliveries guarded by a version, inbox
 //! items by a revision, profile fields by the time that set them. So a batch may be written twice, and batches in any
-//! order, with the same rows in the end.
+//! order, with the same rows in the end. One exception: a change of an item that is not on record yet finds no row. The
+//! sweep sees that the record is behind the hot inbox and tells it again.
 
 mod apps;
 mod connect;

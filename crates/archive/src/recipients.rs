@@ -1,6 +1,6 @@
 //! Profiles. Each field carries the time of the request that set it: whatever the order of writing, the newest stays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ActiveValue::Set,
@@ -86,14 +86,14 @@ pub(crate) async fn upsert(
     patches: impl IntoIterator<Item = (&RecipientId, &ProfilePatch, Timestamp)>,
 ) -> Result<(), sea_orm::DbErr> {
     // PostgreSQL refuses a statement that touches one row twice: what repeats goes into a statement of its own.
-    let mut rounds: Vec<HashMap<&RecipientId, recipient::ActiveModel>> = Vec::new();
+    let mut rounds: Vec<BTreeMap<&RecipientId, recipient::ActiveModel>> = Vec::new();
     for (id, patch, at) in patches {
         let row = patched(app, id, patch, at);
         match rounds.iter_mut().find(|round| !round.contains_key(id)) {
             Some(round) => {
                 round.insert(id, row);
             }
-            None => rounds.push(HashMap::from([(id, row)])),
+            None => rounds.push(BTreeMap::from([(id, row)])),
         }
     }
     for round in rounds {

@@ -4,7 +4,7 @@
 //! refuses a batch for what it holds, the batch is halved until the one bad event stands alone; that one is buried with
 //! its error and the rest is written.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveValue::Set,
@@ -154,7 +154,8 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
 
 async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
     use delivery::Column;
-    let mut newest: HashMap<(&AppId, Uuid), (&DeliveryReport, Timestamp)> = HashMap::new();
+    // In one order, so that two writers of the same rows wait for one another instead of locking each other out.
+    let mut newest: BTreeMap<(&AppId, Uuid), (&DeliveryReport, Timestamp)> = BTreeMap::new();
     for e in events {
         let EventKind::Delivery(report) = &e.kind else { continue };
         let place = newest.entry((&e.app, report.delivery.as_uuid())).or_insert((report, e.at));
@@ -210,7 +211,7 @@ fn version(report: &DeliveryReport) -> i64 {
 async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
     use inbox_item::Column;
     let mut written = Vec::new();
-    let mut changed: HashMap<(&AppId, &RecipientId, Uuid), (u64, ItemChange)> = HashMap::new();
+    let mut changed: BTreeMap<(&AppId, &RecipientId, Uuid), (u64, ItemChange)> = BTreeMap::new();
     for e in events {
         match &e.kind {
             EventKind::ItemWritten { recipient, card, seq, rev, variant } => written.push(inbox_item::ActiveModel {
@@ -255,7 +256,7 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
 }
 
 async fn write_profiles(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
-    let mut by_app: HashMap<&AppId, Vec<_>> = HashMap::new();
+    let mut by_app: BTreeMap<&AppId, Vec<_>> = BTreeMap::new();
     for e in events {
         if let EventKind::RecipientUpserted { recipient, patch } = &e.kind {
             by_app.entry(&e.app).or_default().push((recipient, &**patch, e.at));

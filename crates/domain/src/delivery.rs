@@ -185,6 +185,8 @@ pub struct Delivery {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -203,6 +205,37 @@ mod tests {
         }
         for to in DeliveryState::ALL {
             assert!(to == Scheduled || DeliveryState::ALL.iter().any(|from| from.can_become(to)), "{to} is never reached");
+        }
+    }
+
+    proptest! {
+        /// Reports come late, twice and in any order: whoever keeps the one with the highest version knows the last step.
+        #[test]
+        fn the_last_step_of_any_life_is_known_whatever_the_order_of_its_reports(
+            choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 1..80),
+        ) {
+            let (mut state, mut attempt) = (Queued, 0);
+            let mut reports = vec![(state, attempt)];
+            for choice in choices {
+                // `queued` is reported once, at the beginning.
+                let next: Vec<_> = state.next().iter().filter(|to| **to != Queued).collect();
+                if next.is_empty() {
+                    break;
+                }
+                state = *next[choice.index(next.len())];
+                attempt += u32::from(state == Sending);
+                reports.push((state, attempt));
+            }
+            let last = *reports.last().unwrap();
+            prop_assert!(reports.is_sorted_by_key(|(state, attempt)| state.version(*attempt)), "{:?}", reports);
+            let mut kept = reports[order[0].index(reports.len())];
+            for report in order.iter().map(|at| reports[at.index(reports.len())]).chain(reports.iter().rev().copied()) {
+                if report.0.version(report.1) > kept.0.version(kept.1) {
+                    kept = report;
+                }
+            }
+            prop_assert_eq!(kept, last);
         }
     }
 

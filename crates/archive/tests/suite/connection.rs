@@ -1,0 +1,53 @@
+//! Schema and connection.
+
+use stentor_archive::{Archive, ArchiveError};
+use stentor_testkit::{Postgres, free_port};
+
+use crate::support::{Database, Fixture, accepted, app, id, on_both};
+
+on_both! { the_schema_is_brought_up_to_date_once }
+
+async fn the_schema_is_brought_up_to_date_once(f: Fixture) {
+    f.write(&[accepted(1)]).await;
+    f.archive.migrate().await.unwrap();
+    assert_eq!(f.archive.pending_migrations().await.unwrap(), 0);
+    f.archive.ping().await.unwrap();
+    assert!(f.archive.find_notification(&app(), id(1)).await.unwrap().is_some(), "the second time nothing changes");
+}
+
+#[tokio::test]
+async fn before_that_it_says_what_is_pending() {
+    for postgres in [false, true] {
+        let database = Database::new(postgres);
+        let archive = Archive::connect(&database.url).await.unwrap();
+        assert!(archive.pending_migrations().await.unwrap() > 0);
+        assert!(archive.list_apps().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_an_error_and_not_a_wait() {
+    let closed = format!("postgres://postgres@127.0.0.1:{}/postgres", free_port());
+    let error = Archive::connect(&closed).await.err().unwrap();
+    assert!(matches!(error, ArchiveError::Database(_)), "{error:?}");
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Archive::connect(&format!("sqlite:{}/none/stentor.db?mode=rwc", dir.path().display())).await.is_err());
+}
+
+#[tokio::test]
+async fn what_was_refused_while_it_was_down_is_written_when_it_is_back() {
+    let mut postgres = Postgres::start();
+    let archive = Archive::connect(&postgres.url()).await.unwrap();
+    archive.migrate().await.unwrap();
+    archive.write_events(&[accepted(1)]).await.unwrap();
+    postgres.kill();
+    assert!(archive.ping().await.is_err());
+    let error = archive.write_events(&[accepted(2), accepted(3)]).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Database(_)), "trouble of the moment buries nothing: {error:?}");
+    postgres.restart();
+    assert_eq!(archive.write_events(&[accepted(2), accepted(3)]).await.unwrap().buried, []);
+    for n in 1..=3 {
+        assert!(archive.find_notification(&app(), id(n)).await.unwrap().is_some());
+    }
+    assert_eq!(postgres.query("SELECT count(*) FROM buried_events"), ["0"]);
+}

@@ -1,0 +1,10 @@
+//! The archive on SQLite and on PostgreSQL, in one executable: linking is what its build takes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod apps;
+mod connection;
+mod events;
+mod inboxes;
+mod notifications;
+mod recipients;
+mod support;

@@ -8,17 +8,18 @@ cd "${1:-"$(dirname "$0")/.."}"
 # dev-dependencies, which are free, and for `tests`, which is nothing but tests. `api` gets `channels` when it verifies callbacks.
 readonly ARROWS='
 domain      :
+connection  :
 migrations  :
 testkit     :
 tests       : testkit
 templates   : domain
-queue       : domain
-inbox       : domain
+queue       : domain connection
+inbox       : domain connection
 archive     : domain migrations
 channels    : domain
-worker      : domain templates queue inbox archive channels
-api         : domain templates queue inbox archive
-server      : domain templates queue inbox archive channels worker api
+worker      : domain connection templates queue inbox archive channels
+api         : domain connection templates queue inbox archive
+server      : domain connection templates queue inbox archive channels worker api
 '
 # Which crates alone may name a library (a pattern of package names).
 readonly LIBRARIES='

@@ -7,7 +7,8 @@ use std::{
 };
 
 use apalis::prelude::*;
-use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, WorkerConfig, connection};
+use stentor_connection::Place;
+use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, WorkerConfig};
 use stentor_testkit::RedisServer;
 
 use crate::{Row, Scale};
@@ -23,9 +24,9 @@ const WITHIN: Duration = Duration::from_mins(1);
 pub fn work(url: &str, lease: Duration) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let queue = Queue::new(connection::connect(url).await.unwrap(), "faults");
-        let reader = connection::connect_blocking(url).await.unwrap();
-        let done = connection::connect(url).await.unwrap();
+        let queue = Queue::new(place(url).connect().await.unwrap(), "faults");
+        let reader = place(url).connect_blocking().await.unwrap();
+        let done = place(url).connect().await.unwrap();
         let worker = move |n| {
             let done = done.clone();
             WorkerBuilder::new(format!("faults-{n}"))
@@ -51,7 +52,7 @@ pub fn work(url: &str, lease: Duration) -> ExitCode {
 pub async fn poisonous(scale: Scale) -> Row {
     let lease = scale.of(Duration::from_secs(2), WorkerConfig::new(1).lease);
     let redis = RedisServer::start();
-    let queue = Queue::new(connection::connect(&redis.url()).await.unwrap(), "faults");
+    let queue = Queue::new(place(&redis.url()).connect().await.unwrap(), "faults");
     let jobs: Vec<(String, String)> = (0..1_001).map(|n: u32| (n.to_string(), n.to_string())).collect();
     let jobs: Vec<NewJob<'_>> = jobs
         .iter()
@@ -59,7 +60,7 @@ pub async fn poisonous(scale: Scale) -> Row {
         .collect();
     queue.enqueue(&jobs).await.unwrap();
     let began = Instant::now();
-    let mut conn = connection::connect(&redis.url()).await.unwrap();
+    let mut conn = place(&redis.url()).connect().await.unwrap();
     let (mut deaths, mut good) = (0, None);
     loop {
         // Whoever watches it starts it again.
@@ -92,4 +93,8 @@ pub async fn poisonous(scale: Scale) -> Row {
             return Row { accepted: 1_001, arrived: 1_000, notes, ..Row::default() };
         }
     }
+}
+
+fn place(url: &str) -> Place {
+    url.parse().unwrap()
 }

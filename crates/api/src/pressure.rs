@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use redis::{InfoDict, aio::ConnectionManager};
+use redis::InfoDict;
+use stentor_connection::Connection;
 use stentor_domain::Priority;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +32,7 @@ pub struct Pressure(Arc<AtomicU32>);
 
 impl Pressure {
     /// Watches the Redis behind `conn` until `stop`.
-    pub fn watch(mut conn: ConnectionManager, stop: CancellationToken) -> Self {
+    pub fn watch(mut conn: Connection, stop: CancellationToken) -> Self {
         let pressure = Self::default();
         let watched = pressure.clone();
         tokio::spawn(async move {

@@ -33,7 +33,7 @@ pub struct ApiParts {
     /// How full Redis is.
     pub pressure: Pressure,
     /// A connection for health checks.
-    pub redis: redis::aio::ConnectionManager,
+    pub redis: stentor_connection::Connection,
     /// Renders the metrics in Prometheus's text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

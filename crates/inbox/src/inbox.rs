@@ -2,7 +2,8 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::{Script, ScriptInvocation, Value, aio::ConnectionManager};
+use redis::{Script, ScriptInvocation, Value};
+use stentor_connection::Connection;
 use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
 
 use crate::{
@@ -45,16 +46,16 @@ type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>);
 /// A cheap handle to the hot state of all inboxes.
 #[derive(Clone)]
 pub struct Inbox {
-    conn: ConnectionManager,
+    conn: Connection,
 }
 
 impl Inbox {
     /// The inboxes in the Redis behind `conn`.
-    pub fn new(conn: ConnectionManager) -> Self {
+    pub fn new(conn: Connection) -> Self {
         Self { conn }
     }
 
-    pub(crate) fn connection(&self) -> ConnectionManager {
+    pub(crate) fn connection(&self) -> Connection {
         self.conn.clone()
     }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use redis::{PushInfo, PushKind, aio::MultiplexedConnection};
+use stentor_connection::Place;
 use stentor_domain::{AppId, Item, ItemState, RecipientId, event::ItemChange};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -125,11 +126,11 @@ enum Command {
 
 impl LiveFeed {
     /// Connects, and goes on connecting whenever the connection is lost.
-    pub async fn connect(client: redis::Client) -> Result<(Self, mpsc::Receiver<LiveEvent>), InboxError> {
+    pub async fn connect(place: Place) -> Result<(Self, mpsc::Receiver<LiveEvent>), InboxError> {
         let (tx, commands) = mpsc::channel(WAITING);
         let (events, rx) = mpsc::channel(WAITING);
-        let link = Link::open(&client).await?;
-        tokio::spawn(run(client, link, commands, events));
+        let link = Link::open(&place, 0).await?;
+        tokio::spawn(run(place, link, commands, events));
         Ok((Self { tx }, rx))
     }
 
@@ -157,27 +158,27 @@ struct Link {
 }
 
 impl Link {
-    async fn open(client: &redis::Client) -> Result<Self, InboxError> {
+    async fn open(place: &Place, attempt: usize) -> Result<Self, InboxError> {
         let (tx, pushes) = mpsc::unbounded_channel();
         let config = redis::AsyncConnectionConfig::new()
             .set_push_sender(tx)
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let conn = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let conn = place.subscriber(attempt).await?.get_multiplexed_async_connection_with_config(&config).await?;
         Ok(Self { conn, pushes })
     }
 }
 
 type Subscribed = Arc<Mutex<HashSet<String>>>;
 
-async fn run(client: redis::Client, mut link: Link, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<LiveEvent>) {
+async fn run(place: Place, mut link: Link, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<LiveEvent>) {
     let subscribed = Subscribed::default();
     loop {
         match serve(&mut link, &mut commands, &events, &subscribed).await {
             Ended::ByUs => return,
             Ended::Lost => {}
         }
-        let mut pause = Duration::from_millis(50);
+        let (mut pause, mut attempt) = (Duration::from_millis(50), 0);
         link = loop {
             // Half of it is chance, so that not every process comes at once.
             let jitter = f64::from(std::process::id() % 100) / 100.0;
@@ -186,7 +187,8 @@ async fn run(client: redis::Client, mut link: Link, mut commands: mpsc::Receiver
             if events.is_closed() {
                 return;
             }
-            if let Ok(mut link) = Link::open(&client).await
+            attempt += 1;
+            if let Ok(mut link) = Link::open(&place, attempt).await
                 && resubscribe(&mut link, &subscribed).await.is_ok()
             {
                 break link;

@@ -6,8 +6,9 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use redis::{Script, aio::ConnectionManager};
+use redis::Script;
 use serde_json::Value;
+use stentor_connection::Connection;
 use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
 
 use crate::{InboxError, keys};
@@ -21,7 +22,7 @@ static SET: LazyLock<Script> =
 /// A cheap handle to the hot profiles.
 #[derive(Clone)]
 pub struct Profiles {
-    conn: ConnectionManager,
+    conn: Connection,
 }
 
 /// A profile as far as it is hot.
@@ -35,7 +36,7 @@ pub struct HotProfile {
 
 impl Profiles {
     /// Profiles in the Redis behind `conn`.
-    pub fn new(conn: ConnectionManager) -> Self {
+    pub fn new(conn: Connection) -> Self {
         Self { conn }
     }
 

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use redis::{RedisResult, aio::ConnectionManager};
+use redis::RedisResult;
+use stentor_connection::Connection;
 
 use crate::{QueueError, error::has_code, keys, scripts};
 
@@ -15,7 +16,7 @@ const STEP: usize = 500;
 /// A cheap handle to a log of events.
 #[derive(Clone)]
 pub struct EventLog {
-    conn: ConnectionManager,
+    conn: Connection,
     key: String,
 }
 
@@ -25,7 +26,7 @@ type Read = Option<Vec<(String, Vec<Entry>)>>;
 
 impl EventLog {
     /// The log `name` in the Redis behind `conn`.
-    pub fn new(conn: ConnectionManager, name: &str) -> Self {
+    pub fn new(conn: Connection, name: &str) -> Self {
         Self { conn, key: keys::events(name) }
     }
 
@@ -47,7 +48,7 @@ impl EventLog {
 
     /// A reader of `group`: each event goes to one reader of the group, until that one acknowledges it. `reader` blocks and
     /// is the reader's own.
-    pub async fn reader(&self, group: &str, reader: ConnectionManager) -> Result<EventReader, QueueError> {
+    pub async fn reader(&self, group: &str, reader: Connection) -> Result<EventReader, QueueError> {
         let reader = EventReader {
             log: self.clone(),
             reader,
@@ -96,7 +97,7 @@ fn place(id: &str) -> Option<(u64, u64)> {
 /// A reader of a group.
 pub struct EventReader {
     log: EventLog,
-    reader: ConnectionManager,
+    reader: Connection,
     group: String,
     consumer: String,
     /// The batch that was given and not acknowledged: it is given again.

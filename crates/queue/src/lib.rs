@@ -25,7 +25,6 @@
 //! knows nothing of notifications.
 
 mod backend;
-pub mod connection;
 mod dead;
 mod error;
 mod events;

@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use redis::{ScriptInvocation, aio::ConnectionManager};
+use redis::ScriptInvocation;
+use stentor_connection::Connection;
 
 use crate::{Lane, QueueError, keys::Keys, scripts};
 
@@ -12,7 +13,7 @@ const STEP: usize = 200;
 /// A cheap handle to a queue.
 #[derive(Clone)]
 pub struct Queue {
-    pub(crate) conn: ConnectionManager,
+    pub(crate) conn: Connection,
     pub(crate) keys: std::sync::Arc<Keys>,
     name: std::sync::Arc<str>,
     replication: Option<Replication>,
@@ -20,7 +21,7 @@ pub struct Queue {
 
 #[derive(Clone)]
 struct Replication {
-    conn: ConnectionManager,
+    conn: Connection,
     replicas: u32,
     patience: Duration,
 }
@@ -100,7 +101,7 @@ pub struct Depth {
 
 impl Queue {
     /// The queue `name` in the Redis behind `conn`.
-    pub fn new(conn: ConnectionManager, name: &str) -> Self {
+    pub fn new(conn: Connection, name: &str) -> Self {
         Self { conn, keys: std::sync::Arc::new(Keys::new(name)), name: name.into(), replication: None }
     }
 
@@ -109,14 +110,14 @@ impl Queue {
         &self.name
     }
 
-    pub(crate) fn connection(&self) -> ConnectionManager {
+    pub(crate) fn connection(&self) -> Connection {
         self.conn.clone()
     }
 
     /// Answers submissions only when `replicas` replicas have them, within `patience`; [`QueueError::NotReplicated`]
     /// otherwise. `conn` is theirs alone: WAIT speaks of what its own connection wrote, and holds up what comes behind it.
     #[must_use]
-    pub fn replicated(self, conn: ConnectionManager, replicas: u32, patience: Duration) -> Self {
+    pub fn replicated(self, conn: Connection, replicas: u32, patience: Duration) -> Self {
         Self { replication: Some(Replication { conn, replicas, patience }), ..self }
     }
 

@@ -11,9 +11,10 @@ use stentor_api::{
 };
 use stentor_archive::{Archive, ArchivedItem};
 use stentor_channels::Providers;
+use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, NotificationId, RecipientId, SystemClock, Timestamp};
 use stentor_inbox::{ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Profiles, UnreadItem, WarmState};
-use stentor_queue::{EventLog, Queue, connection};
+use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
 use stentor_worker::{Parts, Settings, Worker};
 use tokio::net::TcpListener;
@@ -81,7 +82,7 @@ fn load_templates(config: &Config) -> anyhow::Result<Library> {
 }
 
 /// Refuses a Redis that would lose or evict what was accepted.
-async fn check_redis(conn: &redis::aio::ConnectionManager) -> anyhow::Result<()> {
+async fn check_redis(conn: &Connection) -> anyhow::Result<()> {
     let mut conn = conn.clone();
     let info: String = redis::cmd("INFO").query_async(&mut conn).await.context("Redis (redis.url) does not answer")?;
     let field = |name: &str| info.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
@@ -109,7 +110,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     pages: impl FnOnce(&ApiState) -> Router,
     ready: impl FnOnce(SocketAddr) -> R,
 ) -> anyhow::Result<()> {
-    let conn = connection::connect(&config.redis.url).await.context("Redis (redis.url) does not answer")?;
+    let redis: Place = config.redis.url.parse().context("redis.url")?;
+    let away = "Redis (redis.url) does not answer";
+    let conn = redis.connect().await.context(away)?;
     check_redis(&conn).await?;
     let archive = open_archive(&config).await?;
     let templates = Arc::new(load_templates(&config)?);
@@ -117,7 +120,10 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let queue = |name| Queue::new(conn.clone(), name);
     let (mut dispatch, email, sms) = (queue("dispatch"), queue("email"), queue("sms"));
     if config.redis.durability == Durability::Replicated {
-        let own = connection::connect(&config.redis.url).await.context("Redis (redis.url) does not answer")?;
+        if matches!(redis, Place::Cluster(_)) {
+            bail!("redis.durability = \"replicated\" is for one node or Sentinel; a Cluster has no WAIT for a key");
+        }
+        let own = redis.connect().await.context(away)?;
         dispatch = dispatch.replicated(own, config.redis.replicas, Duration::from_millis(config.redis.replicated_within_ms));
     }
     let events = EventLog::new(conn.clone(), "0");
@@ -131,7 +137,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
             if configured { made.map(Some) } else { Ok(None) }
         };
         let parts = Parts {
-            redis_url: config.redis.url.clone(),
+            redis: redis.clone(),
             dispatch: dispatch.clone(),
             email: email.clone(),
             sms: sms.clone(),
@@ -155,8 +161,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     }
 
     // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
-    let client = connection::resp3_client(&config.redis.url)?;
-    let (feed, live) = LiveFeed::connect(client).await.context("Redis (redis.url) does not answer")?;
+    let (feed, live) = LiveFeed::connect(redis).await.context(away)?;
     let receipts = Receipts::start(events.clone(), clock.clone());
     let state = ApiState::new(ApiParts {
         dispatch,

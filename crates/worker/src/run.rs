@@ -6,6 +6,7 @@ use apalis::prelude::*;
 use serde::de::DeserializeOwned;
 use stentor_archive::Archive;
 use stentor_channels::Providers;
+use stentor_connection::Place;
 use stentor_domain::{Channel, Clock};
 use stentor_inbox::{Inboxes, Profiles};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
@@ -42,7 +43,7 @@ pub struct Settings {
 /// What the worker is built on.
 pub struct Parts {
     /// The Redis that the queues live in, for the blocking connections of this worker.
-    pub redis_url: String,
+    pub redis: Place,
     /// Accepted notifications.
     pub dispatch: Queue,
     /// Deliveries by mail.
@@ -100,7 +101,7 @@ impl Worker {
 
         let archiver = Archiver {
             log: parts.events.clone(),
-            reader: parts.events.reader("archive", stentor_queue::connection::connect_blocking(&parts.redis_url).await?).await?,
+            reader: parts.events.reader("archive", parts.redis.connect_blocking().await.map_err(QueueError::from)?).await?,
             archive: parts.archive.clone(),
             inbox: parts.inboxes.hot().clone(),
             dispatch: parts.dispatch.clone(),
@@ -134,7 +135,7 @@ impl Worker {
             let dispatch = dispatch.clone();
             async move { dispatch.handle(job, &lease).await }
         };
-        monitors.push(work(&parts.dispatch, &parts.redis_url, settings.dispatch_concurrency, handle, &stop).await?);
+        monitors.push(work(&parts.dispatch, &parts.redis, settings.dispatch_concurrency, handle, &stop).await?);
         let outside = [
             (Channel::Email, parts.email, parts.email_providers, settings.email_concurrency),
             (Channel::Sms, parts.sms, parts.sms_providers, settings.sms_concurrency),
@@ -156,7 +157,7 @@ impl Worker {
                 let deliver = deliver.clone();
                 async move { deliver.handle(job, &lease).await }
             };
-            monitors.push(work(&queue, &parts.redis_url, concurrency, handle, &stop).await?);
+            monitors.push(work(&queue, &parts.redis, concurrency, handle, &stop).await?);
         }
         tasks.close();
         for monitor in monitors {
@@ -170,7 +171,7 @@ impl Worker {
 /// Starts an apalis worker over one queue.
 async fn work<J, H, F>(
     queue: &Queue,
-    redis_url: &str,
+    redis: &Place,
     concurrency: usize,
     handle: H,
     stop: &CancellationToken,
@@ -180,7 +181,7 @@ where
     H: Fn(J, Lease) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let reader = stentor_queue::connection::connect_blocking(redis_url).await?;
+    let reader = redis.connect_blocking().await.map_err(QueueError::from)?;
     let (queue, stop) = (queue.clone(), stop.clone());
     let worker = move |restarts| {
         let handle = handle.clone();

@@ -6,7 +6,7 @@ use stentor_domain::{NotificationId, RecipientId};
 use stentor_inbox::{Change, LiveEvent, LiveFeed, LiveMessage, Marked, NewItem, WarmState};
 use tokio::sync::mpsc::Receiver;
 
-use crate::support::{Fixture, at, card, client, eventually, expiring, id, ids, in_time, warm};
+use crate::support::{Fixture, at, card, eventually, expiring, id, ids, in_time, place, warm};
 
 struct Live {
     f: Fixture,
@@ -17,7 +17,7 @@ struct Live {
 impl Live {
     async fn new() -> Self {
         let f = Fixture::new().await;
-        let (feed, events) = LiveFeed::connect(client(&f.redis)).await.unwrap();
+        let (feed, events) = LiveFeed::connect(place(&f.redis)).await.unwrap();
         feed.subscribe(&f.app, &f.me).await.unwrap();
         Self { f, feed, events }
     }
@@ -206,5 +206,5 @@ async fn it_ends_with_its_handles_and_does_not_begin_without_a_redis() {
     drop(feed);
     assert_eq!(in_time(events.recv()).await, None);
     f.redis.kill();
-    assert!(in_time(LiveFeed::connect(client(&f.redis))).await.is_err());
+    assert!(in_time(LiveFeed::connect(place(&f.redis))).await.is_err());
 }

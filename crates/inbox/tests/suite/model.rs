@@ -15,7 +15,7 @@ use stentor_domain::{AppId, Item, ItemState, NotificationId, RecipientId, Timest
 use stentor_inbox::{Change, Cursor, HotItem, Inbox, Inboxes, NewItem, Written};
 use stentor_testkit::RedisServer;
 
-use crate::support::{FULL, Record, at, card, connect, expiring, id, is_alive, is_unread, recorded};
+use crate::support::{FULL, Record, at, card, expiring, id, is_alive, is_unread, place, recorded};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -341,7 +341,7 @@ impl Run {
 fn inboxes_say_what_a_plain_list_says() {
     let redis = RedisServer::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let inbox = runtime.block_on(async { Inbox::new(connect(&redis).await) });
+    let inbox = runtime.block_on(async { Inbox::new(place(&redis).connect().await.unwrap()) });
     let begin = prop_oneof![Just(vec![]), vec(any::<bool>(), 1..5), vec(any::<bool>(), 125..150)];
     let config = Config { cases: 60, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let case = std::cell::Cell::new(0);

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, Priority, RecipientId, Timestamp};
 use stentor_inbox::{
     Change, ColdFuture, ColdStore, Hot, HotItem, Inbox, Inboxes, Marked, NewItem, Overview, UnreadItem, WarmState, Written,
@@ -79,19 +79,14 @@ pub(crate) fn warm<T>(answer: Hot<T>) -> T {
     }
 }
 
-pub(crate) async fn connect(redis: &RedisServer) -> ConnectionManager {
-    let config = ConnectionManagerConfig::new().set_number_of_retries(1).set_response_timeout(Some(Duration::from_secs(10)));
-    client(redis).get_connection_manager_with_config(config).await.unwrap()
-}
-
-pub(crate) fn client(redis: &RedisServer) -> redis::Client {
-    redis::Client::open(redis.url()).unwrap()
+pub(crate) fn place(redis: &RedisServer) -> Place {
+    redis.url().parse().unwrap()
 }
 
 /// One inbox: warm and empty.
 pub(crate) struct Fixture {
     pub redis: RedisServer,
-    pub conn: ConnectionManager,
+    pub conn: Connection,
     pub inbox: Inbox,
     pub app: AppId,
     pub me: RecipientId,
@@ -106,7 +101,7 @@ impl Fixture {
 
     pub(crate) async fn cold() -> Self {
         let redis = RedisServer::start();
-        let conn = connect(&redis).await;
+        let conn = place(&redis).connect().await.unwrap();
         Self { inbox: Inbox::new(conn.clone()), redis, conn, app: "demo".parse().unwrap(), me: "me".parse().unwrap() }
     }
 

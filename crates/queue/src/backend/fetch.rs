@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::Task;
 use apalis_core::task::{builder::TaskBuilder, task_id::TaskId};
-use redis::{Cmd, RedisResult, aio::ConnectionManager};
+use redis::{Cmd, RedisResult};
 use serde::de::DeserializeOwned;
+use stentor_connection::Connection;
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -131,7 +132,7 @@ fn shares(weights: [usize; 3], hungry: [bool; 3], free: usize, common: usize) ->
 /// One round: look into each lane without waiting; only if all are empty, wait.
 ///
 /// Never cancelled: what the server hands out to a reader that went away stays pending, unseen, until the lease ends.
-async fn round(shared: &Shared, reader: &mut ConnectionManager, hungry: &mut [bool; 3]) -> RedisResult<Vec<(Lane, Entry)>> {
+async fn round(shared: &Shared, reader: &mut Connection, hungry: &mut [bool; 3]) -> RedisResult<Vec<(Lane, Entry)>> {
     let (free, common) = shared.free();
     let quota = shares(shared.config.weights, *hungry, free, common);
     let asked: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| quota[*lane as usize] > 0).collect();
@@ -173,7 +174,7 @@ async fn create_groups(shared: &Shared) {
 }
 
 /// Fetches until the worker stops.
-pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: ConnectionManager, doors: Doors<A>) {
+pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Connection, doors: Doors<A>) {
     let (mut hungry, mut tries) = ([true; 3], 0);
     create_groups(&shared).await;
     while !shared.is_closing() {

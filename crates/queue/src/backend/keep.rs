@@ -56,7 +56,8 @@ pub(crate) async fn reap<A: DeserializeOwned>(shared: Arc<Shared>, doors: Doors<
             while !shared.is_closing() {
                 let mut places: Vec<_> = spare.take().into_iter().collect();
                 places.extend(shared.free_places(lane, most - places.len()));
-                match take_over(&shared, lane, cursor, places.len()).await {
+                let count = places.len();
+                match take_over(&shared, lane, cursor, count).await {
                     Ok((next, entries)) => {
                         tries = 0;
                         for entry in entries {
@@ -72,7 +73,7 @@ pub(crate) async fn reap<A: DeserializeOwned>(shared: Arc<Shared>, doors: Doors<
                     }
                 }
                 spare = places.pop();
-                if cursor == "0-0" || spare.is_none() {
+                if cursor == "0-0" || count == 0 {
                     break;
                 }
             }

@@ -26,8 +26,8 @@ use std::{
 use apalis::prelude::{Backend, Task, WorkerContext};
 use apalis_core::backend::{BackendConfig, finalize::Ephemeral};
 use futures_util::FutureExt;
-use redis::aio::ConnectionManager;
 use serde::de::DeserializeOwned;
+use stentor_connection::Connection;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -45,7 +45,7 @@ impl Queue {
     pub fn backend<A: DeserializeOwned + Send + Sync + 'static>(
         &self,
         config: WorkerConfig,
-        reader: ConnectionManager,
+        reader: Connection,
     ) -> StreamsBackend<A> {
         StreamsBackend::start(self.clone(), config, reader)
     }
@@ -61,7 +61,7 @@ pub struct StreamsBackend<A> {
 }
 
 impl<A: DeserializeOwned + Send + Sync + 'static> StreamsBackend<A> {
-    fn start(queue: Queue, config: WorkerConfig, reader: ConnectionManager) -> Self {
+    fn start(queue: Queue, config: WorkerConfig, reader: Connection) -> Self {
         let (open, tasks) = mpsc::unbounded_channel();
         let (suspects, suspected) = mpsc::unbounded_channel();
         let (settled, outcomes) = mpsc::unbounded_channel();

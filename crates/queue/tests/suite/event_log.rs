@@ -2,26 +2,28 @@
 
 use std::time::Duration;
 
-use stentor_queue::{EventLog, EventReader, connection};
+use stentor_queue::{EventLog, EventReader};
 use stentor_testkit::RedisServer;
+
+use crate::support::{connect, connect_blocking};
 
 const NOW: Duration = Duration::from_millis(1);
 
 struct Log {
     redis: RedisServer,
     events: EventLog,
-    conn: redis::aio::ConnectionManager,
+    conn: stentor_connection::Connection,
 }
 
 impl Log {
     async fn new() -> Self {
         let redis = RedisServer::start();
-        let conn = connection::connect(&redis.url()).await.unwrap();
+        let conn = connect(&redis.url()).await;
         Self { redis, events: EventLog::new(conn.clone(), "test"), conn }
     }
 
     async fn reader(&self, group: &str) -> EventReader {
-        self.events.reader(group, connection::connect_blocking(&self.redis.url()).await.unwrap()).await.unwrap()
+        self.events.reader(group, connect_blocking(&self.redis.url()).await).await.unwrap()
     }
 
     async fn append(&self, ns: std::ops::Range<u8>) {

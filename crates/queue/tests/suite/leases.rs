@@ -48,6 +48,24 @@ async fn what_a_dead_worker_held_is_done_by_another() {
 }
 
 #[tokio::test]
+async fn a_great_deal_of_what_was_abandoned_is_taken_over_at_once() {
+    let f = Fixture::new().await;
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    f.add(Lane::Normal, 0..3_000).await;
+    let dying = f.work_apart(short_lease(4_000), endless(&tx));
+    assert_eq!(next_sorted(&mut rx, 3_000).await.len(), 3_000);
+    drop(dying);
+    let handle = move |job: Job, _: Lease| {
+        let _ = tx.send(job.n);
+        async { Outcome::Done }
+    };
+    // Forty places: a few at each look would take minutes.
+    let _worker = f.work(short_lease(40), handle).await;
+    assert_eq!(next_sorted(&mut rx, 3_000).await, (0..3_000).collect::<Vec<_>>());
+    f.drained().await;
+}
+
+#[tokio::test]
 async fn a_living_worker_keeps_its_lease_however_long_it_works() {
     let f = Fixture::new().await;
     let (tx, mut rx) = mpsc::unbounded_channel();

@@ -12,7 +12,7 @@ use stentor_queue::{Lane, Lease, Outcome, QueueError};
 use stentor_testkit::RedisServer;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::support::{Fixture, Job, config, eventually, next, short_lease};
+use crate::support::{Fixture, Job, config, connect, eventually, next, short_lease};
 
 #[tokio::test]
 async fn killed_and_restarted_redis_neither_ends_a_worker_nor_cancels_a_handler() {
@@ -151,7 +151,7 @@ async fn without_memory_nothing_is_submitted_and_what_is_there_is_worked_off() {
 #[tokio::test]
 async fn a_replicated_submission_is_answered_when_the_replica_has_it() {
     let f = Fixture::new().await;
-    let own = async || stentor_queue::connection::connect(&f.redis.url()).await.unwrap();
+    let own = async || connect(&f.redis.url()).await;
     let queue = stentor_queue::Queue::new(own().await, "test");
     let queue = queue.replicated(own().await, 1, Duration::from_millis(300));
     let job = crate::support::new_job("a", Lane::High, "{\"n\":1}");
@@ -166,7 +166,7 @@ async fn a_replicated_submission_is_answered_when_the_replica_has_it() {
         answer.ok()
     })
     .await;
-    let conn = stentor_queue::connection::connect(&replica.url()).await.unwrap();
+    let conn = connect(&replica.url()).await;
     assert!(stentor_queue::Queue::new(conn, "test").find_job("a").await.unwrap().is_some());
     assert_eq!(queue.submit(&job, None).await.unwrap(), stentor_queue::Submitted::Accepted);
 }

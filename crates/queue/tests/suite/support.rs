@@ -6,9 +6,10 @@ use std::{
 };
 
 use apalis::prelude::*;
-use redis::{FromRedisValue, aio::ConnectionManager};
+use redis::FromRedisValue;
 use serde::Deserialize;
-use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, WorkerConfig, connection};
+use stentor_connection::{Connection, Place};
+use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, WorkerConfig};
 use stentor_testkit::RedisServer;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -31,13 +32,13 @@ pub(crate) struct Job {
 pub(crate) struct Fixture {
     pub redis: RedisServer,
     pub queue: Queue,
-    conn: ConnectionManager,
+    conn: Connection,
 }
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let redis = RedisServer::start();
-        let conn = connection::connect(&redis.url()).await.unwrap();
+        let conn = connect(&redis.url()).await;
         Self { redis, queue: Queue::new(conn.clone(), QUEUE), conn }
     }
 
@@ -91,7 +92,7 @@ impl Fixture {
         let thread = std::thread::spawn(move || {
             let runtime: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let queue = Queue::new(connection::connect(&url).await.unwrap(), QUEUE);
+                let queue = Queue::new(connect(&url).await, QUEUE);
                 let places = config.concurrency;
                 let worker = Worker::start(queue, &url, config, places, handle).await;
                 let _ = ended.await;
@@ -124,6 +125,16 @@ pub(crate) fn short_lease(concurrency: usize) -> WorkerConfig {
     WorkerConfig { lease: SHORT, sending: SHORT * 2, ..config(concurrency) }
 }
 
+/// A connection for everything that does not block.
+pub(crate) async fn connect(url: &str) -> Connection {
+    url.parse::<Place>().unwrap().connect().await.unwrap()
+}
+
+/// A connection for a reader that blocks.
+pub(crate) async fn connect_blocking(url: &str) -> Connection {
+    url.parse::<Place>().unwrap().connect_blocking().await.unwrap()
+}
+
 /// A running worker; it goes on when this is dropped.
 pub(crate) struct Worker {
     stop: oneshot::Sender<()>,
@@ -137,7 +148,7 @@ impl Worker {
         H: Fn(Job, Lease) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let reader = connection::connect_blocking(url).await.unwrap();
+        let reader = connect_blocking(url).await;
         let worker = move |n| {
             let handle = handle.clone();
             WorkerBuilder::new(format!("worker-{n}"))

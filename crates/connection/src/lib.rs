@@ -1,0 +1,147 @@
+//! Connections to Redis, wherever it is: one node, the master that Sentinel names, or a Cluster.
+//!
+//! | URL | is |
+//! | --- | --- |
+//! | `redis://user:password@host:6379/0` | one node (`rediss://` and `unix://` likewise) |
+//! | `redis+sentinel://user:password@host:26379,host:26379/NAME` | the master of that name; user and password are the master's |
+//! | `redis+cluster://user:password@host:6379,host:6379` | a Cluster, found through any of these nodes |
+//!
+//! A [`Connection`] is cheap to clone and reconnects by itself. A call is tried once: who calls is told at once that Redis
+//! is away, and tries again in their own time. Whatever was sent may have happened all the same.
+
+mod place;
+mod sentinel;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::{
+    Client, Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+};
+
+pub use place::{BadUrl, Place};
+use sentinel::SentinelMaster;
+
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How long an answer may take. The crate's own 500 ms would end calls that a busy Redis answers a moment later.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long an answer to a blocking read may take. Whoever reads watches the time.
+const BLOCK_WITHIN: Duration = Duration::from_mins(10);
+/// How often a call to a Cluster is tried: it may be told that a slot lives elsewhere now.
+const CLUSTER_RETRIES: u32 = 3;
+
+/// A connection, shared by its clones.
+#[derive(Clone)]
+pub enum Connection {
+    /// To one node.
+    Node(ConnectionManager),
+    /// To the master that Sentinel names.
+    Sentinel(SentinelMaster),
+    /// To a Cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Place {
+    /// A shared connection for everything that does not block.
+    pub async fn connect(&self) -> RedisResult<Connection> {
+        self.open(ANSWER_WITHIN).await
+    }
+
+    /// A connection for one reader that blocks: nobody else's calls may wait behind it, and its answers may take their time.
+    pub async fn connect_blocking(&self) -> RedisResult<Connection> {
+        self.open(BLOCK_WITHIN).await
+    }
+
+    async fn open(&self, answer_within: Duration) -> RedisResult<Connection> {
+        Ok(match self {
+            Self::Node(info) => {
+                let config = ConnectionManagerConfig::new()
+                    .set_connection_timeout(Some(CONNECT_WITHIN))
+                    .set_response_timeout(Some(answer_within))
+                    .set_number_of_retries(1);
+                Connection::Node(Client::open(info.clone())?.get_connection_manager_with_config(config).await?)
+            }
+            Self::Sentinel { nodes, name, settings } => {
+                Connection::Sentinel(SentinelMaster::connect(nodes, name, settings, CONNECT_WITHIN, answer_within).await?)
+            }
+            Self::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.clone())
+                    .connection_timeout(CONNECT_WITHIN)
+                    .response_timeout(answer_within)
+                    .retries(CLUSTER_RETRIES)
+                    .build()?;
+                Connection::Cluster(client.get_async_connection().await?)
+            }
+        })
+    }
+
+    /// A client of a node on which everything that is published is heard, with RESP3, which pub/sub needs. To be asked for
+    /// again at each connection: with Sentinel the master may be another one, in a Cluster (`attempt`) the next node is tried.
+    pub async fn subscriber(&self, attempt: usize) -> RedisResult<Client> {
+        let info = match self {
+            Self::Node(info) => info.clone(),
+            Self::Sentinel { nodes, name, settings } => sentinel::master(nodes, name, settings).await?,
+            Self::Cluster(nodes) => nodes[attempt % nodes.len()].clone(),
+        };
+        let redis = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+        Client::open(info.set_redis_settings(redis))
+    }
+}
+
+/// True for what is asked of a server and not of a key. Each node of a Cluster would answer.
+fn is_of_a_server(cmd: &Cmd) -> bool {
+    cmd.args_iter().next().is_some_and(|name| matches!(name, redis::Arg::Simple(b"INFO" | b"PING" | b"TIME")))
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Node(conn) => conn.req_packed_command(cmd),
+            Self::Sentinel(conn) => conn.req_packed_command(cmd),
+            Self::Cluster(conn) => {
+                if !is_of_a_server(cmd) {
+                    return conn.req_packed_command(cmd);
+                }
+                let any = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+                Box::pin(conn.route_command(cmd.clone(), any))
+            }
+        }
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Node(conn) => conn.req_packed_commands(pipeline, offset, count),
+            Self::Sentinel(conn) => conn.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(conn) => Box::pin(scatter(conn, pipeline)),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
+/// A pipeline in a Cluster: its commands go to the nodes of their keys, all at once; scripts are loaded everywhere before.
+///
+/// A transaction is never asked for here: what must happen together is in a script.
+async fn scatter(conn: &ClusterConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+    let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
+    let is_load = |cmd: &&Cmd| cmd.args_iter().next().is_some_and(|name| matches!(name, redis::Arg::Simple(b"SCRIPT")));
+    let loads = commands.iter().take_while(|cmd| is_load(cmd)).count();
+    let mut answers = Vec::with_capacity(commands.len());
+    for part in [&commands[..loads], &commands[loads..]] {
+        let calls = part.iter().map(|cmd| {
+            let mut conn = conn.clone();
+            async move { conn.req_packed_command(cmd).await }
+        });
+        for answer in join_all(calls).await {
+            answers.push(answer?);
+        }
+    }
+    Ok(answers)
+}

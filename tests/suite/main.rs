@@ -18,3 +18,4 @@ mod operations;
 mod outages;
 mod providers;
 mod retries;
+mod topologies;

@@ -9,6 +9,7 @@ mod mail_server;
 mod port;
 mod postgres;
 mod redis_server;
+mod redis_topology;
 mod script;
 mod sms_gateway;
 
@@ -17,4 +18,5 @@ pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use redis_server::RedisServer;
+pub use redis_topology::{RedisCluster, RedisSentinel};
 pub use sms_gateway::{Answer, SmsGateway};

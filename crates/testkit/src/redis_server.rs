@@ -60,6 +60,22 @@ impl RedisServer {
         self.data.path()
     }
 
+    /// Sends a command and gives the answer as Redis's types show it.
+    pub fn command(&self, words: &[&str]) -> String {
+        let client = redis::Client::open(self.url()).expect("its own address");
+        let mut conn = client.get_connection_with_timeout(Duration::from_secs(5)).expect("the server takes a connection");
+        let mut cmd = redis::cmd(words[0]);
+        for word in &words[1..] {
+            cmd.arg(*word);
+        }
+        format!("{:?}", cmd.query::<redis::Value>(&mut conn).expect("the server takes the command"))
+    }
+
+    /// An option that it was started with; empty if it was not.
+    pub(crate) fn option(&self, name: &str) -> String {
+        self.options.iter().find(|(option, _)| option == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     /// Ends the server as a power cut would (SIGKILL).
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -84,6 +84,7 @@ fn main() -> ExitCode {
         "SMS gateway answers 429, then 200" => providers::too_many_requests,
         "SMS gateway answers 500" => providers::server_error,
         "SMS gateway answers byte by byte" => providers::slow_answer,
+        "SMS gateway never answers" => providers::stalled,
     };
     let scale = if std::env::var("STENTOR_FAULTS").is_ok_and(|v| v == "full") { Scale::Full } else { Scale::Short };
     let wanted = arguments.iter().find(|argument| !argument.starts_with('-')).map_or("", String::as_str);

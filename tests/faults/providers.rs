@@ -1,9 +1,10 @@
 //! Faults of mail servers and SMS gateways.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use stentor_testkit::{Answer, Fault, FaultProxy};
+use stentor_tests::device::Device;
 
 use crate::{
     Row, Scale,
@@ -59,6 +60,42 @@ pub async fn lost_answer(scale: Scale) -> Row {
 
 pub async fn slow_answer(scale: Scale) -> Row {
     spoilt(scale.of(5, 10), Fault::Trickle(Duration::from_millis(500))).await
+}
+
+/// An SMS gateway that takes requests and never answers, with a queue before it: how long others wait for their items.
+pub async fn stalled(scale: Scale) -> Row {
+    let stack = Stack::start(&["api,gateway,worker"]).await;
+    let token = stack.api.token("p0").await;
+    let (mut device, _) = Device::open(&stack.api.url, &token, None).await;
+    let count = scale.of(200, 2_000);
+    let alone = p99(&stack, &mut device, count).await;
+    stack.sms.answer(&[Answer::Stall]);
+    let mut load = Load::begin(&stack.api, scale.of(100, 400), by_sms, json!({}));
+    load.end().await;
+    stack.sms.wait_for(16, Duration::from_secs(20)).await; // every place of the SMS worker is taken
+    let beside = p99(&stack, &mut device, count).await;
+    // The gateway is left alone after five failures, and its places are free.
+    let note = format!(
+        "p99 of POST to frame {:.1} ms alone, {:.1} ms beside it: {:.2}x",
+        alone.as_secs_f64() * 1e3,
+        beside.as_secs_f64() * 1e3,
+        beside.as_secs_f64() / alone.as_secs_f64()
+    );
+    Row { accepted: 2 * count, arrived: 2 * count, notes: vec![note], ..Row::default() }
+}
+
+/// The 99th percentile of the time from a request to its frame on a device.
+async fn p99(stack: &Stack, device: &mut Device, count: usize) -> Duration {
+    let mut times = Vec::with_capacity(count);
+    for n in 0..count {
+        let began = Instant::now();
+        let title = format!("n-{n}");
+        stack.api.send(&json!({"audience": {"recipients": ["p0"]}, "content": {"title": title}})).await;
+        assert_eq!(device.until("item").await["item"]["title"], title);
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    times[count * 99 / 100]
 }
 
 pub async fn too_many_requests(scale: Scale) -> Row {

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "${1:-"$(dirname "$0")/.."}"
 
 # Which of our crates a crate may name as a dependency or build dependency. No row, no crate. The testkit is for
-# dev-dependencies, which are free, and for `tests`, which is nothing but tests. `api` gets `channels` when it verifies callbacks.
+# dev-dependencies, which are free, and for `tests`, which is nothing but tests.
 readonly ARROWS='
 domain      :
 connection  :
@@ -18,7 +18,7 @@ inbox       : domain connection
 archive     : domain migrations
 channels    : domain
 worker      : domain connection templates queue inbox archive channels
-api         : domain connection templates queue inbox archive
+api         : domain connection templates queue inbox archive channels
 server      : domain connection templates queue inbox archive channels worker api
 '
 # Which crates alone may name a library (a pattern of package names).

@@ -23,7 +23,7 @@ fn by_sms(_: usize) -> &'static [&'static str] {
 
 /// The server takes each mail, and its 250 is lost: sent once more with the same Message-ID, then `unknown`.
 pub async fn reset_after_data(scale: Scale) -> Row {
-    let count = scale.of(2, 20);
+    let count = scale.of(2, 5);
     let stack = Stack::servers();
     let proxy = FaultProxy::before(stack.mail.port());
     let sms = stack.sms.port();

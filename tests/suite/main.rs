@@ -17,5 +17,6 @@ mod main_job;
 mod operations;
 mod outages;
 mod providers;
+mod receipts;
 mod retries;
 mod topologies;

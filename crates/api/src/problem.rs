@@ -77,6 +77,11 @@ impl ApiError {
         Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
     }
 
+    /// 503: what it needs will be there in a moment.
+    pub(crate) fn too_early(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_early", detail) }
+    }
+
     /// The problem document.
     pub(crate) fn problem(&self) -> Problem {
         Problem {

@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use stentor_archive::Archive;
+use stentor_channels::SmsReceipts;
 use stentor_domain::{Clock, Timestamp};
 use stentor_inbox::{Inboxes, Profiles};
 use stentor_queue::{EventLog, Queue};
@@ -30,6 +31,8 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
     /// Pushes to the sockets of this process.
     pub hub: Hub,
+    /// Reads what SMS gateways report.
+    pub sms_receipts: SmsReceipts,
     /// How full Redis is.
     pub pressure: Pressure,
     /// A connection for health checks.

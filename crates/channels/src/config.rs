@@ -115,6 +115,9 @@ pub struct SmsProviderConfig {
     /// Where the answer holds the gateway's id of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageIdRule>,
+    /// How the gateway's receipts are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<ReceiptConfig>,
     /// After how many milliseconds a call is given up.
     pub deadline_ms: u64,
     /// How many messages are handed over at once by one worker process; as many as it works on, unless given.
@@ -143,11 +146,34 @@ impl Default for SmsProviderConfig {
             from: None,
             success: None,
             message_id: None,
+            receipts: None,
             deadline_ms: default_deadline_ms(),
             max_concurrency: None,
             rate_per_second: None,
         }
     }
+}
+
+/// `[sms.provider.NAME.receipts]`: what the gateway reports later, at `/v1/callbacks/sms/NAME?secret=…` by POST or GET.
+///
+/// A field is a name in the query or the form, or a JSON pointer (`/message/id`) into a JSON body.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptConfig {
+    /// What the callback's URL must carry as `secret`; at least 16 characters.
+    pub secret: Masked,
+    /// The field with the reference that the request gave as `{{id}}`.
+    pub reference: String,
+    /// The field that says what became of the message.
+    pub status: String,
+    /// Its words for delivered.
+    pub delivered: Vec<String>,
+    /// Its words for failed. All other words mean: under way.
+    #[serde(default)]
+    pub failed: Vec<String>,
+    /// The field that says why it failed; the status itself, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A gateway that is known by name.

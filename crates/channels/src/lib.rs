@@ -26,9 +26,10 @@ mod scrub;
 mod sms;
 
 pub use config::{
-    ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, SmsConfig, SmsPreset, SmsProviderConfig,
-    SuccessRule,
+    ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, ReceiptConfig, SmsConfig, SmsPreset,
+    SmsProviderConfig, SuccessRule,
 };
 pub use masked::Masked;
 pub use message::{Channel, EmailMessage, OutboundMessage, SendError, Sent, SmsMessage};
 pub use providers::{Busy, Pace, Providers, Turn};
+pub use sms::{BadReceipt, Receipt, Report, SmsReceipts};

@@ -203,6 +203,13 @@ impl Queue {
         }))
     }
 
+    /// Changes the outcome of a job that has ended in state `seen`. False if it is another by now.
+    pub async fn amend(&self, id: &str, seen: &str, state: &str, outcome: &[u8]) -> Result<bool, QueueError> {
+        let mut call = scripts::AMEND.key(self.keys.job(id));
+        call.arg(seen).arg(state).arg(outcome);
+        Ok(call.invoke_async::<u8>(&mut self.connection()).await? == 1)
+    }
+
     /// Lets records go after `ttl`: called once what they say is kept elsewhere.
     pub async fn expire_jobs(&self, ids: &[&str], ttl: Duration) -> Result<(), QueueError> {
         if ids.is_empty() {

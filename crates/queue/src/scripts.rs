@@ -33,5 +33,6 @@ scripts! { "#!lua flags=allow-oom\n":
     BEGIN_SENDING = "begin_sending.lua";
     SETTLE = "settle.lua";
     RELEASE = "release.lua";
+    AMEND = "amend.lua";
     APPEND = "append.lua";
 }

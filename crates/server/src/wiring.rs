@@ -10,7 +10,7 @@ use stentor_api::{
     realtime::{Hub, Receipts},
 };
 use stentor_archive::{Archive, ArchivedItem};
-use stentor_channels::Providers;
+use stentor_channels::{Providers, SmsReceipts};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, NotificationId, RecipientId, SystemClock, Timestamp};
 use stentor_inbox::{ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Profiles, UnreadItem, WarmState};
@@ -173,6 +173,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         templates,
         clock,
         hub: Hub::start(feed, live, receipts, stop.clone()),
+        sms_receipts: SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,
         metrics: Arc::new(move || metrics.render()),

@@ -20,6 +20,8 @@ const BATCH: usize = 500;
 const BLOCK: Duration = Duration::from_secs(1);
 /// How long hot state lives on after SQL has it.
 const HOT_LIFE: Duration = Duration::from_hours(24);
+/// How long an SMS is waited for to be receipted: what a gateway tries to deliver is mostly given up after 48 hours.
+const RECEIPT_LIFE: Duration = Duration::from_hours(72);
 
 /// What the archiver works with.
 pub(crate) struct Archiver {
@@ -100,9 +102,10 @@ impl Archiver {
                 _ => {}
             }
         }
-        for (queue, ids) in [(&self.dispatch, dispatched), (&self.email, email), (&self.sms, sms)] {
+        let lives = [(&self.dispatch, dispatched, HOT_LIFE), (&self.email, email, HOT_LIFE), (&self.sms, sms, RECEIPT_LIFE)];
+        for (queue, ids, life) in lives {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            queue.expire_jobs(&ids, HOT_LIFE).await?;
+            queue.expire_jobs(&ids, life).await?;
         }
         for (app, notification, variant) in contents {
             self.inbox.expire_content(app, notification, variant, HOT_LIFE).await?;

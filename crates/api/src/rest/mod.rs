@@ -1,6 +1,7 @@
 //! REST v1: one file a section of the API table, each handler as short as its line there.
 
 mod accept;
+mod callbacks;
 mod dead_letters;
 mod inbox;
 mod notifications;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(inbox::archive))
         .routes(routes!(inbox::unarchive))
         .routes(routes!(inbox::read_all))
+        .routes(routes!(callbacks::sms, callbacks::sms_by_get))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(dead_letters::replay_all))

@@ -3,6 +3,7 @@
 mod answer;
 mod gateway;
 mod kannel;
+mod receipts;
 mod request;
 mod template;
 
@@ -20,6 +21,8 @@ use crate::{
 };
 
 use gateway::Gateway;
+
+pub use receipts::{BadReceipt, Receipt, Report, SmsReceipts};
 
 /// One provider of `[sms]`.
 pub(crate) struct SmsProvider {
@@ -86,10 +89,11 @@ fn check_keys(place: Place<'_>, config: &SmsProviderConfig) -> Result<(), Config
         ("body", config.body.is_some()),
         ("success", config.success.is_some()),
         ("message_id", config.message_id.is_some()),
+        ("receipts", config.receipts.is_some()),
     ];
     let (who, known): (&str, &[&str]) = match config.preset {
-        None => ("a gateway without a preset", &["url", "method", "headers", "body", "success", "message_id"]),
-        Some(SmsPreset::Kannel) => ("the preset kannel", &["url"]),
+        None => ("a gateway without a preset", &["url", "method", "headers", "body", "success", "message_id", "receipts"]),
+        Some(SmsPreset::Kannel) => ("the preset kannel", &["url", "receipts"]),
         Some(SmsPreset::Capture) => ("the preset capture", &["dir"]),
     };
     match given.into_iter().find(|(key, given)| *given && !known.contains(key)) {

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use stentor_channels::Providers;
+use stentor_channels::{Providers, SmsReceipts};
 
 use super::Output;
 use crate::config::{Config, DEFAULT};
@@ -27,6 +27,7 @@ impl Configuration {
                 }
                 if !config.sms.providers.is_empty() {
                     Providers::sms(&config.sms).context("the settings under [sms] cannot be used")?;
+                    SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?;
                 }
                 let mut shown = serde_json::to_value(&config)?;
                 mask(&mut shown);

@@ -150,6 +150,7 @@ fn is_provider(keys: &[String]) -> bool {
 fn provider_value(keys: &[String], text: String) -> Value {
     match keys.last().map(String::as_str) {
         Some("deadline_ms" | "max_concurrency") => text.parse().map_or(Value::String(text), Value::Integer),
+        Some("delivered" | "failed") => Value::Array(text.split(',').map(|word| Value::String(word.trim().to_owned())).collect()),
         Some("rate_per_second") => text.parse().map_or(Value::String(text), Value::Float),
         _ => Value::String(text),
     }

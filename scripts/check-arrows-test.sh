@@ -42,10 +42,6 @@ new_copy api-sees-worker
 depend crates/api 'stentor-worker.workspace = true'
 expect 1 "api must not see worker"
 
-new_copy api-sees-channels
-depend crates/api 'stentor-channels.workspace = true'
-expect 1 "api must not see channels"
-
 new_copy inbox-sees-archive-by-another-name
 depend crates/inbox 'record = { package = "stentor-archive", path = "../archive" }'
 expect 1 "inbox must not see archive"

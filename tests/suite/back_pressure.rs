@@ -97,3 +97,25 @@ async fn bulk_is_turned_away_first_then_normal_and_a_full_redis_takes_nothing_an
     memory.fill(50).await;
     eventually("all are taken again, without a restart", async || (taken(&serve.api).await.len() == 3).then_some(())).await;
 }
+
+#[tokio::test]
+async fn replicated_durability_answers_202_only_when_the_replica_has_it() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let settings = [("STENTOR__REDIS__DURABILITY", "replicated"), ("STENTOR__REDIS__REPLICATED_WITHIN_MS", "300")];
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &settings).await;
+    let send = async || {
+        let request = serve.api.request(Method::POST, "/v1/notifications").header("Idempotency-Key", "k").json(&hello("high"));
+        let response = request.send().await.unwrap();
+        (response.status(), response.headers().contains_key(header::RETRY_AFTER), response.json::<Value>().await.unwrap())
+    };
+    let (status, retry_after, answer) = send().await;
+    assert_eq!((status, retry_after, &answer["code"]), (StatusCode::SERVICE_UNAVAILABLE, true, &json!("not_replicated")));
+    let replica = RedisServer::start_with(&[("replicaof", &format!("127.0.0.1 {}", redis.port()))]);
+    let id = eventually("the repeat is answered when the replica is there", async || {
+        let (status, _, answer) = send().await;
+        (status == StatusCode::ACCEPTED).then(|| answer["id"].as_str().unwrap().to_owned())
+    })
+    .await;
+    assert_eq!(replica.command(&["EXISTS", &format!("stentor:{{q:dispatch}}:job:{id}")]), "int(1)");
+    serve.api.completed(&id).await;
+}

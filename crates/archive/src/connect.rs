@@ -10,6 +10,9 @@ use crate::ArchiveError;
 /// How long a statement waits for a connection, and SQLite for its write lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long PostgreSQL lets a transaction stand open with nothing to do. Between two statements of ours lie milliseconds.
+const STANDSTILL: Duration = Duration::from_secs(5);
+
 /// A cheap handle to the archive.
 #[derive(Clone)]
 pub struct Archive {
@@ -28,7 +31,11 @@ impl Archive {
                 sqlite.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL").busy_timeout(PATIENCE).foreign_keys(true)
             });
         } else {
-            options.max_connections(16).min_connections(1);
+            options.max_connections(16).min_connections(1).map_sqlx_postgres_opts(|postgres| {
+                // A process that is stopped in the middle of a batch would otherwise hold its row locks as long as it
+                // stands still, and with them every other archiver.
+                postgres.options([("idle_in_transaction_session_timeout", STANDSTILL.as_millis().to_string())])
+            });
         }
         Ok(Self { db: Database::connect(options).await? })
     }

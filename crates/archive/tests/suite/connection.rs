@@ -1,5 +1,7 @@
 //! Schema and connection.
 
+use std::task::{Context, Waker};
+
 use stentor_archive::{Archive, ArchiveError};
 use stentor_testkit::{Postgres, free_port};
 
@@ -50,4 +52,24 @@ async fn what_was_refused_while_it_was_down_is_written_when_it_is_back() {
         assert!(archive.find_notification(&app(), id(n)).await.unwrap().is_some());
     }
     assert_eq!(postgres.query("SELECT count(*) FROM buried_events"), ["0"]);
+}
+
+#[tokio::test]
+async fn a_writer_that_stands_still_in_mid_batch_does_not_hold_the_others() {
+    let postgres = Postgres::start();
+    let (stopped, other) = (Archive::connect(&postgres.url()).await.unwrap(), Archive::connect(&postgres.url()).await.unwrap());
+    other.migrate().await.unwrap();
+    let batch = [accepted(1), accepted(2)];
+    let mut writing = Box::pin(stopped.write_events(&batch));
+    // A future that is not polled any more is what a stopped process is: its row is written, its transaction open.
+    let has_written = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL";
+    while postgres.query(has_written) == ["0"] {
+        let polled = writing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "it was not stopped in time");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(other.write_events(&batch).await.unwrap().buried, [], "the other gets its turn");
+    assert!(writing.await.is_err(), "who stood still is told so, and writes its batch again");
+    assert_eq!(stopped.write_events(&batch).await.unwrap().buried, []);
+    assert_eq!(postgres.query("SELECT count(*) FROM notifications"), ["2"]);
 }

@@ -3,9 +3,10 @@
 use std::task::{Context, Waker};
 
 use stentor_archive::{Archive, ArchiveError};
+use stentor_domain::ItemState;
 use stentor_testkit::{Postgres, free_port};
 
-use crate::support::{Database, Fixture, accepted, app, id, on_both};
+use crate::support::{Database, Fixture, accepted, app, changed, id, item, on_both};
 
 on_both! { the_schema_is_brought_up_to_date_once }
 
@@ -59,7 +60,7 @@ async fn a_writer_that_stands_still_in_mid_batch_does_not_hold_the_others() {
     let postgres = Postgres::start();
     let (stopped, other) = (Archive::connect(&postgres.url()).await.unwrap(), Archive::connect(&postgres.url()).await.unwrap());
     other.migrate().await.unwrap();
-    let batch = [accepted(1), accepted(2)];
+    let batch = [accepted(1), accepted(2), item("u1", 1), item("u1", 2), changed("u1", 1, 3, ItemState::default())];
     let mut writing = Box::pin(stopped.write_events(&batch));
     // A future that is not polled any more is what a stopped process is: its row is written, its transaction open.
     let has_written = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL";

@@ -4,6 +4,7 @@
 //! with the app: no query leaves it out.
 
 mod m20261123_000001_archive;
+mod m20261123_000002_timeline;
 
 use sea_orm_migration::prelude::*;
 
@@ -13,7 +14,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_archive::Migration)]
+        vec![Box::new(m20261123_000001_archive::Migration), Box::new(m20261123_000002_timeline::Migration)]
     }
 }
 

@@ -21,19 +21,19 @@ use sea_orm_migration::{
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-fn table(name: &'static str) -> TableCreateStatement {
+pub(crate) fn table(name: &'static str) -> TableCreateStatement {
     Table::create().table(name).if_not_exists().to_owned()
 }
 
-fn time(name: &'static str) -> ColumnDef {
+pub(crate) fn time(name: &'static str) -> ColumnDef {
     big_integer(name)
 }
 
-fn time_null(name: &'static str) -> ColumnDef {
+pub(crate) fn time_null(name: &'static str) -> ColumnDef {
     big_integer_null(name)
 }
 
-fn key(columns: &[&'static str]) -> IndexCreateStatement {
+pub(crate) fn key(columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
     for column in columns {
         index.col(*column);
@@ -41,7 +41,7 @@ fn key(columns: &[&'static str]) -> IndexCreateStatement {
     index.primary().to_owned()
 }
 
-fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+pub(crate) fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create().name(name).table(table).if_not_exists().to_owned();
     for column in columns {
         index.col(*column);

@@ -19,6 +19,8 @@ pub struct ArchivedItem {
     pub seq: u64,
     /// Which content belongs to it.
     pub variant: String,
+    /// When it was written.
+    pub at: Timestamp,
 }
 
 /// An unread item on record.
@@ -59,7 +61,8 @@ fn read(row: inbox_item::Model) -> Result<ArchivedItem, ArchiveError> {
         archived_at: row.archived_at.map(Timestamp::from_millis),
     };
     let item = Item { card, state, rev: u64::try_from(row.rev).unwrap_or(0) };
-    Ok(ArchivedItem { item, seq: u64::try_from(row.seq).unwrap_or(0), variant: row.variant })
+    let at = Timestamp::from_millis(row.written_at);
+    Ok(ArchivedItem { item, seq: u64::try_from(row.seq).unwrap_or(0), variant: row.variant, at })
 }
 
 fn of(app: &AppId, recipient: &RecipientId) -> Condition {
@@ -67,7 +70,9 @@ fn of(app: &AppId, recipient: &RecipientId) -> Condition {
 }
 
 fn alive(now: Timestamp) -> Condition {
-    Condition::any().add(inbox_item::Column::ExpiresAt.is_null()).add(inbox_item::Column::ExpiresAt.gt(now.as_millis()))
+    let unexpired =
+        Condition::any().add(inbox_item::Column::ExpiresAt.is_null()).add(inbox_item::Column::ExpiresAt.gt(now.as_millis()));
+    Condition::all().add(inbox_item::Column::RecalledAt.is_null()).add(unexpired)
 }
 
 impl Archive {
@@ -128,6 +133,7 @@ impl Archive {
     ) -> Result<Vec<ArchivedItem>, ArchiveError> {
         let ids = ids.iter().map(|id| id.as_uuid());
         let rows = inbox_item::Entity::find().filter(of(app, recipient)).filter(inbox_item::Column::Notification.is_in(ids));
+        let rows = rows.filter(inbox_item::Column::RecalledAt.is_null());
         rows.all(&self.db).await?.into_iter().map(read).collect()
     }
 }

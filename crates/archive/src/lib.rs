@@ -16,6 +16,8 @@ mod error;
 mod inbox;
 mod notifications;
 mod recipients;
+mod timeline;
+mod topics;
 mod writer;
 
 pub use apps::{ApiKey, App, NewApp};
@@ -23,4 +25,6 @@ pub use connect::Archive;
 pub use error::ArchiveError;
 pub use inbox::{ArchivedInbox, ArchivedItem, ArchivedUnread};
 pub use notifications::ArchivedNotification;
+pub use timeline::ArchivedReader;
+pub use topics::{Stay, Topic};
 pub use writer::WrittenEvents;

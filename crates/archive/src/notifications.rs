@@ -72,14 +72,16 @@ impl Archive {
 
 /// What comes first of what happened at the same time.
 fn rank(event: &Event) -> (u8, u32) {
-    use stentor_domain::EventKind::{Accepted, Content, Delivery, Dispatched, ItemWritten, ItemsChanged, RecipientUpserted};
+    use stentor_domain::EventKind::{
+        Accepted, Content, Delivery, Dispatched, ItemWritten, ItemsChanged, RecipientUpserted, TimelineEntry, TimelineMarked,
+    };
     match &event.kind {
         Accepted { .. } => (0, 0),
         RecipientUpserted { .. } => (1, 0),
         Content { .. } => (2, 0),
-        ItemWritten { .. } => (3, 0),
+        ItemWritten { .. } | TimelineEntry { .. } => (3, 0),
         Delivery(report) => (4, report.state.version(report.attempt)),
-        ItemsChanged { .. } => (5, 0),
+        ItemsChanged { .. } | TimelineMarked { .. } => (5, 0),
         Dispatched { .. } => (6, 0),
     }
 }

@@ -11,7 +11,7 @@ use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Tim
 
 use crate::{
     Archive, ArchiveError,
-    entities::{inbox_item, recipient},
+    entities::{inbox_item, recipient, timeline_mark, timeline_read, topic_member},
 };
 
 /// The most rows of one statement: 14 values each, and SQL takes 32,000 at the most.
@@ -43,6 +43,7 @@ fn row(app: &AppId, id: &RecipientId) -> recipient::ActiveModel {
         attributes_at: Set(0),
         preferences: Set(None),
         preferences_at: Set(0),
+        joined: Set(None),
     }
 }
 
@@ -76,6 +77,8 @@ fn newest_wins() -> OnConflict {
         let pick = |column: &str| Expr::cust(format!("CASE WHEN {newer} THEN excluded.{column} ELSE recipients.{column} END"));
         conflict.value(field, pick(field)).value(at, pick(at));
     }
+    // The first that is known stays: what was written to everyone since then is theirs.
+    conflict.value("joined", Expr::cust("COALESCE(recipients.joined, excluded.joined)"));
     conflict
 }
 
@@ -83,12 +86,13 @@ fn newest_wins() -> OnConflict {
 pub(crate) async fn upsert(
     db: &impl ConnectionTrait,
     app: &AppId,
-    patches: impl IntoIterator<Item = (&RecipientId, &ProfilePatch, Timestamp)>,
+    patches: impl IntoIterator<Item = (&RecipientId, &ProfilePatch, Timestamp, Option<u64>)>,
 ) -> Result<(), sea_orm::DbErr> {
     // PostgreSQL refuses a statement that touches one row twice: what repeats goes into a statement of its own.
     let mut rounds: Vec<BTreeMap<&RecipientId, recipient::ActiveModel>> = Vec::new();
-    for (id, patch, at) in patches {
-        let row = patched(app, id, patch, at);
+    for (id, patch, at, joined) in patches {
+        let mut row = patched(app, id, patch, at);
+        row.joined = Set(joined.map(|rev| i64::try_from(rev).unwrap_or(i64::MAX)));
         match rounds.iter_mut().find(|round| !round.contains_key(id)) {
             Some(round) => {
                 round.insert(id, row);
@@ -105,7 +109,7 @@ pub(crate) async fn upsert(
     Ok(())
 }
 
-fn profile(row: recipient::Model) -> Result<(RecipientId, Profile), ArchiveError> {
+pub(crate) fn profile(row: recipient::Model) -> Result<(RecipientId, Profile), ArchiveError> {
     fn bad(e: impl std::fmt::Display) -> ArchiveError {
         ArchiveError::unreadable("recipients", e)
     }
@@ -122,15 +126,17 @@ fn profile(row: recipient::Model) -> Result<(RecipientId, Profile), ArchiveError
 }
 
 impl Archive {
-    /// Sets fields of recipients as of `at`: all in one transaction, each field only if it was not set later.
+    /// Sets fields of recipients as of `at`: all in one transaction, each field only if it was not set later. To those who are
+    /// new, what was written to everyone up to revision `joined` of the timeline does not belong.
     pub async fn upsert_recipients(
         &self,
         app: &AppId,
         patches: &[(RecipientId, ProfilePatch)],
         at: Timestamp,
+        joined: u64,
     ) -> Result<(), ArchiveError> {
         let transaction = self.db.begin().await?;
-        upsert(&transaction, app, patches.iter().map(|(id, patch)| (id, patch, at))).await?;
+        upsert(&transaction, app, patches.iter().map(|(id, patch)| (id, patch, at, Some(joined)))).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -178,12 +184,34 @@ impl Archive {
         rows.into_iter().map(profile).collect()
     }
 
+    /// The ids of recipients in their order, those after `after`.
+    pub async fn list_recipient_ids(
+        &self,
+        app: &AppId,
+        after: Option<&RecipientId>,
+        limit: usize,
+    ) -> Result<Vec<RecipientId>, ArchiveError> {
+        let mut rows = recipient::Entity::find().select_only().column(recipient::Column::Id);
+        rows = rows.filter(recipient::Column::App.eq(app.as_str()));
+        if let Some(after) = after {
+            rows = rows.filter(recipient::Column::Id.gt(after.as_str()));
+        }
+        let rows = rows.order_by_asc(recipient::Column::Id).limit(limit as u64).into_tuple::<String>().all(&self.db).await?;
+        rows.iter().map(|id| id.parse().map_err(|e| ArchiveError::unreadable("recipients", e))).collect()
+    }
+
     /// Erases a recipient: profile and inbox. What was sent stays on record, without addresses.
     pub async fn delete_recipient(&self, app: &AppId, id: &RecipientId) -> Result<(), ArchiveError> {
         let transaction = self.db.begin().await?;
         let items = inbox_item::Entity::delete_many();
         let of = inbox_item::Column::App.eq(app.as_str()).and(inbox_item::Column::Recipient.eq(id.as_str()));
         items.filter(of).exec(&transaction).await?;
+        let (a, r) = (app.as_str(), id.as_str());
+        let stays = topic_member::Entity::delete_many();
+        stays.filter(topic_member::Column::App.eq(a).and(topic_member::Column::Recipient.eq(r))).exec(&transaction).await?;
+        let marks = timeline_mark::Entity::delete_many();
+        marks.filter(timeline_mark::Column::App.eq(a).and(timeline_mark::Column::Recipient.eq(r))).exec(&transaction).await?;
+        timeline_read::Entity::delete_by_id((app.to_string(), id.to_string())).exec(&transaction).await?;
         recipient::Entity::delete_by_id((app.to_string(), id.to_string())).exec(&transaction).await?;
         Ok(transaction.commit().await?)
     }

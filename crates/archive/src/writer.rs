@@ -21,7 +21,7 @@ use crate::{
     Archive, ArchiveError,
     entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
     error::is_refused,
-    recipients,
+    recipients, timeline,
 };
 
 /// The most rows of one statement: the widest table has 13 columns, and SQL takes 32,000 values at the most.
@@ -70,6 +70,7 @@ impl Archive {
         write_notifications(&transaction, events).await?;
         write_deliveries(&transaction, events).await?;
         write_items(&transaction, events).await?;
+        timeline::write(&transaction, events).await?;
         write_profiles(&transaction, events).await?;
         transaction.commit().await
     }
@@ -110,13 +111,16 @@ async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
     insert_new(db, events.iter().map(row).collect()).await?;
     let mut subjects = Vec::new();
     for e in events {
-        if let EventKind::ItemsChanged { items, .. } = &e.kind {
-            subjects.extend(items.iter().map(|item| event_subject::ActiveModel {
-                app: Set(e.app.to_string()),
-                notification: Set(item.notification.as_uuid()),
-                event: Set(e.id),
-            }));
-        }
+        let concerned: Vec<NotificationId> = match &e.kind {
+            EventKind::ItemsChanged { items, .. } => items.iter().map(|item| item.notification).collect(),
+            EventKind::TimelineMarked { entries, .. } => entries.iter().map(|entry| entry.item.notification).collect(),
+            _ => continue,
+        };
+        subjects.extend(concerned.into_iter().map(|notification| event_subject::ActiveModel {
+            app: Set(e.app.to_string()),
+            notification: Set(notification.as_uuid()),
+            event: Set(e.id),
+        }));
     }
     insert_new(db, subjects).await
 }
@@ -226,6 +230,8 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
                 seen_at: Set(None),
                 read_at: Set(None),
                 archived_at: Set(None),
+                written_at: Set(e.at.as_millis()),
+                recalled_at: Set(None),
             }),
             EventKind::ItemsChanged { recipient, rev, items } => {
                 for item in items {
@@ -258,8 +264,8 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
 async fn write_profiles(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
     let mut by_app: BTreeMap<&AppId, Vec<_>> = BTreeMap::new();
     for e in events {
-        if let EventKind::RecipientUpserted { recipient, patch } = &e.kind {
-            by_app.entry(&e.app).or_default().push((recipient, &**patch, e.at));
+        if let EventKind::RecipientUpserted { recipient, patch, joined } = &e.kind {
+            by_app.entry(&e.app).or_default().push((recipient, &**patch, e.at, *joined));
         }
     }
     for (app, patches) in by_app {

@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use crate::{
     AppId, Card, Channel, DeliveryId, DeliveryState, ItemState, Notification, NotificationId, ProfilePatch, RecipientId,
-    Timestamp, id::name_id, item::ItemContent,
+    Timestamp,
+    id::name_id,
+    item::ItemContent,
+    timeline::{Entry, ReadUpto},
 };
 
 /// One fact.
@@ -77,12 +80,33 @@ pub enum EventKind {
         /// Which, and what they are now.
         items: Vec<ItemChange>,
     },
+    /// An entry of the app's timeline was written, or changed.
+    TimelineEntry {
+        /// As it is from its `rev` on.
+        entry: Box<Entry>,
+    },
+    /// A person did something with entries of the timeline.
+    TimelineMarked {
+        /// Whose inbox.
+        recipient: RecipientId,
+        /// The inbox's revision, and the entries' own in this inbox from now on.
+        rev: u64,
+        /// Up to where everything is read, if that was said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read_upto: Option<ReadUpto>,
+        /// Which entries, and what they are now to this person.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        entries: Vec<EntryChange>,
+    },
     /// Profile fields were set.
     RecipientUpserted {
         /// Whose.
         recipient: RecipientId,
         /// Which fields.
         patch: Box<ProfilePatch>,
+        /// The timeline's revision by then: who is new does not see what was written to everyone before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joined: Option<u64>,
     },
 }
 
@@ -124,6 +148,16 @@ pub struct ItemChange {
     pub state: ItemState,
 }
 
+/// What became of one entry of the timeline to one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryChange {
+    /// The entry's place in the timeline.
+    pub seq: u64,
+    /// The item.
+    #[serde(flatten)]
+    pub item: ItemChange,
+}
+
 impl Event {
     /// The fact that `kind` happened at `at`.
     pub fn new(app: AppId, at: Timestamp, kind: EventKind) -> Self {
@@ -141,6 +175,8 @@ impl EventKind {
             Self::Content { .. } => "content",
             Self::ItemWritten { .. } => "item_written",
             Self::ItemsChanged { .. } => "items_changed",
+            Self::TimelineEntry { .. } => "timeline_entry",
+            Self::TimelineMarked { .. } => "timeline_marked",
             Self::RecipientUpserted { .. } => "recipient_upserted",
         }
     }
@@ -152,7 +188,8 @@ impl EventKind {
             Self::Dispatched { notification, .. } | Self::Content { notification, .. } => Some(*notification),
             Self::Delivery(report) => Some(report.notification),
             Self::ItemWritten { card, .. } => Some(card.id),
-            Self::ItemsChanged { .. } | Self::RecipientUpserted { .. } => None,
+            Self::TimelineEntry { entry } => Some(entry.body.id),
+            Self::ItemsChanged { .. } | Self::TimelineMarked { .. } | Self::RecipientUpserted { .. } => None,
         }
     }
 
@@ -178,7 +215,11 @@ impl EventKind {
             Self::Content { notification, variant, .. } => name_id(&[app, name, &id(notification), variant.as_bytes()]),
             Self::ItemWritten { recipient, card, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &id(&card.id)]),
             Self::ItemsChanged { recipient, rev, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()]),
-            Self::RecipientUpserted { recipient, patch } => {
+            Self::TimelineEntry { entry } => name_id(&[app, name, &id(&entry.body.id), &entry.rev.to_be_bytes()]),
+            Self::TimelineMarked { recipient, rev, .. } => {
+                name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()])
+            }
+            Self::RecipientUpserted { recipient, patch, .. } => {
                 let fields = serde_json::to_vec(patch).unwrap_or_default();
                 // The same fields may be set again later: `at`, the acceptance of the request that sets them, tells these apart.
                 name_id(&[app, name, recipient.as_str().as_bytes(), &fields, &at.as_millis().to_be_bytes()])

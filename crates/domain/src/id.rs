@@ -139,6 +139,10 @@ text_id! {
     /// A recipient, by the app's own id: 1 to 128 bytes of UTF-8 without control characters.
     RecipientId, check_recipient
 }
+text_id! {
+    /// A topic: a named group of recipients. 1 to 128 bytes of UTF-8 without control characters.
+    TopicId, check_recipient
+}
 
 fn check_app(text: &str) -> Result<(), TextError> {
     check_line(text, 64)?;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    AppId, Channel, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, Violation, content::Content, text::check_line,
+    AppId, Channel, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation, content::Content,
+    text::check_line,
 };
 
 /// The most recipients that one request may name.
@@ -57,12 +58,80 @@ pub struct NotificationRequest {
 }
 
 /// Whom a notification is for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Audience {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Audience {
     /// 1 to 1,000 recipients, each once.
-    #[schema(min_items = 1, max_items = 1000)]
-    pub recipients: Vec<RecipientRef>,
+    Recipients(Vec<RecipientRef>),
+    /// The members of a topic at the time of dispatch.
+    Topic(TopicId),
+    /// Everybody who uses the app at the time of dispatch.
+    Everyone,
+}
+
+impl utoipa::PartialSchema for Audience {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+        let object = || ObjectBuilder::new().schema_type(Type::Object);
+        let list = ArrayBuilder::new().items(RecipientRef::schema()).min_items(Some(1)).max_items(Some(MAX_RECIPIENTS));
+        let topic = ObjectBuilder::new().schema_type(Type::String).description(Some("the topic's id"));
+        let everyone = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["everyone"]));
+        OneOfBuilder::new()
+            .item(object().property("recipients", list).required("recipients"))
+            .item(object().property("topic", topic).required("topic"))
+            .item(everyone)
+            .into()
+    }
+}
+
+impl ToSchema for Audience {}
+
+impl Serialize for Audience {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = match self {
+            Self::Everyone => return serializer.serialize_str("everyone"),
+            Self::Recipients(_) | Self::Topic(_) => serializer.serialize_map(Some(1))?,
+        };
+        match self {
+            Self::Recipients(recipients) => map.serialize_entry("recipients", recipients)?,
+            Self::Topic(topic) => map.serialize_entry("topic", topic)?,
+            Self::Everyone => {}
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Audience;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(r#"an audience: {"recipients": […]}, {"topic": "…"} or "everyone""#)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Audience, E> {
+                if text == "everyone" { Ok(Audience::Everyone) } else { Err(E::unknown_variant(text, &["everyone"])) }
+            }
+
+            // By hand, which keeps the path of an error within (see `RecipientRef`).
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Audience, A::Error> {
+                let mut audience = None;
+                while let Some(name) = map.next_key::<String>()? {
+                    let given = match name.as_str() {
+                        "recipients" => Audience::Recipients(map.next_value()?),
+                        "topic" => Audience::Topic(map.next_value()?),
+                        other => return Err(de::Error::unknown_field(other, &["recipients", "topic"])),
+                    };
+                    if audience.replace(given).is_some() {
+                        return Err(de::Error::custom("give either recipients or topic, not both"));
+                    }
+                }
+                audience.ok_or_else(|| de::Error::missing_field("recipients"))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 /// One recipient: the id alone, or with fields that are set on the profile and hold for this notification.
@@ -170,7 +239,7 @@ impl NotificationRequest {
     }
 
     fn check_audience(&self, found: &mut Vec<Violation>) {
-        let recipients = &self.audience.recipients;
+        let Audience::Recipients(recipients) = &self.audience else { return };
         if recipients.is_empty() || recipients.len() > MAX_RECIPIENTS {
             let message = format!("name 1 to {MAX_RECIPIENTS} recipients, not {}", recipients.len());
             found.push(Violation::new("/audience/recipients", "recipient_count", message));
@@ -285,6 +354,20 @@ mod tests {
         let request: NotificationRequest = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(request.check(now()), []);
         assert_eq!(serde_json::to_value(&request).unwrap(), value);
+    }
+
+    #[test]
+    fn an_audience_is_a_list_a_topic_or_everyone() {
+        for audience in [json!("everyone"), json!({"topic": "vip"}), json!({"recipients": ["u"]})] {
+            let value = json!({"audience": audience, "template": "t", "priority": "normal"});
+            let request: NotificationRequest = serde_json::from_value(value.clone()).unwrap();
+            assert_eq!(request.check(now()), []);
+            assert_eq!(serde_json::to_value(&request).unwrap(), value);
+        }
+        for audience in [json!("nobody"), json!({}), json!({"topic": ""}), json!({"topic": "a", "recipients": ["u"]})] {
+            let value = json!({"audience": audience, "template": "t"});
+            assert!(serde_json::from_value::<NotificationRequest>(value).is_err());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, future::Future, pin::Pin};
 
-use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp};
 
 use crate::{HotItem, WarmState};
 
@@ -13,6 +13,13 @@ pub type ColdFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error
 pub trait ColdStore: Send + Sync + 'static {
     /// What is needed to warm an inbox: its highest seq, its newest items, everything unread.
     fn load<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, now: Timestamp) -> ColdFuture<'a, WarmState>;
+
+    /// Registers a person who was never seen before: what was written to everyone up to revision `joined` of the timeline is
+    /// not theirs.
+    fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64) -> ColdFuture<'a, ()>;
+
+    /// The entries of a timeline that are not too old, alive and gone, and the newest in any case: its place is never given again.
+    fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>>;
 
     /// Items below `before_seq`, newest first, without archived and expired ones.
     fn page<'a>(

@@ -4,13 +4,23 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point in the life of an inbox. As text it is opaque: clients keep it and give it back.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Cursor {
-    /// Which life of the inbox: another one after it was lost and rebuilt.
+/// A point in the life of an inbox's own part, or of a timeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Which life: another one, and a greater, after it was lost and rebuilt.
     pub epoch: u64,
     /// Everything up to this revision is known.
     pub rev: u64,
+}
+
+/// A point in the life of an inbox, which is a person's own part and their app's timeline. As text it is opaque: clients keep
+/// it and give it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    /// In the person's own part.
+    pub own: Position,
+    /// In the timeline.
+    pub timeline: Position,
 }
 
 /// The text is no cursor.
@@ -20,7 +30,8 @@ pub struct BadCursor;
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c{:x}-{:x}", self.epoch, self.rev)
+        let Self { own, timeline } = self;
+        write!(f, "c{:x}-{:x}-{:x}-{:x}", own.epoch, own.rev, timeline.epoch, timeline.rev)
     }
 }
 
@@ -28,9 +39,10 @@ impl FromStr for Cursor {
     type Err = BadCursor;
 
     fn from_str(text: &str) -> Result<Self, BadCursor> {
-        let (epoch, rev) = text.strip_prefix('c').and_then(|t| t.split_once('-')).ok_or(BadCursor)?;
-        let hex = |t| u64::from_str_radix(t, 16).map_err(|_| BadCursor);
-        Ok(Self { epoch: hex(epoch)?, rev: hex(rev)? })
+        let mut parts = text.strip_prefix('c').ok_or(BadCursor)?.split('-').map(|t| u64::from_str_radix(t, 16));
+        let mut part = || parts.next().and_then(Result::ok).ok_or(BadCursor);
+        let (own, timeline) = (Position { epoch: part()?, rev: part()? }, Position { epoch: part()?, rev: part()? });
+        if parts.next().is_some() { Err(BadCursor) } else { Ok(Self { own, timeline }) }
     }
 }
 

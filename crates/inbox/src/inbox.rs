@@ -4,10 +4,11 @@ use std::{sync::LazyLock, time::Duration};
 
 use redis::{Script, ScriptInvocation, Value};
 use stentor_connection::Connection;
-use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
 
 use crate::{
-    Change, Changes, Cursor, Hot, HotItem, InboxError, Marked, NewItem, Overview, Page, WarmState, Written, keys, reply,
+    Change, Hot, HotChanges, HotItem, HotMarked, HotOverview, InboxError, NewItem, Page, Position, Reader, Stay, WarmState,
+    Written, keys, reply,
 };
 
 /// How long a notification is recognised after it was written, whatever was trimmed since.
@@ -37,11 +38,14 @@ script!(CHANGES_SINCE, "changes_since.lua");
 script!(RESTORE, "restore.lua");
 script!(EXCESS, "excess.lua");
 script!(TRIM, "trim.lua");
+script!(SET_READER, "set_reader.lua");
 static WARM: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
-/// What `mark.lua` answers: epoch, rev, unread, the changed items, and the ids that are not hot.
-type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>);
+/// What `mark.lua` answers: epoch, rev, unread, the changed items, the ids that are not hot, the changed entries, the reader.
+type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>, Vec<String>, Vec<String>);
+/// What `mark_all_read.lua` answers: as above, with 1 if more may be left instead of the ids, and read_upto.
+type MarkAllReply = (u64, u64, u64, Vec<String>, u8, Vec<String>, String, Vec<String>);
 
 /// A cheap handle to the hot state of all inboxes.
 #[derive(Clone)]
@@ -91,54 +95,80 @@ impl Inbox {
             }
             let replies: Vec<Value> = pipe.query_async(&mut self.connection()).await?;
             for value in replies {
-                let answer: Hot<(u8, u64, u64, u64)> = reply::hot(value)?;
-                answers.push(answer.map(|(new, seq, rev, unread)| Written { seq, rev, unread, new: new == 1 }));
+                let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
+                answers.push(answer.map(|(new, seq, rev, unread, at)| Written {
+                    seq,
+                    rev,
+                    unread,
+                    new: new == 1,
+                    at: Timestamp::from_millis(at),
+                }));
             }
         }
         Ok(answers)
     }
 
-    /// Changes the state of items (at most 100). What is so already changes nothing.
+    /// Changes the state of items (at most 100), each with its place in the timeline if it is an entry there. What is so already
+    /// changes nothing.
     pub async fn mark(
         &self,
         app: &AppId,
         recipient: &RecipientId,
         change: Change,
-        ids: &[NotificationId],
+        ids: &[(NotificationId, Option<u64>)],
         now: Timestamp,
-    ) -> Result<Hot<Marked>, InboxError> {
+    ) -> Result<Hot<HotMarked>, InboxError> {
         let mut call = Self::call(&MARK, app, recipient, now);
         call.arg(change.as_str());
-        for id in ids {
-            call.arg(id.to_string());
+        for (id, place) in ids {
+            call.arg(id.to_string()).arg(place.map_or_else(String::new, |seq| seq.to_string()));
         }
         let answer: Hot<MarkReply> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((epoch, rev, unread, changed, missing)) = answer else { return Ok(Hot::Cold) };
-        let missing = missing.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?;
-        Ok(Hot::Warm(marked(epoch, rev, unread, &changed, missing)?))
+        let Hot::Warm((epoch, rev, unread, changed, missing, entries, reader)) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(HotMarked {
+            position: Position { epoch, rev },
+            unread,
+            items: changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?,
+            missing: missing.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?,
+            entries: entries.iter().map(|line| reply::entry_change(line)).collect::<Result<_, _>>()?,
+            read_upto: None,
+            reader: reply::reader(&reader)?,
+        }))
     }
 
     /// Marks everything unread as read; with `up_to`, only what has not changed after it. The newest inbox life counts:
-    /// a cursor of another epoch marks nothing.
+    /// a position of another epoch marks nothing. `timeline` is the place in the timeline up to which it is read.
     pub async fn mark_all_read(
         &self,
         app: &AppId,
         recipient: &RecipientId,
-        up_to: Option<&Cursor>,
+        up_to: Option<Position>,
+        timeline: u64,
         now: Timestamp,
-    ) -> Result<Hot<Marked>, InboxError> {
-        let mut all: Option<Marked> = None;
+    ) -> Result<Hot<HotMarked>, InboxError> {
+        let mut all: Option<HotMarked> = None;
         loop {
             let mut call = Self::call(&MARK_ALL_READ, app, recipient, now);
             match up_to {
-                Some(cursor) => call.arg(cursor.epoch).arg(cursor.rev),
+                Some(position) => call.arg(position.epoch).arg(position.rev),
                 None => call.arg("").arg(""),
             };
-            let answer: Hot<(u64, u64, u64, Vec<String>, u8)> = reply::hot(self.ask(&call).await?)?;
-            let Hot::Warm((epoch, rev, unread, changed, more)) = answer else { return Ok(Hot::Cold) };
-            let mut part = marked(epoch, rev, unread, &changed, Vec::new())?;
+            call.arg(timeline);
+            let answer: Hot<MarkAllReply> = reply::hot(self.ask(&call).await?)?;
+            let Hot::Warm((epoch, rev, unread, changed, more, entries, upto, reader)) = answer else { return Ok(Hot::Cold) };
+            let mut part = HotMarked {
+                position: Position { epoch, rev },
+                unread,
+                items: changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?,
+                missing: Vec::new(),
+                entries: entries.iter().map(|line| reply::entry_change(line)).collect::<Result<_, _>>()?,
+                read_upto: if upto.is_empty() { None } else { Some(reply::read_upto(&upto)?) },
+                reader: reply::reader(&reader)?,
+            };
             if let Some(before) = all.take() {
                 part.items.splice(0..0, before.items);
+                part.entries.splice(0..0, before.entries);
+                part.read_upto = part.read_upto.or(before.read_upto);
             }
             if more == 0 {
                 return Ok(Hot::Warm(part));
@@ -147,10 +177,67 @@ impl Inbox {
         }
     }
 
-    /// How many items are unread, and the cursor of this state.
-    pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<Overview>, InboxError> {
-        let answer: Hot<(u64, u64, u64)> = reply::hot(self.ask(&Self::call(&OVERVIEW, app, recipient, now)).await?)?;
-        Ok(answer.map(|(epoch, rev, unread)| Overview { unread, cursor: Cursor { epoch, rev } }))
+    /// How many own items are unread, and what the person is to the timeline.
+    pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<HotOverview>, InboxError> {
+        type Answer = (u64, u64, u64, Vec<String>);
+        let answer: Hot<Answer> = reply::hot(self.ask(&Self::call(&OVERVIEW, app, recipient, now)).await?)?;
+        let Hot::Warm((epoch, rev, unread, reader)) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(HotOverview { unread, position: Position { epoch, rev }, reader: reply::reader(&reader)? }))
+    }
+
+    /// Tells the times at which people were in a topic, in one round trip per 500. Of two that were told in another order, the one
+    /// that knows more stays.
+    pub async fn set_topic(
+        &self,
+        app: &AppId,
+        topic: &TopicId,
+        members: &[(RecipientId, Vec<Stay>)],
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let fields: Vec<_> = members.iter().map(|(recipient, stays)| (recipient, Reader::topic_field(topic, stays))).collect();
+        self.set_readers(app, &fields, now).await
+    }
+
+    /// Sets the languages in which people read the timeline, in one round trip per 500.
+    pub async fn set_locales(
+        &self,
+        app: &AppId,
+        locales: &[(&RecipientId, Option<&Locale>)],
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let fields: Vec<_> = locales.iter().map(|(recipient, locale)| (*recipient, Reader::locale_field(*locale))).collect();
+        self.set_readers(app, &fields, now).await
+    }
+
+    /// Sets what a person wants to hear of.
+    pub async fn set_preferences(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        preferences: &Preferences,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        self.set_readers(app, &[(recipient, Reader::preferences_field(preferences))], now).await
+    }
+
+    /// An inbox that is cold is left so: it will be warmed from the record, which was written first.
+    async fn set_readers(
+        &self,
+        app: &AppId,
+        fields: &[(&RecipientId, (String, String))],
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        for chunk in fields.chunks(PIPELINE) {
+            let mut pipe = redis::pipe();
+            pipe.load_script(&SET_READER).ignore();
+            for (recipient, (field, value)) in chunk {
+                let mut call = Self::call(&SET_READER, app, recipient, now);
+                call.arg(field).arg(value);
+                pipe.invoke_script(&call);
+            }
+            pipe.query_async::<Vec<Value>>(&mut self.connection()).await?;
+        }
+        Ok(())
     }
 
     /// Hot items below `before_seq`, or the newest; newest first, without archived ones.
@@ -164,9 +251,9 @@ impl Inbox {
     ) -> Result<Hot<Page>, InboxError> {
         let mut call = Self::call(&PAGE, app, recipient, now);
         call.arg(before_seq.map_or_else(String::new, |seq| seq.to_string())).arg(limit);
-        let answer: Hot<(u64, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((floor, flat)) = answer else { return Ok(Hot::Cold) };
-        Ok(Hot::Warm(Page { items: reply::items(&flat)?, floor }))
+        let answer: Hot<(u64, Vec<String>, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
+        let Hot::Warm((floor, flat, reader)) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(Page { items: reply::items(&flat)?, floor, reader: reply::reader(&reader)? }))
     }
 
     /// One item; `None` if it is not hot.
@@ -184,26 +271,25 @@ impl Inbox {
         Ok(Hot::Warm(reply::items(&flat)?.pop()))
     }
 
-    /// What changed since `cursor`, if it is at most `limit` items.
+    /// What changed since `position`, if it is at most `limit` items.
     pub async fn changes_since(
         &self,
         app: &AppId,
         recipient: &RecipientId,
-        cursor: &Cursor,
+        position: Position,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Hot<Changes>, InboxError> {
-        type Answer = (u8, u64, u64, u64, Vec<String>, Vec<String>);
+    ) -> Result<Hot<HotChanges>, InboxError> {
+        type Answer = (u8, u64, u64, u64, Vec<String>, Vec<String>, Vec<String>);
         let mut call = Self::call(&CHANGES_SINCE, app, recipient, now);
-        call.arg(cursor.epoch).arg(cursor.rev).arg(limit);
+        call.arg(position.epoch).arg(position.rev).arg(limit);
         let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((recovered, epoch, rev, unread, flat, left)) = answer else { return Ok(Hot::Cold) };
-        Ok(Hot::Warm(Changes {
+        let Hot::Warm((recovered, epoch, rev, unread, flat, left, reader)) = answer else { return Ok(Hot::Cold) };
+        Ok(Hot::Warm(HotChanges {
             recovered: recovered == 1,
             items: reply::items(&flat)?.into_iter().map(|i| i.item).collect(),
             removed: left.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?,
-            unread,
-            cursor: Cursor { epoch, rev },
+            overview: HotOverview { unread, position: Position { epoch, rev }, reader: reply::reader(&reader)? },
         }))
     }
 
@@ -222,7 +308,11 @@ impl Inbox {
         for key in keys::inbox(app, recipient) {
             call.key(key);
         }
-        call.arg(begin).arg(begin).arg(seq).arg(floor).arg(state.items.len());
+        let reader = state.reader.as_ref().map(Reader::to_fields).unwrap_or_default();
+        call.arg(begin).arg(begin).arg(seq).arg(floor).arg(state.items.len()).arg(reader.len());
+        for (field, value) in &reader {
+            call.arg(field).arg(value);
+        }
         for item in &state.items {
             push_item(&mut call, item)?;
         }
@@ -286,19 +376,15 @@ impl Inbox {
     /// Removes everything hot of a recipient.
     pub async fn forget(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
         let keys = keys::inbox(app, recipient);
-        Ok(redis::cmd("DEL").arg(&keys[..11]).query_async(&mut self.connection()).await?)
+        Ok(redis::cmd("DEL").arg(&keys[..12]).query_async(&mut self.connection()).await?)
     }
-}
-
-fn marked(epoch: u64, rev: u64, unread: u64, changed: &[String], missing: Vec<NotificationId>) -> Result<Marked, InboxError> {
-    let items = changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?;
-    Ok(Marked { rev, unread, cursor: Cursor { epoch, rev }, items, missing })
 }
 
 fn push_item(call: &mut ScriptInvocation<'_>, item: &HotItem) -> Result<(), InboxError> {
     let card = serde_json::to_string(&item.item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
     call.arg(item.seq).arg(reply::state_line(&item.item)).arg(item.item.card.id.to_string());
-    call.arg(format!("{}\n{card}", item.variant)).arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
+    call.arg(format!("{} {}\n{card}", item.at.as_millis(), item.variant))
+        .arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
     Ok(())
 }
 

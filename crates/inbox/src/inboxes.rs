@@ -1,14 +1,17 @@
-//! Whole inboxes: the hot state, and behind it the record, as one.
+//! Whole inboxes: a person's own items, hot and on record, and the timeline entries that are theirs, as one.
 //!
 //! An inbox that is not in Redis is cold and not empty: it is warmed from the record before anything is said
 //! of it or done to it. An item that was trimmed is put back before it is marked. Pages run on from the hot
 //! items into the record with the same places.
 
-use std::sync::Arc;
+use std::{collections::HashSet, fmt, str::FromStr, sync::Arc};
 
-use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp, item::ItemContent};
+use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item::ItemContent};
 
-use crate::{Change, Changes, ColdStore, Cursor, Hot, HotItem, Inbox, InboxError, Marked, NewItem, Overview, Written};
+use crate::{
+    Change, Changes, ColdStore, Cursor, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked, NewItem,
+    Overview, Timeline, TimelineView, Timelines, Written,
+};
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
 const WARMINGS: usize = 3;
@@ -35,6 +38,7 @@ macro_rules! warmed {
 #[derive(Clone)]
 pub struct Inboxes {
     hot: Inbox,
+    timelines: Timelines,
     cold: Arc<dyn ColdStore>,
 }
 
@@ -42,15 +46,40 @@ pub struct Inboxes {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboxPage {
     /// The items, newest first.
-    pub items: Vec<HotItem>,
+    pub items: Vec<FoundItem>,
     /// Where older items go on; `None` at the end.
-    pub next: Option<u64>,
+    pub next: Option<PagePlace>,
+}
+
+/// A place between two pages: what lies below it in either part comes next. As text it is opaque.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PagePlace {
+    own: Option<u64>,
+    timeline: Option<u64>,
+}
+
+impl fmt::Display for PagePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |place: Option<u64>| place.map_or_else(String::new, |seq| format!("{seq:x}"));
+        write!(f, "p{}-{}", part(self.own), part(self.timeline))
+    }
+}
+
+impl FromStr for PagePlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (own, timeline) = text.strip_prefix('p').and_then(|t| t.split_once('-')).ok_or(())?;
+        let part = |t: &str| if t.is_empty() { Ok(None) } else { u64::from_str_radix(t, 16).map(Some).map_err(|_| ()) };
+        Ok(Self { own: part(own)?, timeline: part(timeline)? })
+    }
 }
 
 impl Inboxes {
     /// The inboxes in `hot`, with `cold` as their record.
     pub fn new(hot: Inbox, cold: Arc<dyn ColdStore>) -> Self {
-        Self { hot, cold }
+        let timelines = Timelines::new(Timeline::new(hot.connection()), cold.clone());
+        Self { hot, timelines, cold }
     }
 
     /// The hot state itself.
@@ -90,22 +119,39 @@ impl Inboxes {
         ids: &[NotificationId],
         now: Timestamp,
     ) -> Result<Marked, InboxError> {
-        let marked = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, ids, now))?;
-        if marked.missing.is_empty() {
-            return Ok(marked);
+        let view = self.timelines.fresh(app, now).await?;
+        let mut missing = Vec::new();
+        let mut places = Vec::with_capacity(ids.len());
+        if ids.iter().any(|id| view.find(*id).is_some()) {
+            // What was not written to them is not theirs to mark.
+            let own = self.own(app, recipient, now).await?;
+            for id in ids {
+                match view.find(*id) {
+                    Some(entry) if own.reader.holds(entry, now) => places.push((*id, Some(entry.seq))),
+                    Some(_) => missing.push(*id),
+                    None => places.push((*id, None)),
+                }
+            }
+        } else {
+            places.extend(ids.iter().map(|id| (*id, None)));
         }
-        let mut old = self.cold.find(app, recipient, &marked.missing).await.map_err(InboxError::Record)?;
-        old.retain(|i| i.item.card.expires_at.is_none_or(|at| at > now));
-        if old.is_empty() {
-            return Ok(marked);
+        let mut marked = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, &places, now))?;
+        if !marked.missing.is_empty() {
+            let mut old = self.cold.find(app, recipient, &marked.missing).await.map_err(InboxError::Record)?;
+            old.retain(|i| i.item.card.expires_at.is_none_or(|at| at > now));
+            if !old.is_empty() {
+                self.hot.restore(app, recipient, &old, now).await?;
+                let restored: Vec<_> = old.iter().map(|i| (i.item.card.id, None)).collect();
+                let mut again = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, &restored, now))?;
+                // The two parts have revisions of their own; the answer speaks for the later, and names the items of both.
+                again.items.splice(0..0, marked.items);
+                again.entries.splice(0..0, marked.entries);
+                again.missing = marked.missing.into_iter().filter(|id| restored.iter().all(|(r, _)| r != id)).collect();
+                marked = again;
+            }
         }
-        self.hot.restore(app, recipient, &old, now).await?;
-        let missing: Vec<NotificationId> = old.iter().map(|i| i.item.card.id).collect();
-        let mut again = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, &missing, now))?;
-        // The two parts have revisions of their own; the answer speaks for the later, and names the items of both.
-        again.items.splice(0..0, marked.items);
-        again.missing = marked.missing.into_iter().filter(|id| !missing.contains(id)).collect();
-        Ok(again)
+        missing.append(&mut marked.missing);
+        Ok(Self::told(&view, marked, Vec::new(), missing, now))
     }
 
     /// Marks everything up to `up_to` as read; everything there is if it is `None`.
@@ -116,48 +162,120 @@ impl Inboxes {
         up_to: Option<&Cursor>,
         now: Timestamp,
     ) -> Result<Marked, InboxError> {
-        warmed!(self, app, recipient, now, self.hot.mark_all_read(app, recipient, up_to, now))
+        let view = self.timelines.fresh(app, now).await?;
+        let before = self.own(app, recipient, now).await?;
+        let own = up_to.map(|cursor| cursor.own);
+        let place = match up_to {
+            None => view.position().rev,
+            Some(cursor) if cursor.timeline.epoch == view.position().epoch => cursor.timeline.rev,
+            Some(_) => 0,
+        };
+        let marked = warmed!(self, app, recipient, now, self.hot.mark_all_read(app, recipient, own, place, now))?;
+        let upto = marked.read_upto.map_or(0, |upto| upto.seq);
+        let passed = view
+            .newest(Some(upto + 1))
+            .filter(|e| before.reader.is_unread(e, now) && !before.reader.treated.contains_key(&e.seq));
+        let passed = passed.map(|e| e.body.id).collect();
+        Ok(Self::told(&view, marked, passed, Vec::new(), now))
+    }
+
+    fn told(
+        view: &TimelineView,
+        hot: HotMarked,
+        passed: Vec<NotificationId>,
+        missing: Vec<NotificationId>,
+        now: Timestamp,
+    ) -> Marked {
+        Marked {
+            rev: hot.position.rev,
+            unread: hot.unread + view.unread(&hot.reader, now),
+            cursor: Cursor { own: hot.position, timeline: view.position() },
+            items: hot.items,
+            entries: hot.entries,
+            read_upto: hot.read_upto,
+            passed,
+            missing,
+        }
+    }
+
+    /// A person's own part at a glance.
+    pub async fn own(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<HotOverview, InboxError> {
+        warmed!(self, app, recipient, now, self.hot.overview(app, recipient, now))
     }
 
     /// How many items are unread, and the cursor of this state.
     pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Overview, InboxError> {
-        warmed!(self, app, recipient, now, self.hot.overview(app, recipient, now))
+        let view = self.timelines.fresh(app, now).await?;
+        let own = self.own(app, recipient, now).await?;
+        let unread = own.unread + view.unread(&own.reader, now);
+        Ok(Overview { unread, cursor: Cursor { own: own.position, timeline: view.position() } })
     }
 
-    /// Items below `before_seq` (or from the newest), newest first, without archived and expired ones.
+    /// Items after `after` (or from the newest), newest first, without archived, expired and withdrawn ones.
     pub async fn page(
         &self,
         app: &AppId,
         recipient: &RecipientId,
-        before_seq: Option<u64>,
+        after: Option<PagePlace>,
         limit: usize,
         now: Timestamp,
     ) -> Result<InboxPage, InboxError> {
-        let hot = warmed!(self, app, recipient, now, self.hot.page(app, recipient, before_seq, limit, now))?;
-        let mut items = hot.items;
-        if items.len() < limit && hot.floor > 0 {
-            let below = before_seq.map_or(hot.floor, |seq| seq.min(hot.floor));
-            let more = self.cold.page(app, recipient, Some(below), limit - items.len(), now).await.map_err(InboxError::Record)?;
-            items.extend(more);
+        let mut place = after.unwrap_or_default();
+        let view = self.timelines.fresh(app, now).await?;
+        let hot = warmed!(self, app, recipient, now, self.hot.page(app, recipient, place.own, limit, now))?;
+        let mut own = hot.items;
+        if own.len() < limit && hot.floor > 0 {
+            let below = place.own.map_or(hot.floor, |seq| seq.min(hot.floor));
+            let more = self.cold.page(app, recipient, Some(below), limit - own.len(), now).await.map_err(InboxError::Record)?;
+            own.extend(more);
         }
-        let next = items.last().map(|i| i.seq).filter(|_| items.len() == limit);
+        let reader = &hot.reader;
+        let in_inbox = |e: &&Arc<Entry>| reader.holds(e, now) && reader.state(e).archived_at.is_none();
+        let (mut own, mut shared) = (own.into_iter().peekable(), view.newest(place.timeline).filter(in_inbox).peekable());
+        let mut items = Vec::with_capacity(limit);
+        while items.len() < limit {
+            // One order, that of writing: the same on every device, and live.
+            let from_timeline = match (own.peek(), shared.peek()) {
+                (Some(item), Some(entry)) => entry.at >= item.at,
+                (None, Some(_)) => true,
+                (Some(_), None) => false,
+                (None, None) => break,
+            };
+            if from_timeline {
+                let Some(entry) = shared.next() else { break };
+                place.timeline = Some(entry.seq);
+                items.extend(reader.item(entry).map(|(item, variant)| FoundItem { item, variant }));
+            } else {
+                let Some(HotItem { item, seq, variant, .. }) = own.next() else { break };
+                place.own = Some(seq);
+                items.push(FoundItem { item, variant });
+            }
+        }
+        let next = (items.len() == limit).then_some(place);
         Ok(InboxPage { items, next })
     }
 
-    /// One item, hot or old.
+    /// One item, hot or old, of either part.
     pub async fn find(
         &self,
         app: &AppId,
         recipient: &RecipientId,
         id: NotificationId,
         now: Timestamp,
-    ) -> Result<Option<HotItem>, InboxError> {
+    ) -> Result<Option<FoundItem>, InboxError> {
+        let view = self.timelines.fresh(app, now).await?;
+        if let Some(entry) = view.find(id) {
+            let own = self.own(app, recipient, now).await?;
+            let item = if own.reader.holds(entry, now) { own.reader.item(entry) } else { None };
+            return Ok(item.map(|(item, variant)| FoundItem { item, variant }));
+        }
+        let found = |i: HotItem| FoundItem { item: i.item, variant: i.variant };
         let hot = warmed!(self, app, recipient, now, self.hot.find(app, recipient, id, now))?;
         if hot.is_some() {
-            return Ok(hot);
+            return Ok(hot.map(found));
         }
         let old = self.cold.find(app, recipient, &[id]).await.map_err(InboxError::Record)?;
-        Ok(old.into_iter().find(|i| i.item.card.expires_at.is_none_or(|at| at > now)))
+        Ok(old.into_iter().find(|i| i.item.card.expires_at.is_none_or(|at| at > now)).map(found))
     }
 
     /// What changed since `cursor`, if it is at most `limit` items.
@@ -169,12 +287,58 @@ impl Inboxes {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changes, InboxError> {
-        warmed!(self, app, recipient, now, self.hot.changes_since(app, recipient, cursor, limit, now))
+        // The person's own part last: what it tells of the timeline is then never newer than the copy of the timeline.
+        let view = self.timelines.fresh(app, now).await?;
+        let hot = warmed!(self, app, recipient, now, self.hot.changes_since(app, recipient, cursor.own, limit, now))?;
+        let own = hot.overview;
+        let mut changes = Changes {
+            recovered: hot.recovered,
+            items: hot.items,
+            removed: hot.removed,
+            unread: own.unread + view.unread(&own.reader, now),
+            cursor: Cursor { own: own.position, timeline: view.position() },
+            own,
+        };
+        match view.since(cursor.timeline) {
+            Some(entries) if changes.recovered => Self::add_entries(&mut changes, &view, &entries, cursor, now),
+            _ => changes.recovered = false,
+        }
+        if changes.items.len() + changes.removed.len() > limit {
+            changes.recovered = false;
+        }
+        if !changes.recovered {
+            (changes.items, changes.removed) = Default::default();
+        }
+        Ok(changes)
+    }
+
+    /// Adds the entries that changed by themselves, and those that the person treated since.
+    fn add_entries(changes: &mut Changes, view: &TimelineView, entries: &[&Arc<Entry>], cursor: &Cursor, now: Timestamp) {
+        let reader = &changes.own.reader;
+        let treated = reader.treated.iter().filter(|(_, t)| t.rev > cursor.own.rev).filter_map(|(_, t)| view.find(t.id));
+        let read = reader.read_upto.filter(|(_, rev)| *rev > cursor.own.rev);
+        let passed = read.into_iter().flat_map(|(upto, _)| view.newest(Some(upto.seq + 1)));
+        let mut told = HashSet::new();
+        for entry in entries.iter().copied().chain(treated).chain(passed) {
+            if !told.insert(entry.seq) {
+                continue;
+            }
+            if reader.holds(entry, now) && reader.state(entry).archived_at.is_none() {
+                changes.items.extend(reader.item(entry).map(|(item, _)| item));
+            } else if reader.is_addressed(entry) && (entry.seq <= cursor.timeline.rev) {
+                changes.removed.push(entry.body.id);
+            }
+        }
     }
 
     /// The content of a notification in `variant`, if it is still hot.
     pub async fn content(&self, app: &AppId, id: NotificationId, variant: &str) -> Result<Option<ItemContent>, InboxError> {
         self.hot.find_content(app, id, variant).await
+    }
+
+    /// The timelines.
+    pub fn timelines(&self) -> &Timelines {
+        &self.timelines
     }
 
     /// Removes everything hot of a recipient.
@@ -183,7 +347,13 @@ impl Inboxes {
     }
 
     async fn warm(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<(), InboxError> {
-        let state = self.cold.load(app, recipient, now).await.map_err(InboxError::Record)?;
+        let mut state = self.cold.load(app, recipient, now).await.map_err(InboxError::Record)?;
+        if state.reader.is_none() {
+            // Never seen before: what was written to everyone by now is not theirs.
+            let joined = self.timelines.fresh(app, now).await?.position().rev;
+            self.cold.register(app, recipient, joined).await.map_err(InboxError::Record)?;
+            state = self.cold.load(app, recipient, now).await.map_err(InboxError::Record)?;
+        }
         self.hot.warm(app, recipient, &state, now).await
     }
 }

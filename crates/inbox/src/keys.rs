@@ -3,10 +3,11 @@
 use stentor_domain::{AppId, NotificationId, RecipientId};
 
 /// The keys of an inbox, in the order in which its scripts take them (`scripts/_inbox.lua` explains each).
-const PARTS: [&str; 11] = ["meta", "order", "cards", "state", "unread", "ids", "seen", "expires", "revs", "gone", "cold_unread"];
+const PARTS: [&str; 12] =
+    ["meta", "order", "cards", "state", "unread", "ids", "seen", "expires", "revs", "gone", "cold_unread", "timeline"];
 
 /// All keys of an inbox, its live channel last.
-pub(crate) fn inbox(app: &AppId, recipient: &RecipientId) -> [String; 12] {
+pub(crate) fn inbox(app: &AppId, recipient: &RecipientId) -> [String; 13] {
     let tag = format!("stentor:inbox:{{{app}:{recipient}}}:");
     std::array::from_fn(|i| PARTS.get(i).map_or_else(|| live(app, recipient), |part| format!("{tag}{part}")))
 }
@@ -14,6 +15,21 @@ pub(crate) fn inbox(app: &AppId, recipient: &RecipientId) -> [String; 12] {
 /// The channel on which an inbox's changes are published.
 pub(crate) fn live(app: &AppId, recipient: &RecipientId) -> String {
     format!("{LIVE_PREFIX}{app}:{recipient}}}")
+}
+
+/// All keys of a timeline, its live channel last (`scripts/_timeline.lua` explains each).
+pub(crate) fn timeline(app: &AppId) -> [String; 7] {
+    ["meta", "entries", "revs", "expires", "times", "ids", "live"].map(|part| format!("stentor:timeline:{{{app}}}:{part}"))
+}
+
+/// The channel on which a timeline's changes are published.
+pub(crate) fn live_timeline(app: &AppId) -> String {
+    format!("stentor:timeline:{{{app}}}:live")
+}
+
+/// Whose timeline a live channel is.
+pub(crate) fn of_live_timeline(channel: &str) -> Option<AppId> {
+    channel.strip_prefix("stentor:timeline:{")?.strip_suffix("}:live")?.parse().ok()
 }
 
 const LIVE_PREFIX: &str = "stentor:live:{";
@@ -37,6 +53,13 @@ pub(crate) fn profile(app: &AppId, recipient: &RecipientId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timelines_live_channel_tells_whose_it_is() {
+        let app: AppId = "demo".parse().unwrap();
+        assert_eq!(timeline(&app).last(), Some(&live_timeline(&app)));
+        assert_eq!(of_live_timeline(&live_timeline(&app)), Some(app));
+    }
 
     #[test]
     fn a_live_channel_tells_whose_it_is_whatever_is_in_the_id() {

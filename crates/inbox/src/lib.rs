@@ -7,7 +7,9 @@
 //! - **Unread** is the cardinality of a set of seqs, never a counter kept beside one.
 //! - Each mutation is **published** once, by the script that made it, with the absolute unread and its rev: whoever
 //!   hears rev n after rev n-1 has missed nothing.
-//! - A [`Cursor`] is an epoch and a rev. An inbox that was lost and rebuilt has another epoch.
+//! - What goes to a topic or to everyone is **one** [entry](stentor_domain::Entry) of the app's **timeline**, which has revs of its
+//!   own. A person's inbox is their own items and the entries written to them ([`Reader`]), merged by the time of writing.
+//! - A [`Cursor`] is an epoch and a rev of both. What was lost and rebuilt has another epoch.
 //! - An inbox that is not in Redis is **cold**, not empty: [`Inbox`] answers [`Hot::Cold`], and [`Inboxes`] warms it
 //!   from its record ([`ColdStore`]) and asks again.
 //! - An item is written **once**: a notification that the inbox holds, or held within 24 hours, is recognised.
@@ -26,14 +28,23 @@ mod inboxes;
 mod keys;
 mod live;
 mod profiles;
+mod reader;
 mod reply;
+mod timeline;
 mod types;
+mod view;
 
 pub use cold::{ColdFuture, ColdStore};
-pub use cursor::{BadCursor, Cursor};
+pub use cursor::{BadCursor, Cursor, Position};
 pub use error::InboxError;
 pub use inbox::Inbox;
-pub use inboxes::{InboxPage, Inboxes};
+pub use inboxes::{InboxPage, Inboxes, PagePlace};
 pub use live::{LiveEvent, LiveFeed, LiveMessage};
 pub use profiles::{HotProfile, Profiles};
-pub use types::{Change, Changes, Hot, HotItem, Marked, NewItem, Overview, Page, UnreadItem, WarmState, Written};
+pub use reader::{Reader, Stay, Treated};
+pub use timeline::{EntryEdit, RETENTION, Timeline, TimelineChanges};
+pub use types::{
+    Change, Changes, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page, UnreadItem,
+    WarmState, Written,
+};
+pub use view::{Applied, TimelineView, Timelines};

@@ -8,13 +8,17 @@ use std::{
 
 use redis::{PushInfo, PushKind, aio::MultiplexedConnection};
 use stentor_connection::Place;
-use stentor_domain::{AppId, Item, ItemState, RecipientId, event::ItemChange};
+use stentor_domain::{
+    AppId, Entry, Item, ItemState, RecipientId,
+    event::{EntryChange, ItemChange},
+    timeline::ReadUpto,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::sleep,
 };
 
-use crate::{Change, InboxError, keys, reply};
+use crate::{Change, InboxError, Position, Reader, keys, reply, timeline};
 
 /// How many events may wait for their reader.
 const WAITING: usize = 4_096;
@@ -32,7 +36,7 @@ pub enum LiveMessage {
     Item {
         /// The item.
         item: Box<Item>,
-        /// How many items are unread now.
+        /// How many own items are unread now.
         unread: u64,
         /// The revision.
         rev: u64,
@@ -45,7 +49,22 @@ pub enum LiveMessage {
         change: Change,
         /// Which, and what they are now.
         items: Vec<ItemChange>,
-        /// How many items are unread now.
+        /// Which entries of the timeline, and what they are to this person now.
+        entries: Vec<EntryChange>,
+        /// Up to where the timeline is read from now on, if that changed.
+        read_upto: Option<ReadUpto>,
+        /// How many own items are unread now.
+        unread: u64,
+        /// The revision.
+        rev: u64,
+        /// The inbox's life.
+        epoch: u64,
+    },
+    /// What the person is to the timeline changed.
+    Reader {
+        /// Field and value, as [`LiveMessage::apply_to`] takes them.
+        fields: Vec<(String, String)>,
+        /// How many own items are unread now.
         unread: u64,
         /// The revision.
         rev: u64,
@@ -55,24 +74,38 @@ pub enum LiveMessage {
 }
 
 impl LiveMessage {
-    /// The inbox's life.
-    pub fn epoch(&self) -> u64 {
+    /// The life and revision that it leads to.
+    pub fn position(&self) -> Position {
         match self {
-            Self::Item { epoch, .. } | Self::State { epoch, .. } => *epoch,
+            Self::Item { epoch, rev, .. } | Self::State { epoch, rev, .. } | Self::Reader { epoch, rev, .. } => {
+                Position { epoch: *epoch, rev: *rev }
+            }
         }
     }
 
-    /// The revision.
-    pub fn rev(&self) -> u64 {
-        match self {
-            Self::Item { rev, .. } | Self::State { rev, .. } => *rev,
-        }
-    }
-
-    /// How many items are unread now.
+    /// How many own items are unread now.
     pub fn unread(&self) -> u64 {
         match self {
-            Self::Item { unread, .. } | Self::State { unread, .. } => *unread,
+            Self::Item { unread, .. } | Self::State { unread, .. } | Self::Reader { unread, .. } => *unread,
+        }
+    }
+
+    /// Takes into `reader` what the message says of it. True if the inbox looks otherwise now, beyond the items that it names.
+    pub fn apply_to(&self, reader: &mut Reader) -> bool {
+        match self {
+            Self::Item { .. } => false,
+            Self::State { entries, read_upto, rev, .. } => {
+                reader.treat(*rev, entries, *read_upto);
+                false
+            }
+            Self::Reader { fields, .. } => {
+                for (field, value) in fields {
+                    if let Err(error) = reader.set(field, value) {
+                        tracing::error!(%error, "a live message cannot be understood");
+                    }
+                }
+                fields.iter().any(|(field, _)| field == "l" || field == "p")
+            }
         }
     }
 
@@ -87,13 +120,23 @@ impl LiveMessage {
         let rest = part()?;
         if kind == "item" {
             let card = serde_json::from_str(rest).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            Ok(Self::Item { item: Box::new(Item { card, state: ItemState::default(), rev }), unread, rev, epoch })
-        } else {
-            let mut lines = rest.split('\n');
-            let change = lines.next().and_then(Change::of).ok_or_else(malformed)?;
-            let items = lines.map(reply::change).collect::<Result<_, _>>()?;
-            Ok(Self::State { change, items, unread, rev, epoch })
+            return Ok(Self::Item { item: Box::new(Item { card, state: ItemState::default(), rev }), unread, rev, epoch });
         }
+        let mut lines = rest.split('\n');
+        if kind == "reader" {
+            let field = |line: &str| line.split_once('\t').map(|(f, v)| (f.to_owned(), v.to_owned())).ok_or_else(malformed);
+            return Ok(Self::Reader { fields: lines.map(field).collect::<Result<_, _>>()?, unread, rev, epoch });
+        }
+        let change = lines.next().and_then(Change::of).ok_or_else(malformed)?;
+        let (mut items, mut entries, mut read_upto) = (Vec::new(), Vec::new(), None);
+        for line in lines {
+            match line.as_bytes().first() {
+                Some(b'@') => entries.push(reply::entry_change(&line[1..])?),
+                Some(b'^') => read_upto = Some(reply::read_upto(&line[1..])?),
+                _ => items.push(reply::change(line)?),
+            }
+        }
+        Ok(Self::State { change, items, entries, read_upto, unread, rev, epoch })
     }
 }
 
@@ -108,6 +151,15 @@ pub enum LiveEvent {
         recipient: RecipientId,
         /// What.
         message: Arc<LiveMessage>,
+    },
+    /// An entry of a timeline that is subscribed to was written or changed.
+    Timeline {
+        /// Whose app.
+        app: AppId,
+        /// The timeline's life.
+        epoch: u64,
+        /// The entry.
+        entry: Arc<Entry>,
     },
     /// The connection was lost and is back: what was published meanwhile is lost, so catch up.
     Resubscribed,
@@ -138,17 +190,28 @@ impl LiveFeed {
     ///
     /// While Redis is away this waits: the subscription is made with the next connection.
     pub async fn subscribe(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
-        let (done, confirmed) = oneshot::channel();
-        let ended = || InboxError::Malformed("the live feed has ended".into());
-        self.tx.send(Command::Subscribe(keys::live(app, recipient), done)).await.map_err(|_| ended())?;
-        confirmed.await.map_err(|_| ended())
+        self.subscribe_channel(keys::live(app, recipient)).await
     }
 
     /// Ends a subscription.
     pub async fn unsubscribe(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
-        let ended = |_| InboxError::Malformed("the live feed has ended".into());
-        self.tx.send(Command::Unsubscribe(keys::live(app, recipient))).await.map_err(ended)
+        self.tx.send(Command::Unsubscribe(keys::live(app, recipient))).await.map_err(|_| ended())
     }
+
+    /// Subscribes to a timeline, like [`subscribe`](Self::subscribe).
+    pub async fn subscribe_timeline(&self, app: &AppId) -> Result<(), InboxError> {
+        self.subscribe_channel(keys::live_timeline(app)).await
+    }
+
+    async fn subscribe_channel(&self, channel: String) -> Result<(), InboxError> {
+        let (done, confirmed) = oneshot::channel();
+        self.tx.send(Command::Subscribe(channel, done)).await.map_err(|_| ended())?;
+        confirmed.await.map_err(|_| ended())
+    }
+}
+
+fn ended() -> InboxError {
+    InboxError::Malformed("the live feed has ended".into())
 }
 
 /// One connection: commands go out on it, and its push messages come in.
@@ -269,12 +332,25 @@ fn event(push: PushInfo) -> Option<LiveEvent> {
     let mut data = push.data.into_iter();
     let channel: String = redis::from_redis_value(data.next()?).ok()?;
     let text: String = redis::from_redis_value(data.next()?).ok()?;
+    if let Some(app) = keys::of_live_timeline(&channel) {
+        let entry = text.split_once(' ').ok_or_else(|| InboxError::Malformed("a live entry".into()));
+        let entry = entry.and_then(|(epoch, value)| {
+            let epoch = epoch.parse().map_err(|_| InboxError::Malformed("a live entry".into()))?;
+            Ok((epoch, Arc::new(timeline::entry(value)?)))
+        });
+        return Some(match entry {
+            Ok((epoch, entry)) => LiveEvent::Timeline { app, epoch, entry },
+            Err(error) => unreadable(&error),
+        });
+    }
     let (app, recipient) = keys::of_live(&channel)?;
     match LiveMessage::parse(&text) {
         Ok(message) => Some(LiveEvent::Message { app, recipient, message: Arc::new(message) }),
-        Err(error) => {
-            tracing::error!(%error, "a live message cannot be read");
-            Some(LiveEvent::Resubscribed) // the devices catch up instead
-        }
+        Err(error) => Some(unreadable(&error)),
     }
+}
+
+fn unreadable(error: &InboxError) -> LiveEvent {
+    tracing::error!(%error, "a live message cannot be read");
+    LiveEvent::Resubscribed // the devices catch up instead
 }

@@ -1,9 +1,13 @@
 //! What scripts answer, turned into types.
 
 use redis::{FromRedisValue, Value};
-use stentor_domain::{Card, Item, ItemState, NotificationId, Timestamp, event::ItemChange};
+use stentor_domain::{
+    Card, Item, ItemState, NotificationId, Timestamp,
+    event::{EntryChange, ItemChange},
+    timeline::ReadUpto,
+};
 
-use crate::{Hot, HotItem, InboxError};
+use crate::{Hot, HotItem, InboxError, Reader};
 
 /// A script's answer, or `cold`.
 pub(crate) fn hot<T: FromRedisValue>(value: Value) -> Result<Hot<T>, InboxError> {
@@ -40,15 +44,35 @@ pub(crate) fn id(text: &str) -> Result<NotificationId, InboxError> {
     text.parse().map_err(|_| malformed(text))
 }
 
-/// Reads seq, "rev seen read archived id" and "variant LF card".
+/// Reads "seq seen read archived id" of an entry of the timeline.
+pub(crate) fn entry_change(line: &str) -> Result<EntryChange, InboxError> {
+    let (seq, rest) = line.split_once(' ').ok_or_else(|| malformed(line))?;
+    Ok(EntryChange { seq: seq.parse().map_err(|_| malformed(line))?, item: change(rest)? })
+}
+
+/// Reads "seq at": up to where all is read.
+pub(crate) fn read_upto(text: &str) -> Result<ReadUpto, InboxError> {
+    let (seq, at) = text.split_once(' ').ok_or_else(|| malformed(text))?;
+    let at = time(at)?.ok_or_else(|| malformed(text))?;
+    Ok(ReadUpto { seq: seq.parse().map_err(|_| malformed(text))?, at })
+}
+
+/// Reads what a script gives of a reader: field, value, ….
+pub(crate) fn reader(flat: &[String]) -> Result<Reader, InboxError> {
+    Reader::from_fields(flat.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())))
+}
+
+/// Reads seq, "rev seen read archived id" and "written_at variant LF card".
 pub(crate) fn item(seq: &str, state: &str, card: &str) -> Result<HotItem, InboxError> {
     let (rev, rest) = state.split_once(' ').ok_or_else(|| malformed(state))?;
-    let (variant, card) = card.split_once('\n').ok_or_else(|| malformed("a card without its variant"))?;
+    let (head, card) = card.split_once('\n').ok_or_else(|| malformed("a card without its variant"))?;
+    let (at, variant) = head.split_once(' ').ok_or_else(|| malformed("a card without its time"))?;
     let card: Card = serde_json::from_str(card).map_err(|e| InboxError::Malformed(e.to_string()))?;
     Ok(HotItem {
         item: Item { card, state: change(rest)?.state, rev: rev.parse().map_err(|_| malformed(state))? },
         seq: seq.parse().map_err(|_| malformed(seq))?,
         variant: variant.to_owned(),
+        at: time(at)?.ok_or_else(|| malformed("a card without its time"))?,
     })
 }
 
@@ -59,7 +83,11 @@ pub(crate) fn items(flat: &[String]) -> Result<Vec<HotItem>, InboxError> {
 
 /// Writes "rev seen read archived id".
 pub(crate) fn state_line(item: &Item) -> String {
+    state_of(item.rev, &item.state, item.card.id)
+}
+
+/// Writes "rev seen read archived id".
+pub(crate) fn state_of(rev: u64, s: &ItemState, id: NotificationId) -> String {
     let millis = |at: Option<Timestamp>| at.map_or(0, Timestamp::as_millis);
-    let s = &item.state;
-    format!("{} {} {} {} {}", item.rev, millis(s.seen_at), millis(s.read_at), millis(s.archived_at), item.card.id)
+    format!("{rev} {} {} {} {id}", millis(s.seen_at), millis(s.read_at), millis(s.archived_at))
 }

@@ -1,8 +1,12 @@
 //! What is asked of an inbox and what it answers.
 
-use stentor_domain::{Card, Item, NotificationId, RecipientId, Timestamp, event::ItemChange};
+use stentor_domain::{
+    Card, Item, ItemState, NotificationId, RecipientId, Timestamp,
+    event::{EntryChange, ItemChange},
+    timeline::ReadUpto,
+};
 
-use crate::Cursor;
+use crate::{Cursor, Position, Reader};
 
 /// An answer, if the inbox is in Redis.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +46,8 @@ pub struct HotItem {
     pub seq: u64,
     /// Which content belongs to it.
     pub variant: String,
+    /// When it was written.
+    pub at: Timestamp,
 }
 
 /// What became of a write.
@@ -55,6 +61,8 @@ pub struct Written {
     pub unread: u64,
     /// False: the inbox knew the notification, and nothing was done.
     pub new: bool,
+    /// When the item was written, by Redis's clock.
+    pub at: Timestamp,
 }
 
 /// What to do to items, and what was done to them.
@@ -72,10 +80,12 @@ pub enum Change {
     Seen,
     /// Their time is over (told, never asked for).
     Expire,
+    /// They were withdrawn (told, never asked for).
+    Recall,
 }
 
 impl Change {
-    const ALL: [Self; 6] = [Self::Read, Self::Unread, Self::Archive, Self::Unarchive, Self::Seen, Self::Expire];
+    const ALL: [Self; 7] = [Self::Read, Self::Unread, Self::Archive, Self::Unarchive, Self::Seen, Self::Expire, Self::Recall];
 
     /// The word in frames and scripts.
     pub fn as_str(self) -> &'static str {
@@ -86,12 +96,43 @@ impl Change {
             Self::Unarchive => "unarchived",
             Self::Seen => "seen",
             Self::Expire => "expired",
+            Self::Recall => "recalled",
         }
     }
 
     pub(crate) fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.as_str() == word)
     }
+}
+
+/// What became of a change to a person's own part of the inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotMarked {
+    /// The life and revision: that of this change, or the present one if nothing changed.
+    pub position: Position,
+    /// How many own items are unread.
+    pub unread: u64,
+    /// The items that changed, and what they are now.
+    pub items: Vec<ItemChange>,
+    /// Ids that are not hot: unknown, or trimmed.
+    pub missing: Vec<NotificationId>,
+    /// The entries of the timeline that changed to this person, and what they are now.
+    pub entries: Vec<EntryChange>,
+    /// Up to where the timeline is read from now on, if that changed.
+    pub read_upto: Option<ReadUpto>,
+    /// What the person is to the timeline now.
+    pub reader: Reader,
+}
+
+/// A person's own part of the inbox at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotOverview {
+    /// How many own items are unread.
+    pub unread: u64,
+    /// Of which life and revision this is true.
+    pub position: Position,
+    /// What the person is to the timeline.
+    pub reader: Reader,
 }
 
 /// What became of a change.
@@ -105,8 +146,28 @@ pub struct Marked {
     pub cursor: Cursor,
     /// The items that changed, and what they are now.
     pub items: Vec<ItemChange>,
-    /// Ids that are not hot: unknown, or trimmed.
+    /// The entries of the timeline that changed to this person, and what they are now.
+    pub entries: Vec<EntryChange>,
+    /// Up to where the timeline is read from now on, if that changed.
+    pub read_upto: Option<ReadUpto>,
+    /// Entries of the timeline that are read by that.
+    pub passed: Vec<NotificationId>,
+    /// Ids that are in the inbox no more, or never were.
     pub missing: Vec<NotificationId>,
+}
+
+impl Marked {
+    /// Every item that changed.
+    pub fn ids(&self) -> impl Iterator<Item = NotificationId> {
+        let entries = self.entries.iter().map(|e| e.item.notification);
+        self.items.iter().map(|i| i.notification).chain(entries).chain(self.passed.iter().copied())
+    }
+
+    /// What an item is now, if it changed by itself.
+    pub fn state_of(&self, id: NotificationId) -> Option<ItemState> {
+        let mut all = self.items.iter().chain(self.entries.iter().map(|e| &e.item));
+        all.find(|i| i.notification == id).map(|i| i.state)
+    }
 }
 
 /// An inbox at a glance.
@@ -118,6 +179,15 @@ pub struct Overview {
     pub cursor: Cursor,
 }
 
+/// An item of an inbox, whichever part it is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundItem {
+    /// The item.
+    pub item: Item,
+    /// Which content belongs to it.
+    pub variant: String,
+}
+
 /// Hot items of a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
@@ -125,6 +195,21 @@ pub struct Page {
     pub items: Vec<HotItem>,
     /// Items below this seq are the record's to list; 0: there are none.
     pub floor: u64,
+    /// What the person is to the timeline.
+    pub reader: Reader,
+}
+
+/// What changed in a person's own part since a revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotChanges {
+    /// False: it cannot be told (any more).
+    pub recovered: bool,
+    /// Items that are new or changed, oldest change first.
+    pub items: Vec<Item>,
+    /// Items that left the inbox.
+    pub removed: Vec<NotificationId>,
+    /// The person's part now.
+    pub overview: HotOverview,
 }
 
 /// What changed since a cursor.
@@ -134,12 +219,14 @@ pub struct Changes {
     pub recovered: bool,
     /// Items that are new or changed, oldest change first.
     pub items: Vec<Item>,
-    /// Items that left the inbox: archived or expired.
+    /// Items that left the inbox: archived, expired or recalled.
     pub removed: Vec<NotificationId>,
     /// How many items are unread.
     pub unread: u64,
     /// The cursor of this state.
     pub cursor: Cursor,
+    /// The person's own part.
+    pub own: HotOverview,
 }
 
 /// An unread item that is not hot.
@@ -158,6 +245,8 @@ pub struct UnreadItem {
 pub struct WarmState {
     /// The highest seq there ever was; `None` if there was no item.
     pub max_seq: Option<u64>,
+    /// What the person is to the timeline; `None` if they were never seen before.
+    pub reader: Option<Reader>,
     /// The newest items.
     pub items: Vec<HotItem>,
     /// Everything that is unread (items among them may be named again).

@@ -105,6 +105,13 @@ impl Lease {
         (self.lane, self.entry.clone(), self.deliveries)
     }
 
+    /// Keeps how far the job has come, for whoever goes on with it; [`JobRecord::progress`](crate::JobRecord) has it.
+    pub async fn keep_progress(&self, progress: &[u8]) -> Result<(), QueueError> {
+        let mut call = scripts::PROGRESS.key(self.queue.keys.job(&self.job));
+        call.arg(progress).invoke_async::<u8>(&mut self.queue.connection()).await?;
+        Ok(())
+    }
+
     /// Claims the job for this lease.
     pub async fn claim(&self) -> Result<Claim, QueueError> {
         let mut call = scripts::CLAIM.key(self.queue.keys.job(&self.job));

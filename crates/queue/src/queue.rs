@@ -82,6 +82,10 @@ pub struct JobRecord {
     pub body: Option<Vec<u8>>,
     /// What it ended with.
     pub outcome: Option<Vec<u8>>,
+    /// How far it has come, as its handler last said.
+    pub progress: Option<Vec<u8>>,
+    /// Why it was withdrawn, if it was.
+    pub withdrawn: Option<String>,
 }
 
 /// How much waits in a queue.
@@ -200,6 +204,8 @@ impl Queue {
             attempt: tries.unwrap_or(0),
             body: fields.remove("body"),
             outcome: fields.remove("outcome"),
+            progress: fields.remove("progress"),
+            withdrawn: fields.remove("cancel").and_then(|reason| String::from_utf8(reason).ok()),
         }))
     }
 
@@ -208,6 +214,23 @@ impl Queue {
         let mut call = scripts::AMEND.key(self.keys.job(id));
         call.arg(seen).arg(state).arg(outcome);
         Ok(call.invoke_async::<u8>(&mut self.connection()).await? == 1)
+    }
+
+    /// Withdraws jobs: who claims one, or is about to begin sending, is refused with `reason`. What is being sent may win. Gives
+    /// the state that each was in, in order; `None` where there is no record.
+    pub async fn withdraw(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        pipe.load_script(&scripts::WITHDRAW).ignore();
+        for id in ids {
+            let mut call = scripts::WITHDRAW.key(self.keys.job(id));
+            call.arg(reason);
+            pipe.invoke_script(&call);
+        }
+        let states: Vec<String> = pipe.query_async(&mut self.connection()).await?;
+        Ok(states.into_iter().map(|state| Some(state).filter(|s| !s.is_empty())).collect())
     }
 
     /// Lets records go after `ttl`: called once what they say is kept elsewhere.

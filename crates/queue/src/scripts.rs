@@ -34,5 +34,7 @@ scripts! { "#!lua flags=allow-oom\n":
     SETTLE = "settle.lua";
     RELEASE = "release.lua";
     AMEND = "amend.lua";
+    PROGRESS = "progress.lua";
+    WITHDRAW = "withdraw.lua";
     APPEND = "append.lua";
 }

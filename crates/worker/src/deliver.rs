@@ -127,7 +127,7 @@ impl Deliver {
     fn message(&self, job: &DeliveryJob, n: &Notification) -> Result<OutboundMessage, String> {
         let words = Words::of(n, &self.templates).ok_or("its template is gone")?;
         let reader = Reader {
-            recipient: &job.recipient,
+            recipient: Some(&job.recipient),
             locale: job.locale.as_ref(),
             timezone: job.timezone.as_deref(),
             attributes: &job.attributes,

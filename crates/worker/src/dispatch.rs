@@ -3,23 +3,30 @@
 //! Every id is derived from what it names, so a dispatch that is repeated, wholly or half-way, makes the same
 //! items and deliveries and changes nothing.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
+use serde::{Deserialize, Serialize};
 use stentor_archive::{Archive, ArchiveError};
 use stentor_domain::{
-    Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId,
-    SkipReason, Timestamp,
+    Audience, Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch,
+    RecipientId, SkipReason, Target, Timestamp,
     event::DeliveryReport,
+    notification::RecipientRef,
     routing::{Route, route},
+    timeline::EntryBody,
 };
 use stentor_inbox::{InboxError, Inboxes, NewItem, Profiles};
-use stentor_queue::{Lease, NewJob, Outcome, Queue, QueueError};
-use stentor_templates::Library;
+use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
+use stentor_templates::{Library, RenderError};
 
 use crate::{
     facts::Facts,
     jobs::{DeliveryJob, DispatchJob, lane},
-    profiles::{ProfileError, resolve},
+    profiles::{ProfileError, look_up, resolve},
     render::{Reader, Words},
 };
 
@@ -27,6 +34,13 @@ use crate::{
 const PAGE: usize = 500;
 /// How long a dispatch waits that found Redis or SQL not answering. It counts as no attempt: what was accepted is not given up.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How many pages of a large audience are worked on before others get a turn.
+const PAGES_A_TURN: usize = 4;
+/// How many deliveries may wait for a provider before a large audience waits too.
+const MAX_WAITING: u64 = 2_000;
+/// How long it then waits.
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// What dispatch works with.
 pub(crate) struct Dispatch {
@@ -68,23 +82,25 @@ impl Dispatch {
     }
 
     async fn dispatch(&self, job: &DispatchJob, lease: &Lease) -> Result<Outcome, DispatchError> {
-        let Some(body) = self.queue.find_job(lease.job_id()).await?.and_then(|record| record.body) else {
-            return Ok(Outcome::Dead { reason: "its record is gone".into() });
-        };
-        let notification: Notification = match serde_json::from_slice(&body) {
+        let gone = || Ok(Outcome::Dead { reason: "its record is gone".into() });
+        let Some(record) = self.queue.find_job(lease.job_id()).await? else { return gone() };
+        let Some(body) = &record.body else { return gone() };
+        let notification: Notification = match serde_json::from_slice(body) {
             Ok(notification) => notification,
             Err(error) => return Ok(Outcome::Dead { reason: format!("its record cannot be read: {error}") }),
         };
         debug_assert_eq!(notification.id, job.notification);
         let accepted = EventKind::Accepted { notification: Box::new(notification.clone()) };
         self.facts.write(&[Event::new(notification.app.clone(), notification.accepted_at, accepted)]).await?;
-        let outcome = match Words::of(&notification, &self.templates) {
-            Some(words) => Ok(self.deliver_to_all(&notification, &words).await?),
-            None => Err("its template is gone".to_owned()),
+        let progress: Progress = record.progress.as_deref().and_then(|p| serde_json::from_slice(p).ok()).unwrap_or_default();
+        let resolved = match Words::of(&notification, &self.templates) {
+            _ if record.withdrawn.is_some() => Resolved::Whole { deliveries: progress.deliveries, error: None },
+            Some(words) => self.deliver_to_all(&notification, &words, progress, lease).await?,
+            None => Resolved::Whole { deliveries: 0, error: Some("its template is gone".to_owned()) },
         };
-        let (deliveries, error) = match outcome {
-            Ok(deliveries) => (deliveries, None),
-            Err(error) => (0, Some(error)),
+        let (deliveries, error) = match resolved {
+            Resolved::Part { pause } => return Ok(Outcome::HoldFor { wait: pause }),
+            Resolved::Whole { deliveries, error } => (deliveries, error),
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         self.facts.write(&[Event::new(notification.app.clone(), self.clock.now(), dispatched)]).await?;
@@ -92,35 +108,159 @@ impl Dispatch {
         Ok(Outcome::Done)
     }
 
-    async fn deliver_to_all(&self, n: &Notification, words: &Words<'_>) -> Result<u32, DispatchError> {
+    async fn deliver_to_all(
+        &self,
+        n: &Notification,
+        words: &Words<'_>,
+        progress: Progress,
+        lease: &Lease,
+    ) -> Result<Resolved, DispatchError> {
+        let target = match &n.request.audience {
+            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients).await,
+            Audience::Topic(topic) => Target::Topic(topic.clone()),
+            Audience::Everyone => Target::Everyone,
+        };
+        let now = self.clock.now();
+        let mut channels = channels(n, words).to_vec();
+        // One entry for all, unless each reads something else.
+        if channels.contains(&Channel::Inbox) && !words.is_personal() {
+            channels.retain(|channel| *channel != Channel::Inbox);
+            if progress.after.is_none()
+                && !n.is_expired(now)
+                && let Err(error) = self.write_entry(n, words, target.clone(), now).await?
+            {
+                return Ok(Resolved::Whole { deliveries: 0, error: Some(error.to_string()) });
+            }
+        }
+        if channels.is_empty() {
+            return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
+        }
+        self.deliver_to_audience(n, words, &target, &channels, progress, lease).await
+    }
+
+    async fn deliver_to_named(
+        &self,
+        n: &Notification,
+        words: &Words<'_>,
+        named: &[RecipientRef],
+    ) -> Result<Resolved, DispatchError> {
         let mut deliveries = 0;
         let mut written = Written::default();
-        for page in n.request.audience.recipients.chunks(PAGE) {
-            let recipients: Vec<(RecipientId, ProfilePatch)> = page.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
+        for chunk in named.chunks(PAGE) {
+            let recipients: Vec<(RecipientId, ProfilePatch)> = chunk.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
             let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at).await?;
+            self.upsert(n, &recipients).await?;
             let page = Page { n, words, channels: channels(n, words), category: category(n, words), now: self.clock.now() };
-            deliveries += self.deliver_to_page(&page, &recipients, &profiles, &mut written).await?;
+            let ids: Vec<RecipientId> = recipients.into_iter().map(|(id, _)| id).collect();
+            deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written).await?;
         }
-        Ok(deliveries)
+        Ok(Resolved::Whole { deliveries, error: None })
+    }
+
+    /// Tells the record what the request said of its recipients.
+    async fn upsert(&self, n: &Notification, recipients: &[(RecipientId, ProfilePatch)]) -> Result<(), DispatchError> {
+        let given: Vec<_> = recipients.iter().filter(|(_, patch)| !patch.is_empty()).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let joined = Some(self.inboxes.timelines().fresh(&n.app, self.clock.now()).await?.position().rev);
+        let fact = |(recipient, patch): &&(RecipientId, ProfilePatch)| {
+            let kind = EventKind::RecipientUpserted { recipient: recipient.clone(), patch: Box::new(patch.clone()), joined };
+            Event::new(n.app.clone(), n.accepted_at, kind)
+        };
+        let locales: Vec<_> = given.iter().filter_map(|(id, patch)| Some((id, patch.locale.as_ref()?.as_ref()))).collect();
+        self.inboxes.hot().set_locales(&n.app, &locales, self.clock.now()).await?;
+        Ok(self.facts.write(&given.iter().map(fact).collect::<Vec<_>>()).await?)
+    }
+
+    /// Writes the one entry that all of the audience read: content and card of each language, once.
+    async fn write_entry(
+        &self,
+        n: &Notification,
+        words: &Words<'_>,
+        target: Target,
+        now: Timestamp,
+    ) -> Result<Result<(), RenderError>, DispatchError> {
+        let (category, nothing) = (category(n, words), serde_json::Map::new());
+        let page = Page { n, words, channels: &[], category, now };
+        let (mut cards, mut default_variant, mut facts) = (BTreeMap::new(), None, Vec::new());
+        for locale in words.locales() {
+            let reader = Reader { recipient: None, locale: locale.as_ref(), timezone: None, attributes: &nothing, now };
+            let variant = words.variant(reader);
+            let rendered = match words.inbox(n, reader) {
+                Ok(rendered) => rendered,
+                Err(error) => return Ok(Err(error)),
+            };
+            cards.insert(variant.clone(), page.card(&rendered));
+            self.inboxes.hot().put_content(&n.app, n.id, &variant, &rendered.content).await?;
+            let kind = EventKind::Content { notification: n.id, variant: variant.clone(), content: rendered.content };
+            facts.push(Event::new(n.app.clone(), now, kind));
+            default_variant.get_or_insert(variant);
+        }
+        let body = EntryBody { id: n.id, target, cards, default_variant: default_variant.unwrap_or_default() };
+        let entry = self.inboxes.timelines().append(&n.app, &body, now).await?;
+        facts.push(Event::new(n.app.clone(), entry.at, EventKind::TimelineEntry { entry: Box::new(entry) }));
+        self.facts.write(&facts).await?;
+        Ok(Ok(()))
+    }
+
+    /// Expands an audience in pages by id. After each the place is kept, so that a crash goes on from there; after a few the
+    /// job lines up anew, so that a million do not stand before one; and while much waits, it waits too.
+    async fn deliver_to_audience(
+        &self,
+        n: &Notification,
+        words: &Words<'_>,
+        target: &Target,
+        channels: &[Channel],
+        mut progress: Progress,
+        lease: &Lease,
+    ) -> Result<Resolved, DispatchError> {
+        let mut written = Written::default();
+        for _ in 0..PAGES_A_TURN {
+            if self.waiting(n.request.priority).await? > MAX_WAITING {
+                return Ok(Resolved::Part { pause: CROWDED });
+            }
+            let after = progress.after.as_ref();
+            let ids = match target {
+                Target::Topic(topic) => self.archive.list_members(&n.app, topic, after, PAGE).await?,
+                Target::Everyone => self.archive.list_recipient_ids(&n.app, after, PAGE).await?,
+            };
+            let profiles = look_up(&self.profiles, &self.archive, &n.app, &ids).await?;
+            let page = Page { n, words, channels, category: category(n, words), now: self.clock.now() };
+            progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written).await?;
+            let Some(last) = ids.last().filter(|_| ids.len() == PAGE) else {
+                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
+            };
+            progress.after = Some(last.clone());
+            lease.keep_progress(&serde_json::to_vec(&progress).unwrap_or_default()).await?;
+        }
+        Ok(Resolved::Part { pause: Duration::ZERO })
+    }
+
+    /// How many deliveries of a priority wait for a provider.
+    async fn waiting(&self, priority: stentor_domain::Priority) -> Result<u64, DispatchError> {
+        let (email, sms) = (self.email.depth().await?, self.sms.depth().await?);
+        let of = |depth: &stentor_queue::Depth| match lane(priority) {
+            Lane::High => depth.high,
+            Lane::Normal => depth.normal,
+            Lane::Bulk => depth.bulk,
+        };
+        Ok(of(&email) + of(&sms))
     }
 
     /// State first (items, then queued deliveries), then the facts of the page.
     async fn deliver_to_page(
         &self,
         page: &Page<'_>,
-        recipients: &[(RecipientId, ProfilePatch)],
+        recipients: &[RecipientId],
         profiles: &[Profile],
         written: &mut Written,
     ) -> Result<u32, DispatchError> {
         let mut facts = Vec::new();
-        for (recipient, patch) in recipients.iter().filter(|(_, patch)| !patch.is_empty()) {
-            let kind = EventKind::RecipientUpserted { recipient: recipient.clone(), patch: Box::new(patch.clone()) };
-            facts.push(Event::new(page.n.app.clone(), page.n.accepted_at, kind));
-        }
         let mut inbox = Vec::new();
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
-        for ((recipient, _), profile) in recipients.iter().zip(profiles) {
+        for (recipient, profile) in recipients.iter().zip(profiles) {
             for route in route(profile, page.channels, page.category) {
                 deliveries += 1;
                 match route {
@@ -189,7 +329,7 @@ impl Dispatch {
                 rev: outcome.rev,
                 variant: variant.clone(),
             };
-            facts.push(Event::new(page.n.app.clone(), page.now, kind));
+            facts.push(Event::new(page.n.app.clone(), outcome.at, kind));
             facts.push(page.report(recipient, Channel::Inbox, DeliveryState::Sent, None));
         }
         Ok(())
@@ -219,6 +359,23 @@ impl Dispatch {
     }
 }
 
+/// How far a large audience was expanded.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Progress {
+    /// The last recipient who was delivered to.
+    after: Option<RecipientId>,
+    /// How many deliveries there are so far.
+    deliveries: u32,
+}
+
+/// What came of resolving an audience.
+enum Resolved {
+    /// All of it was.
+    Whole { deliveries: u32, error: Option<String> },
+    /// There is more to do, after a pause.
+    Part { pause: Duration },
+}
+
 /// What was rendered and written so far, by variant.
 #[derive(Default)]
 struct Written {
@@ -237,7 +394,7 @@ struct Page<'a> {
 impl Page<'_> {
     fn reader<'b>(&self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {
         Reader {
-            recipient,
+            recipient: Some(recipient),
             locale: profile.locale.as_ref(),
             timezone: profile.timezone.as_deref(),
             attributes: &profile.attributes,

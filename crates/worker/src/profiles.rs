@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use stentor_archive::{Archive, ArchiveError};
 use stentor_domain::{AppId, Profile, ProfilePatch, RecipientId, Timestamp};
-use stentor_inbox::{InboxError, Profiles};
+use stentor_inbox::{HotProfile, InboxError, Profiles};
 
 /// The profiles could not be read now.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,23 @@ pub(crate) enum ProfileError {
     Hot(#[from] InboxError),
     #[error("SQL does not answer")]
     Record(#[from] ArchiveError),
+}
+
+/// The profiles of a page of a large audience, in order. No hot copies are made: a million people are not read again soon.
+pub(crate) async fn look_up(
+    profiles: &Profiles,
+    archive: &Archive,
+    app: &AppId,
+    recipients: &[RecipientId],
+) -> Result<Vec<Profile>, ProfileError> {
+    let no_change: Vec<_> = recipients.iter().map(|id| (id.clone(), ProfilePatch::default())).collect();
+    let hot = profiles.resolve(app, &no_change, Timestamp::UNIX_EPOCH).await?;
+    let open: Vec<RecipientId> = recipients.iter().zip(&hot).filter(|(_, hot)| !hot.complete).map(|(id, _)| id.clone()).collect();
+    let mut records = if open.is_empty() { HashMap::new() } else { archive.find_profiles(app, &open).await? };
+    let profile = |(id, hot): (&RecipientId, HotProfile)| {
+        if hot.complete { hot.profile } else { records.remove(id).unwrap_or_default() }
+    };
+    Ok(recipients.iter().zip(hot).map(profile).collect())
 }
 
 /// The profiles of `recipients`, with the fields that the request set as of `at`; in order.

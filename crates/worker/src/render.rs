@@ -14,7 +14,8 @@ pub(crate) enum Words<'a> {
 /// For whom and when it is written.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
-    pub recipient: &'a RecipientId,
+    /// `None`: for everybody of the language.
+    pub recipient: Option<&'a RecipientId>,
     pub locale: Option<&'a Locale>,
     pub timezone: Option<&'a str>,
     pub attributes: &'a serde_json::Map<String, serde_json::Value>,
@@ -56,17 +57,31 @@ impl<'a> Words<'a> {
     pub(crate) fn variant(&self, reader: Reader<'_>) -> String {
         match self {
             Self::Content(_) => "inline".to_owned(),
-            Self::Template(template) if template.is_personal() => format!("r:{}", reader.recipient),
             Self::Template(template) => {
+                if let (true, Some(recipient)) = (template.is_personal(), reader.recipient) {
+                    return format!("r:{recipient}");
+                }
                 let locale = template.locale_for(reader.locale);
                 reader.timezone.map_or_else(|| locale.to_string(), |zone| format!("{locale}@{zone}"))
             }
         }
     }
 
+    /// The languages that it is written in; `None` for words that stand as they are. The first is for those who read none of them.
+    pub(crate) fn locales(&self) -> Vec<Option<Locale>> {
+        match self {
+            Self::Content(_) => vec![None],
+            Self::Template(template) => {
+                let default = template.locale_for(None);
+                let others = template.locales().filter(|locale| **locale != default).cloned().map(Some);
+                std::iter::once(Some(default.clone())).chain(others).collect()
+            }
+        }
+    }
+
     pub(crate) fn inbox(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedInbox, RenderError> {
         let fields = reader.fields();
-        let input = reader.input(n, &fields);
+        let input = reader.input(n, fields.as_ref());
         match self {
             Self::Template(template) => template.render_inbox(&input),
             Self::Content(content) => stentor_templates::inline::render_inbox(content, &input),
@@ -75,7 +90,7 @@ impl<'a> Words<'a> {
 
     pub(crate) fn email(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedEmail, RenderError> {
         let fields = reader.fields();
-        let input = reader.input(n, &fields);
+        let input = reader.input(n, fields.as_ref());
         match self {
             Self::Template(template) => template.render_email(&input),
             Self::Content(content) => stentor_templates::inline::render_email(content, &input),
@@ -84,7 +99,7 @@ impl<'a> Words<'a> {
 
     pub(crate) fn sms(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedSms, RenderError> {
         let fields = reader.fields();
-        let input = reader.input(n, &fields);
+        let input = reader.input(n, fields.as_ref());
         match self {
             Self::Template(template) => template.render_sms(&input),
             Self::Content(content) => stentor_templates::inline::render_sms(content, &input),
@@ -93,11 +108,11 @@ impl<'a> Words<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn fields(self) -> RecipientFields {
-        RecipientFields { id: self.recipient.clone(), attributes: self.attributes.clone() }
+    fn fields(self) -> Option<RecipientFields> {
+        Some(RecipientFields { id: self.recipient?.clone(), attributes: self.attributes.clone() })
     }
 
-    fn input<'b>(self, n: &'b Notification, recipient: &'b RecipientFields) -> Input<'b>
+    fn input<'b>(self, n: &'b Notification, recipient: Option<&'b RecipientFields>) -> Input<'b>
     where
         'a: 'b,
     {
@@ -105,7 +120,7 @@ impl<'a> Reader<'a> {
             data: &n.request.data,
             locale: self.locale,
             timezone: self.timezone,
-            recipient: Some(recipient),
+            recipient,
             app_name: n.app.as_str(),
             now: self.now,
         }

@@ -19,6 +19,8 @@ pub struct Model {
     pub seen_at: Option<i64>,
     pub read_at: Option<i64>,
     pub archived_at: Option<i64>,
+    pub written_at: i64,
+    pub recalled_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

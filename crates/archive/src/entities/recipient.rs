@@ -21,6 +21,7 @@ pub struct Model {
     pub attributes_at: i64,
     pub preferences: Option<String>,
     pub preferences_at: i64,
+    pub joined: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,17 +1,20 @@
 -- The head of every inbox script: the keys by name, and what all scripts do first.
 --
--- KEYS (the same for all, one hash tag): meta, order, cards, state, unread, ids, seen, expires, revs, gone, cold_unread, live
+-- KEYS (the same for all, one hash tag): meta, order, cards, state, unread, ids, seen, expires, revs, gone, cold_unread, timeline, live
 --   meta         hash: epoch, seq (highest given), rev (latest), base (changes up to it cannot be told any more),
 --                floor (every item from this seq on is hot; 0: all there are)
---   order        zset of the hot items' seqs        cards  hash seq -> variant LF card (JSON, opaque here)
+--   order        zset of the hot items' seqs        cards  hash seq -> "written_at variant" LF card (JSON, opaque here)
 --   state        hash seq -> "rev seen read archived id" (times in ms, 0: not)
 --   unread       set of seqs, of trimmed items too  cold_unread  hash seq -> state of those trimmed
 --   ids          hash id -> "seq at" of hot items and of those written within 24 h; seen: zset of ids by that time
 --   expires      zset of "seq id" by time           revs   zset of seqs by the rev of their latest change
 --   gone         zset of ids of expired items by rev        live   the channel on which changes are published
+--   timeline     hash, what this person is to the app's timeline: e -> the revision by which they were there, t:TOPIC ->
+--                "joined-left …", u -> "seq at rev" up to which all is read, SEQ -> "rev seen read archived id" of an
+--                entry that they treated otherwise, l -> locale, p -> preferences (JSON)
 -- ARGV[1] is the present time in ms, ARGV[2] the publishing command (PUBLISH, or SPUBLISH on a cluster).
 local META, ORDER, CARDS, STATE, UNREAD, IDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local SEEN, EXPIRES, REVS, GONE, COLD_UNREAD, LIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local SEEN, EXPIRES, REVS, GONE, COLD_UNREAD, TIMELINE, LIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NOW = tonumber(ARGV[1])
 
 local function int(text) return string.format('%.0f', text) end
@@ -58,6 +61,9 @@ local function purge()
   end
   publish('state', rev, 'expired' .. table.concat(ids))
 end
+
+-- What this person is to the timeline, for those who count.
+local function reader() return redis.call('HGETALL', TIMELINE) end
 
 if redis.call('EXISTS', META) == 0 then return 'cold' end
 purge()

@@ -1,42 +1,68 @@
 -- Changes the state of items. What is so already changes nothing, takes no rev and is not published.
 --
--- ARGV[3] read | unread | archived | unarchived | seen, ARGV[4…] notification ids (at most 100)
--- Returns {epoch, rev, unread, {"seen read archived id" of each changed}, {ids that are not hot}} or 'cold'.
+-- ARGV[3] read | unread | archived | unarchived | seen, then (at most 100) notification id, and its place in the timeline or ''
+-- Returns {epoch, rev, unread, {"seen read archived id" of each changed}, {ids that are not hot},
+--   {"seq seen read archived id" of each changed entry of the timeline}, reader} or 'cold'.
 local change, changed, missing = ARGV[3], {}, {}
-for i = 4, #ARGV do
-  local known = redis.call('HGET', IDS, ARGV[i])
-  local seq = known and string.match(known, '^%d+')
-  local state = seq and redis.call('HGET', STATE, seq)
-  if not state then
-    missing[#missing + 1] = ARGV[i]
+local upto, upto_at = string.match(redis.call('HGET', TIMELINE, 'u') or '0 0', '^(%d+) (%d+)')
+
+local function apply(s)
+  local before = s.seen .. ' ' .. s.read .. ' ' .. s.archived
+  if change == 'read' and s.read == 0 then s.read = NOW
+    if s.seen == 0 then s.seen = NOW end
+  elseif change == 'unread' then s.read = 0
+  elseif change == 'archived' and s.archived == 0 then s.archived = NOW
+  elseif change == 'unarchived' then s.archived = 0
+  elseif change == 'seen' and s.seen == 0 then s.seen = NOW end
+  return before ~= s.seen .. ' ' .. s.read .. ' ' .. s.archived
+end
+
+for i = 4, #ARGV, 2 do
+  local id, place = ARGV[i], ARGV[i + 1]
+  if place ~= '' then
+    local held = redis.call('HGET', TIMELINE, place)
+    local s = held and parse(held)
+    if not s then
+      local at = tonumber(place) <= tonumber(upto) and tonumber(upto_at) or 0
+      s = { seen = at, read = at, archived = 0, id = id }
+    end
+    if apply(s) then changed[#changed + 1] = { place, s, true } end
   else
-    local s = parse(state)
-    local was_unread = s.read == 0 and s.archived == 0
-    local before = s.seen .. ' ' .. s.read .. ' ' .. s.archived
-    if change == 'read' and s.read == 0 then s.read = NOW
-      if s.seen == 0 then s.seen = NOW end
-    elseif change == 'unread' then s.read = 0
-    elseif change == 'archived' and s.archived == 0 then s.archived = NOW
-    elseif change == 'unarchived' then s.archived = 0
-    elseif change == 'seen' and s.seen == 0 then s.seen = NOW end
-    if before ~= s.seen .. ' ' .. s.read .. ' ' .. s.archived then
-      local is_unread = s.read == 0 and s.archived == 0
-      if is_unread and not was_unread then redis.call('SADD', UNREAD, seq) end
-      if was_unread and not is_unread then redis.call('SREM', UNREAD, seq) end
-      changed[#changed + 1] = { seq, s }
+    local known = redis.call('HGET', IDS, id)
+    local seq = known and string.match(known, '^%d+')
+    local state = seq and redis.call('HGET', STATE, seq)
+    if not state then
+      missing[#missing + 1] = id
+    else
+      local s = parse(state)
+      local was_unread = s.read == 0 and s.archived == 0
+      if apply(s) then
+        local is_unread = s.read == 0 and s.archived == 0
+        if is_unread and not was_unread then redis.call('SADD', UNREAD, seq) end
+        if was_unread and not is_unread then redis.call('SREM', UNREAD, seq) end
+        changed[#changed + 1] = { seq, s }
+      end
     end
   end
 end
-local lines = {}
+local lines, entries, told_of = {}, {}, {}
 if #changed > 0 then
   local rev = next_rev()
   for i, c in ipairs(changed) do
     local state = told(rev, c[2])
-    redis.call('HSET', STATE, c[1], state)
-    redis.call('ZADD', REVS, rev, c[1])
-    lines[i] = string.match(state, '^%d+ (.*)$')
+    local line = string.match(state, '^%d+ (.*)$')
+    if c[3] then
+      redis.call('HSET', TIMELINE, c[1], state)
+      entries[#entries + 1] = c[1] .. ' ' .. line
+      told_of[i] = '@' .. c[1] .. ' ' .. line
+    else
+      redis.call('HSET', STATE, c[1], state)
+      redis.call('ZADD', REVS, rev, c[1])
+      lines[#lines + 1] = line
+      told_of[i] = line
+    end
   end
-  publish('state', rev, change .. '\n' .. table.concat(lines, '\n'))
+  publish('state', rev, change .. '\n' .. table.concat(told_of, '\n'))
 end
 local meta = redis.call('HMGET', META, 'epoch', 'rev')
-return { meta[1], meta[2], redis.call('SCARD', UNREAD), lines, missing }
+return { meta[1], meta[2], redis.call('SCARD', UNREAD), lines, missing, entries, reader() }

@@ -1,7 +1,7 @@
 -- Lists hot items, newest first, archived ones left out.
 --
 -- ARGV[3] seq below which to list, or '' for the newest, ARGV[4] the most to give
--- Returns {floor, {seq, state, card, …}} or 'cold'. Items below the floor are the record's to list.
+-- Returns {floor, {seq, state, card, …}, reader} or 'cold'. Items below the floor are the record's to list.
 local floor = redis.call('HGET', META, 'floor')
 local max = ARGV[3] == '' and '+inf' or '(' .. ARGV[3]
 local out, limit, offset = {}, tonumber(ARGV[4]), 0
@@ -16,4 +16,4 @@ while #out < 3 * limit do
     end
   end
 end
-return { floor, out }
+return { floor, out, reader() }

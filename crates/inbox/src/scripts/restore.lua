@@ -1,6 +1,6 @@
 -- Puts trimmed items back, so that they can be changed. Takes no rev: nothing changed.
 --
--- ARGV[3…] per item: seq, state, id, variant LF card, expiry or 0
+-- ARGV[3…] per item: seq, state, id, "written_at variant" LF card, expiry or 0
 -- Returns the number put back, or 'cold'.
 local n = 0
 for i = 3, #ARGV, 5 do

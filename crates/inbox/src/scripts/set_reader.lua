@@ -1,0 +1,29 @@
+-- Sets what this person is to the timeline: memberships, locale, preferences.
+--
+-- Memberships only grow ("joined-left …"), so that of two writers the one who knows less does not win.
+-- ARGV[3…] field, value
+-- Returns {epoch, rev, unread} or 'cold'.
+local set = {}
+for i = 3, #ARGV, 2 do
+  local field, value = ARGV[i], ARGV[i + 1]
+  local held = redis.call('HGET', TIMELINE, field) or ''
+  local newer = held ~= value
+  if newer and string.sub(field, 1, 2) == 't:' then
+    local _, had = string.gsub(held, '%d+', '')
+    local _, has = string.gsub(value, '%d+', '')
+    newer = has > had
+  end
+  if newer then
+    redis.call('HSET', TIMELINE, field, value)
+    set[#set + 1] = field .. '\t' .. value
+    -- in another language, or without what is muted now, the whole inbox looks otherwise: who was away loads it again
+    if field == 'l' or field == 'p' then set.reload = true end
+  end
+end
+if #set > 0 then
+  local rev = next_rev()
+  if set.reload then raise('base', rev) end
+  publish('reader', rev, table.concat(set, '\n'))
+end
+local meta = redis.call('HMGET', META, 'epoch', 'rev')
+return { meta[1], meta[2], redis.call('SCARD', UNREAD) }

@@ -203,10 +203,20 @@ impl Inboxes {
         warmed!(self, app, recipient, now, self.hot.overview(app, recipient, now))
     }
 
+    /// Both parts of an inbox as they are now.
+    pub async fn look(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        now: Timestamp,
+    ) -> Result<(HotOverview, Arc<TimelineView>), InboxError> {
+        let view = self.timelines.fresh(app, now).await?;
+        Ok((self.own(app, recipient, now).await?, view))
+    }
+
     /// How many items are unread, and the cursor of this state.
     pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Overview, InboxError> {
-        let view = self.timelines.fresh(app, now).await?;
-        let own = self.own(app, recipient, now).await?;
+        let (own, view) = self.look(app, recipient, now).await?;
         let unread = own.unread + view.unread(&own.reader, now);
         Ok(Overview { unread, cursor: Cursor { own: own.position, timeline: view.position() } })
     }

@@ -9,11 +9,13 @@ use stentor_api::{
     ApiParts, ApiState, Pressure,
     realtime::{Hub, Receipts},
 };
-use stentor_archive::{Archive, ArchivedItem};
+use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
 use stentor_channels::{Providers, SmsReceipts};
 use stentor_connection::{Connection, Place};
-use stentor_domain::{AppId, Clock, NotificationId, RecipientId, SystemClock, Timestamp};
-use stentor_inbox::{ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Profiles, UnreadItem, WarmState};
+use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
+use stentor_inbox::{
+    ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Profiles, RETENTION, Reader, Stay, Treated, UnreadItem, WarmState,
+};
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
 use stentor_worker::{Parts, Settings, Worker};
@@ -26,20 +28,50 @@ use crate::config::{Config, Durability, Role};
 struct SqlInboxes(Archive);
 
 fn hot(item: ArchivedItem) -> HotItem {
-    HotItem { item: item.item, seq: item.seq, variant: item.variant }
+    HotItem { item: item.item, seq: item.seq, variant: item.variant, at: item.at }
+}
+
+fn reader(archived: ArchivedReader) -> Reader {
+    let treated =
+        |(rev, change): (u64, EntryChange)| (change.seq, Treated { rev, id: change.item.notification, state: change.item.state });
+    let stays = |stays: Vec<stentor_archive::Stay>| stays.iter().map(|s| Stay { joined: s.joined, left: s.left }).collect();
+    Reader {
+        everyone: archived.joined,
+        topics: archived.topics.into_iter().map(|(topic, s)| (topic, stays(s))).collect(),
+        read_upto: archived.read_upto,
+        treated: archived.treated.into_iter().map(treated).collect(),
+        locale: archived.locale,
+        preferences: archived.preferences,
+    }
+}
+
+/// Entries older than this are in no inbox.
+fn oldest(now: Timestamp) -> Timestamp {
+    let retention = i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(retention))
 }
 
 impl ColdStore for SqlInboxes {
     fn load<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, now: Timestamp) -> ColdFuture<'a, WarmState> {
         Box::pin(async move {
             let archived = self.0.load_inbox(app, recipient, now).await?;
+            let reader = self.0.load_reader(app, recipient, oldest(now)).await?.map(reader);
             let unread = archived.unread.into_iter().map(|u| UnreadItem { seq: u.seq, id: u.id, expires_at: u.expires_at });
             Ok(WarmState {
                 max_seq: archived.max_seq,
+                reader,
                 items: archived.items.into_iter().map(hot).collect(),
                 unread: unread.collect(),
             })
         })
+    }
+
+    fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64) -> ColdFuture<'a, ()> {
+        Box::pin(async move { Ok(self.0.register_recipient(app, recipient, joined).await?) })
+    }
+
+    fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>> {
+        Box::pin(async move { Ok(self.0.load_timeline(app, oldest(now)).await?) })
     }
 
     fn page<'a>(
@@ -163,6 +195,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
     let (feed, live) = LiveFeed::connect(redis).await.context(away)?;
     let receipts = Receipts::start(events.clone(), clock.clone());
+    let timelines = inboxes.timelines().clone();
     let state = ApiState::new(ApiParts {
         dispatch,
         outside: vec![email, sms],
@@ -171,8 +204,8 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         profiles,
         archive,
         templates,
-        clock,
-        hub: Hub::start(feed, live, receipts, stop.clone()),
+        clock: clock.clone(),
+        hub: Hub::start(feed, live, timelines, clock.clone(), receipts, stop.clone()),
         sms_receipts: SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,

@@ -1,16 +1,20 @@
 //! What one connection was sent and is still owed: the order and completeness of its frames.
 
-use std::sync::Arc;
+use stentor_domain::{Entry, NotificationId, Timestamp, timeline::Gone};
+use stentor_inbox::{Change, Changes, Cursor, HotOverview, LiveMessage, Marked, Reader, TimelineView};
 
-use stentor_domain::NotificationId;
-use stentor_inbox::{Change, Changes, Cursor, LiveMessage, Marked};
+use super::{
+    frame::ServerFrame,
+    hub::{Pushed, What},
+};
 
-use super::frame::ServerFrame;
-
-/// How far a connection is, and the answers that wait for their turn.
+/// How far a connection is in both parts of the inbox, and the answers that wait for their turn.
 pub(crate) struct Progress {
     cursor: Cursor,
-    unread: u64,
+    /// How many of the person's own items are unread.
+    own_unread: u64,
+    /// What the person is to the timeline.
+    reader: Reader,
     answers: Vec<Answer>,
 }
 
@@ -21,49 +25,96 @@ struct Answer {
     ids: Vec<NotificationId>,
 }
 
-/// What to do with a live message.
+/// What to do with a message.
 pub(crate) enum Next {
-    /// It was sent before.
-    Known,
-    /// Send these.
-    Send(Vec<ServerFrame>),
+    /// Nothing: it was sent before, or is not for this person.
+    Nothing,
+    /// Send this.
+    Send(Box<ServerFrame>),
     /// Something is missing before it: read what changed since the cursor.
     Missing,
 }
 
 impl Progress {
-    pub(crate) fn new(cursor: Cursor, unread: u64) -> Self {
-        Self { cursor, unread, answers: Vec::new() }
+    pub(crate) fn new(cursor: Cursor, own: HotOverview) -> Self {
+        Self { cursor, own_unread: own.unread, reader: own.reader, answers: Vec::new() }
     }
 
     pub(crate) fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// Takes a live message in.
-    pub(crate) fn take(&mut self, message: &Arc<LiveMessage>) -> Next {
-        let (epoch, rev, unread) = (message.epoch(), message.rev(), message.unread());
-        if epoch != self.cursor.epoch {
+    /// Takes in what happened.
+    pub(crate) fn take(&mut self, pushed: &Pushed, now: Timestamp) -> Next {
+        match &pushed.what {
+            What::Message(message) => self.take_message(message, &pushed.view, now),
+            What::Entry { epoch, entry } => self.take_entry(*epoch, entry, &pushed.view, now),
+        }
+    }
+
+    fn take_message(&mut self, message: &LiveMessage, view: &TimelineView, now: Timestamp) -> Next {
+        let position = message.position();
+        if position.epoch == self.cursor.own.epoch && position.rev <= self.cursor.own.rev {
+            return Next::Nothing;
+        }
+        if position.epoch != self.cursor.own.epoch || position.rev != self.cursor.own.rev + 1 {
             return Next::Missing;
         }
-        if rev <= self.cursor.rev {
-            return Next::Known;
-        }
-        if rev != self.cursor.rev + 1 {
-            return Next::Missing;
-        }
-        (self.cursor.rev, self.unread) = (rev, unread);
-        let frame = match &**message {
-            LiveMessage::Item { item, .. } => ServerFrame::Item { item: (**item).clone(), unread, cursor: self.cursor.clone() },
-            LiveMessage::State { change, items, .. } => ServerFrame::State {
-                reference: self.answer_for(rev),
-                ids: items.iter().map(|i| i.notification).collect(),
-                change: change.as_str().to_owned(),
-                unread,
-                cursor: self.cursor.clone(),
-            },
+        let passed = self.passed_by(message, view, now);
+        self.cursor.own = position;
+        self.own_unread = message.unread();
+        let reload = message.apply_to(&mut self.reader);
+        let (unread, cursor) = (self.unread(view, now), self.cursor);
+        let frame = match message {
+            LiveMessage::Item { item, .. } => ServerFrame::Item { item: (**item).clone(), unread, cursor },
+            LiveMessage::State { change, items, entries, .. } => {
+                let ids = items.iter().chain(entries.iter().map(|e| &e.item)).map(|i| i.notification).chain(passed);
+                let (ids, change) = (ids.collect(), change.as_str().to_owned());
+                ServerFrame::State { reference: self.answer_for(position.rev), ids, change, items: Vec::new(), unread, cursor }
+            }
+            LiveMessage::Reader { .. } if reload => ServerFrame::Resync { unread, cursor },
+            LiveMessage::Reader { .. } => return Next::Nothing,
         };
-        Next::Send(vec![frame])
+        Next::Send(Box::new(frame))
+    }
+
+    /// The entries that are read by having read the timeline up to a place.
+    fn passed_by(&self, message: &LiveMessage, view: &TimelineView, now: Timestamp) -> Vec<NotificationId> {
+        let LiveMessage::State { read_upto: Some(upto), .. } = message else { return Vec::new() };
+        let passed = view.newest(Some(upto.seq + 1)).filter(|e| self.reader.is_unread(e, now));
+        passed.filter(|e| !self.reader.treated.contains_key(&e.seq)).map(|e| e.body.id).collect()
+    }
+
+    fn take_entry(&mut self, epoch: u64, entry: &Entry, view: &TimelineView, now: Timestamp) -> Next {
+        let at = self.cursor.timeline;
+        if epoch == at.epoch && entry.rev <= at.rev {
+            return Next::Nothing;
+        }
+        if epoch != at.epoch || entry.rev != at.rev + 1 {
+            return Next::Missing;
+        }
+        self.cursor.timeline.rev = entry.rev;
+        if !self.reader.is_addressed(entry) {
+            return Next::Nothing;
+        }
+        let (unread, cursor) = (self.unread(view, now), self.cursor);
+        let state = |change: &str, items| {
+            let ids = vec![entry.body.id];
+            ServerFrame::State { reference: None, ids, change: change.to_owned(), items, unread, cursor }
+        };
+        let item = if self.reader.holds(entry, now) { self.reader.item(entry).map(|(item, _)| item) } else { None };
+        let frame = match (entry.gone, item) {
+            (Some(Gone::Recalled), _) => state("recalled", Vec::new()),
+            (Some(Gone::Expired), _) => state("expired", Vec::new()),
+            (None, Some(item)) if entry.rev == entry.seq => ServerFrame::Item { item, unread, cursor },
+            (None, Some(item)) => state("updated", vec![item]),
+            (None, None) => return Next::Nothing,
+        };
+        Next::Send(Box::new(frame))
+    }
+
+    fn unread(&self, view: &TimelineView, now: Timestamp) -> u64 {
+        self.own_unread + view.unread(&self.reader, now)
     }
 
     /// The reference of the request that made revision `rev`, if this connection made it.
@@ -74,46 +125,42 @@ impl Progress {
 
     /// Takes in what changed since the cursor: as frames, or as a call to list again if that is too much to tell.
     pub(crate) fn catch_up(&mut self, changes: Changes) -> Vec<ServerFrame> {
-        (self.cursor, self.unread) = (changes.cursor, changes.unread);
-        let (unread, cursor) = (self.unread, || self.cursor.clone());
+        let (unread, cursor) = (changes.unread, changes.cursor);
+        (self.cursor, self.own_unread, self.reader) = (cursor, changes.own.unread, changes.own.reader);
         let mut frames = Vec::new();
         if changes.recovered {
-            let removed = changes.removed;
-            if !removed.is_empty() {
-                frames.push(ServerFrame::State {
-                    reference: None,
-                    ids: removed,
-                    change: "removed".into(),
-                    unread,
-                    cursor: cursor(),
-                });
+            let ids = changes.removed;
+            if !ids.is_empty() {
+                let change = "removed".to_owned();
+                frames.push(ServerFrame::State { reference: None, ids, change, items: Vec::new(), unread, cursor });
             }
-            frames.extend(changes.items.into_iter().map(|item| ServerFrame::Item { item, unread, cursor: cursor() }));
+            frames.extend(changes.items.into_iter().map(|item| ServerFrame::Item { item, unread, cursor }));
         } else {
-            frames.push(ServerFrame::Resync { unread, cursor: cursor() });
+            frames.push(ServerFrame::Resync { unread, cursor });
         }
-        frames.extend(self.due_answers());
+        frames.extend(self.due_answers(unread));
         frames
     }
 
     /// The answer to a change that this connection asked for, once everything before it was sent.
     pub(crate) fn answer(&mut self, reference: Option<String>, change: Change, marked: &Marked) -> Vec<ServerFrame> {
-        let ids = marked.items.iter().map(|i| i.notification).collect();
-        self.answers.push(Answer { reference, rev: marked.rev, change: change.as_str(), ids });
+        self.answers.push(Answer { reference, rev: marked.rev, change: change.as_str(), ids: marked.ids().collect() });
         // Nothing changed, or the message was faster than the answer: then it is due now. Else the message brings it.
-        if marked.cursor.epoch != self.cursor.epoch || marked.rev <= self.cursor.rev { self.due_answers() } else { Vec::new() }
+        let due = marked.cursor.own.epoch != self.cursor.own.epoch || marked.rev <= self.cursor.own.rev;
+        if due { self.due_answers(marked.unread) } else { Vec::new() }
     }
 
-    fn due_answers(&mut self) -> Vec<ServerFrame> {
-        let rev = self.cursor.rev;
+    fn due_answers(&mut self, unread: u64) -> Vec<ServerFrame> {
+        let rev = self.cursor.own.rev;
         let (due, rest) = std::mem::take(&mut self.answers).into_iter().partition(|a| a.rev <= rev);
         self.answers = rest;
         let frame = |a: Answer| ServerFrame::State {
             reference: a.reference,
             ids: a.ids,
             change: a.change.to_owned(),
-            unread: self.unread,
-            cursor: self.cursor.clone(),
+            items: Vec::new(),
+            unread,
+            cursor: self.cursor,
         };
         Vec::from_iter(due).into_iter().map(frame).collect()
     }

@@ -116,8 +116,12 @@ pub enum ServerFrame {
         reference: Option<String>,
         /// Which items changed.
         ids: Vec<NotificationId>,
-        /// How: `read`, `unread`, `archived`, `unarchived`, `seen` or `expired`.
+        /// How: `read`, `unread`, `archived`, `unarchived`, `seen`, `expired`, `recalled`, `updated`, or `removed` (one of these
+        /// by which it left the inbox while the connection was behind).
         change: String,
+        /// What was updated, as it is now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<Item>,
         /// How many items are unread now.
         unread: u64,
         /// Where this frame leaves the client.

@@ -7,11 +7,15 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
-use stentor_domain::{AppId, RecipientId};
-use stentor_inbox::{InboxError, LiveEvent, LiveFeed, LiveMessage};
-use tokio::sync::{Notify, mpsc};
+use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
+use stentor_inbox::{InboxError, LiveEvent, LiveFeed, LiveMessage, Position, TimelineView, Timelines};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep,
+};
 
 use super::Receipts;
 
@@ -20,13 +24,34 @@ pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// How many messages may wait for one connection before it has to catch up by itself.
 const WAITING: usize = 256;
 
+/// How often the copy of a timeline is held against Redis, whatever was published.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// What happened, and the timeline as it was then.
+#[derive(Clone)]
+pub(crate) struct Pushed {
+    pub what: What,
+    pub view: Arc<TimelineView>,
+}
+
+/// What happened.
+#[derive(Clone)]
+pub(crate) enum What {
+    /// Something in the person's own part.
+    Message(Arc<LiveMessage>),
+    /// An entry of the timeline was written or changed.
+    Entry { epoch: u64, entry: Arc<Entry> },
+}
+
 /// The connections of this process.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
 struct Inner {
     feed: LiveFeed,
-    people: Mutex<HashMap<Address, Person>>,
+    timelines: Timelines,
+    clock: Arc<dyn Clock>,
+    apps: Mutex<HashMap<AppId, App>>,
     /// Taken around each subscription and its end, so that who comes just as the last one leaves is not unsubscribed.
     /// By person, in shards: a subscription is a round trip, and strangers need not wait for one another.
     subscriptions: [tokio::sync::Mutex<()>; SHARDS],
@@ -39,6 +64,13 @@ const SHARDS: usize = 64;
 
 type Address = (AppId, RecipientId);
 
+/// The people of an app who are connected, and how far they were told of its timeline.
+#[derive(Default)]
+struct App {
+    people: HashMap<RecipientId, Person>,
+    told: Position,
+}
+
 #[derive(Default)]
 struct Person {
     connections: Vec<Member>,
@@ -46,7 +78,7 @@ struct Person {
 
 struct Member {
     id: u64,
-    tx: mpsc::Sender<Arc<LiveMessage>>,
+    tx: mpsc::Sender<Pushed>,
     behind: Arc<Behind>,
 }
 
@@ -79,12 +111,16 @@ impl Hub {
     pub fn start(
         feed: LiveFeed,
         mut events: mpsc::Receiver<LiveEvent>,
+        timelines: Timelines,
+        clock: Arc<dyn Clock>,
         receipts: Receipts,
         closing: tokio_util::sync::CancellationToken,
     ) -> Self {
         let hub = Self(Arc::new(Inner {
             feed,
-            people: Mutex::default(),
+            timelines,
+            clock,
+            apps: Mutex::default(),
             subscriptions: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             next: AtomicU64::new(0),
             receipts,
@@ -92,10 +128,20 @@ impl Hub {
         }));
         let fed = hub.clone();
         tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
+            loop {
+                let check = fed.next_check();
+                let event = tokio::select! {
+                    event = events.recv() => event,
+                    () = sleep(check) => {
+                        fed.check_timelines().await;
+                        continue;
+                    }
+                };
                 match event {
-                    LiveEvent::Message { app, recipient, message } => fed.push(&(app, recipient), &message),
-                    LiveEvent::Resubscribed => fed.all_behind(),
+                    Some(LiveEvent::Message { app, recipient, message }) => fed.push(&app, &recipient, &message),
+                    Some(LiveEvent::Timeline { app, epoch, entry }) => fed.push_entry(&app, epoch, &entry).await,
+                    Some(LiveEvent::Resubscribed) => fed.all_behind(),
+                    None => return,
                 }
             }
         });
@@ -109,7 +155,7 @@ impl Hub {
 
     /// How many sockets are open.
     pub fn sockets(&self) -> usize {
-        self.people().values().map(|p| p.connections.len()).sum()
+        self.apps().values().flat_map(|app| app.people.values()).map(|p| p.connections.len()).sum()
     }
 
     /// Cancelled when the process wants its connections to end.
@@ -124,8 +170,8 @@ impl Hub {
         let (id, behind) = (self.0.next.fetch_add(1, Relaxed), Arc::<Behind>::default());
         let address = (app.clone(), recipient.clone());
         {
-            let mut people = self.people();
-            let person = people.entry(address.clone()).or_default();
+            let mut apps = self.apps();
+            let person = apps.entry(app.clone()).or_default().people.entry(recipient.clone()).or_default();
             if person.connections.len() >= MAX_CONNECTIONS {
                 return Ok(Err(TooMany));
             }
@@ -135,7 +181,23 @@ impl Hub {
         let _guard = self.subscription(&membership.address).lock().await;
         // Also for the second connection: the first may have failed to subscribe.
         self.0.feed.subscribe(app, recipient).await?;
+        self.0.feed.subscribe_timeline(app).await?;
+        self.begin_timeline(app).await?;
         Ok(Ok(membership))
+    }
+
+    /// From where on the app's people are told of its timeline: the subscription is confirmed, so nothing after it is missed.
+    async fn begin_timeline(&self, app: &AppId) -> Result<(), InboxError> {
+        if self.apps().get(app).is_some_and(|a| a.told != Position::default()) {
+            return Ok(());
+        }
+        let position = self.0.timelines.fresh(app, self.now()).await?.position();
+        if let Some(app) = self.apps().get_mut(app)
+            && app.told == Position::default()
+        {
+            app.told = position;
+        }
+        Ok(())
     }
 
     fn subscription(&self, address: &Address) -> &tokio::sync::Mutex<()> {
@@ -146,37 +208,114 @@ impl Hub {
 
     async fn unsubscribe_if_gone(&self, address: &Address) {
         let _guard = self.subscription(address).lock().await;
-        if !self.people().contains_key(address)
-            && let Err(error) = self.0.feed.unsubscribe(&address.0, &address.1).await
-        {
+        let gone = self.apps().get(&address.0).is_none_or(|app| !app.people.contains_key(&address.1));
+        if gone && let Err(error) = self.0.feed.unsubscribe(&address.0, &address.1).await {
             tracing::debug!(%error, "a live channel stays subscribed until the next reconnect");
         }
     }
 
-    fn push(&self, address: &Address, message: &Arc<LiveMessage>) {
+    fn push(&self, app: &AppId, recipient: &RecipientId, message: &Arc<LiveMessage>) {
         {
-            let people = self.people();
-            let Some(person) = people.get(address) else { return };
-            for member in &person.connections {
-                if member.tx.try_send(message.clone()).is_err() {
-                    member.behind.set();
-                }
-            }
+            let view = self.0.timelines.known(app);
+            let apps = self.apps();
+            let Some(person) = apps.get(app).and_then(|app| app.people.get(recipient)) else { return };
+            person.push(&Pushed { what: What::Message(message.clone()), view });
         }
         if let LiveMessage::Item { item, .. } = &**message {
-            self.0.receipts.note(&address.0, &address.1, [item.card.id]);
+            self.0.receipts.note(app, recipient, [item.card.id]);
+        }
+    }
+
+    /// Hands an entry to everyone of the app who is connected; whether it is theirs, each connection knows.
+    async fn push_entry(&self, app: &AppId, epoch: u64, entry: &Arc<Entry>) {
+        let told = self.apps().get(app).map(|a| a.told);
+        let next = told == Some(Position { epoch, rev: entry.rev - 1 });
+        if next && self.0.timelines.apply(app, epoch, entry) != stentor_inbox::Applied::Missing {
+            self.tell(app, Position { epoch, rev: entry.rev }, &[entry.clone()]);
+        } else if told.is_some_and(|told| (told.epoch, told.rev) < (epoch, entry.rev)) {
+            self.check_timeline(app, self.now()).await; // one was not heard of
+        }
+    }
+
+    /// Reads what is new in a timeline and hands it on: what was published may have been lost.
+    async fn check_timeline(&self, app: &AppId, now: Timestamp) {
+        let view = match self.0.timelines.fresh(app, now).await {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::debug!(%error, "a timeline is read again in a while");
+                return;
+            }
+        };
+        let told = self.apps().get(app).map(|a| a.told).unwrap_or_default();
+        if view.position() == told {
+            return;
+        }
+        match view.since(told) {
+            Some(entries) => {
+                let entries: Vec<Arc<Entry>> = entries.into_iter().cloned().collect();
+                self.tell(app, view.position(), &entries);
+            }
+            None => {
+                let mut apps = self.apps();
+                let Some(app) = apps.get_mut(app) else { return };
+                app.told = view.position();
+                app.people.values().for_each(Person::all_behind);
+            }
+        }
+    }
+
+    fn tell(&self, app: &AppId, position: Position, entries: &[Arc<Entry>]) {
+        let view = self.0.timelines.known(app);
+        let mut apps = self.apps();
+        let Some(app) = apps.get_mut(app) else { return };
+        app.told = position;
+        for entry in entries {
+            let what = What::Entry { epoch: position.epoch, entry: entry.clone() };
+            let pushed = Pushed { what, view: view.clone() };
+            app.people.values().for_each(|person| person.push(&pushed));
+        }
+    }
+
+    async fn check_timelines(&self) {
+        let apps: Vec<AppId> = self.apps().iter().filter(|(_, a)| !a.people.is_empty()).map(|(app, _)| app.clone()).collect();
+        for app in apps {
+            self.check_timeline(&app, self.now()).await;
+        }
+    }
+
+    /// Until the next entry of anybody's timeline expires, or the next check is due.
+    fn next_check(&self) -> Duration {
+        let now = self.now();
+        let apps: Vec<AppId> = self.apps().iter().filter(|(_, a)| !a.people.is_empty()).map(|(app, _)| app.clone()).collect();
+        let expiry = apps.iter().filter_map(|app| self.0.timelines.known(app).next_expiry(now)).min();
+        expiry.map_or(CHECK_EVERY, |at| at.since(now).min(CHECK_EVERY))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn all_behind(&self) {
+        self.apps().values().flat_map(|app| app.people.values()).for_each(Person::all_behind);
+    }
+
+    fn apps(&self) -> MutexGuard<'_, HashMap<AppId, App>> {
+        // A panic between two operations on the map cannot leave it half-changed.
+        self.0.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Person {
+    fn push(&self, pushed: &Pushed) {
+        for member in &self.connections {
+            if member.tx.try_send(pushed.clone()).is_err() {
+                member.behind.set();
+            }
         }
     }
 
     fn all_behind(&self) {
-        for member in self.people().values().flat_map(|p| &p.connections) {
-            member.behind.set();
-        }
-    }
-
-    fn people(&self) -> MutexGuard<'_, HashMap<Address, Person>> {
-        // A panic between two operations on the map cannot leave it half-changed.
-        self.0.people.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections.iter().for_each(|member| member.behind.set());
     }
 }
 
@@ -185,17 +324,18 @@ pub(crate) struct Membership {
     hub: Hub,
     address: Address,
     id: u64,
-    pub(crate) rx: mpsc::Receiver<Arc<LiveMessage>>,
+    pub(crate) rx: mpsc::Receiver<Pushed>,
     pub(crate) behind: Arc<Behind>,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut people = self.hub.people();
-        let Some(person) = people.get_mut(&self.address) else { return };
+        let mut apps = self.hub.apps();
+        let Some(app) = apps.get_mut(&self.address.0) else { return };
+        let Some(person) = app.people.get_mut(&self.address.1) else { return };
         person.connections.retain(|m| m.id != self.id);
         if person.connections.is_empty() {
-            people.remove(&self.address);
+            app.people.remove(&self.address.1);
             let (hub, address) = (self.hub.clone(), self.address.clone());
             tokio::spawn(async move { hub.unsubscribe_if_gone(&address).await });
         }

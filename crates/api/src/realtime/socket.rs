@@ -1,6 +1,6 @@
 //! One WebSocket: handshake, authentication, frames in both directions, and manners.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::{
@@ -10,15 +10,15 @@ use axum::{
     response::Response,
 };
 use stentor_domain::NotificationId;
-use stentor_inbox::{Change, Cursor, LiveMessage};
+use stentor_inbox::{Change, Cursor, PagePlace};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::{
     connection::{Next, Progress},
     frame::{ClientFrame, CloseCode, Command, PROTOCOL, ServerFrame},
-    hub::{Membership, TooMany},
+    hub::{Membership, Pushed, TooMany},
 };
-use crate::{auth::Person, problem::ApiError, rest::PagePlace, state::ApiState};
+use crate::{auth::Person, problem::ApiError, state::ApiState};
 
 /// How long a client may take to send `auth`.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
@@ -109,25 +109,26 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
     if let Some(cursor) = cursor {
         let changes = state.inboxes.changes_since(app, recipient, &cursor, MAX_CATCH_UP, now).await?;
         if changes.recovered {
-            let progress = Progress::new(changes.cursor.clone(), changes.unread);
+            let progress = Progress::new(changes.cursor, changes.own);
             let (unread, cursor, items) = (changes.unread, changes.cursor, changes.items);
             let (recipient, removed) = (recipient.clone(), changes.removed);
             let frame = ServerFrame::Welcome { recipient, unread, cursor, recovered: true, items, removed, next: None };
             return Ok((frame, progress));
         }
     }
-    let overview = state.inboxes.overview(app, recipient, now).await?;
+    let (own, view) = state.inboxes.look(app, recipient, now).await?;
     let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
     state.note_delivered(person, &page.items);
-    let progress = Progress::new(overview.cursor.clone(), overview.unread);
+    let unread = own.unread + view.unread(&own.reader, now);
+    let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own);
     let frame = ServerFrame::Welcome {
         recipient: recipient.clone(),
-        unread: overview.unread,
-        cursor: overview.cursor,
+        unread,
+        cursor: *progress.cursor(),
         recovered: false,
         items: page.items.into_iter().map(|i| i.item).collect(),
         removed: Vec::new(),
-        next: page.next.map(|seq| PagePlace(seq).to_string()),
+        next: page.next.map(|place| place.to_string()),
     };
     Ok((frame, progress))
 }
@@ -176,11 +177,11 @@ impl Connection<'_> {
         Instant::now() + self.person.expires_at.since(self.state.now())
     }
 
-    async fn push(&mut self, message: &Arc<LiveMessage>) -> Served<()> {
-        match self.progress.take(message) {
-            Next::Known => Ok(()),
+    async fn push(&mut self, pushed: &Pushed) -> Served<()> {
+        match self.progress.take(pushed, self.state.now()) {
+            Next::Nothing => Ok(()),
             Next::Missing => self.catch_up().await,
-            Next::Send(frames) => self.send_all(&frames).await,
+            Next::Send(frame) => send(self.socket, &frame).await,
         }
     }
 
@@ -219,8 +220,8 @@ impl Connection<'_> {
             Command::Open { id } => {
                 let mut item = self.state.item_with_content(&self.person, id).await?;
                 let marked = self.state.mark(&self.person, Change::Read, &[id]).await?;
-                if let Some(change) = marked.items.iter().find(|c| c.notification == id) {
-                    (item.item.state, item.item.rev) = (change.state, marked.rev);
+                if let Some(state) = marked.state_of(id) {
+                    (item.item.state, item.item.rev) = (state, item.item.rev.max(marked.rev));
                 }
                 // That it is read now is told to every device, this one among them, by the live message.
                 Ok(vec![ServerFrame::Content { reference, item: Box::new(item) }])
@@ -241,10 +242,10 @@ impl Connection<'_> {
                 let after = after.map(|a| a.parse::<PagePlace>()).transpose();
                 let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
                 let (app, recipient) = (&self.person.app, &self.person.recipient);
-                let page = self.state.inboxes.page(app, recipient, after.map(|p| p.0), limit, self.state.now()).await?;
+                let page = self.state.inboxes.page(app, recipient, after, limit, self.state.now()).await?;
                 self.state.note_delivered(&self.person, &page.items);
                 let items = page.items.into_iter().map(|i| i.item).collect();
-                Ok(vec![ServerFrame::Page { reference, items, next: page.next.map(|seq| PagePlace(seq).to_string()) }])
+                Ok(vec![ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }])
             }
             Command::Ping => Ok(vec![ServerFrame::Pong { reference }]),
         }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use stentor_domain::{AppId, Event, EventKind, Item, NotificationId, RecipientId, item::ItemContent};
-use stentor_inbox::{Change, Cursor, HotItem, Marked};
+use stentor_inbox::{Change, Cursor, FoundItem, Marked, PagePlace};
 use utoipa::ToSchema;
 
 use super::{
@@ -36,32 +36,14 @@ impl InboxPage {
         let (after, now) = (query.after::<PagePlace>()?, state.now());
         // The overview first: its cursor must not lie behind the items, or an update between the two would be missed.
         let overview = state.inboxes.overview(app, recipient, now).await?;
-        let page = state.inboxes.page(app, recipient, after.map(|p| p.0), query.limit(), now).await?;
-        let next = page.next.map(|seq| PagePlace(seq).to_string());
+        let page = state.inboxes.page(app, recipient, after, query.limit(), now).await?;
+        let next = page.next.map(|place| place.to_string());
         Ok(Self {
             items: page.items.into_iter().map(|i| i.item).collect(),
             next,
             unread: overview.unread,
             cursor: overview.cursor,
         })
-    }
-}
-
-/// A place in an inbox: what `next` says. Its inside is ours to change.
-pub(crate) struct PagePlace(pub u64);
-
-impl std::fmt::Display for PagePlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "p{:x}", self.0)
-    }
-}
-
-impl std::str::FromStr for PagePlace {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let digits = text.strip_prefix('p').ok_or(())?;
-        u64::from_str_radix(digits, 16).map(Self).map_err(|_| ())
     }
 }
 
@@ -107,7 +89,7 @@ impl ApiState {
     pub(crate) async fn item_with_content(&self, person: &Person, id: NotificationId) -> Result<ItemWithContent, ApiError> {
         let gone = || ApiError::not_found("item in this inbox");
         let found = self.inboxes.find(&person.app, &person.recipient, id, self.now()).await?;
-        let HotItem { item, variant, .. } = found.ok_or_else(gone)?;
+        let FoundItem { item, variant } = found.ok_or_else(gone)?;
         let content = match self.inboxes.content(&person.app, id, &variant).await? {
             Some(content) => content,
             None => self.archive.find_content(&person.app, id, &variant).await?.ok_or_else(gone)?,
@@ -130,18 +112,26 @@ impl ApiState {
     }
 
     /// Notes that a device of `person` was given `items`.
-    pub(crate) fn note_delivered(&self, person: &Person, items: &[HotItem]) {
+    pub(crate) fn note_delivered(&self, person: &Person, items: &[FoundItem]) {
         self.hub.receipts().note(&person.app, &person.recipient, items.iter().map(|i| i.item.card.id));
     }
 
     async fn record(&self, person: &Person, marked: &Marked) -> Result<(), ApiError> {
-        if marked.items.is_empty() {
-            return Ok(());
+        let (recipient, rev) = (|| person.recipient.clone(), marked.rev);
+        let mut facts = Vec::new();
+        if !marked.items.is_empty() {
+            facts.push(EventKind::ItemsChanged { recipient: recipient(), rev, items: marked.items.clone() });
         }
-        let recipient = person.recipient.clone();
-        let kind = EventKind::ItemsChanged { recipient, rev: marked.rev, items: marked.items.clone() };
-        let event = serde_json::to_vec(&Event::new(person.app.clone(), self.now(), kind));
-        self.events.append(&[event.map_err(|e| ApiError::unavailable("the encoder", e))?]).await?;
+        if !marked.entries.is_empty() || marked.read_upto.is_some() {
+            let (read_upto, entries) = (marked.read_upto, marked.entries.clone());
+            facts.push(EventKind::TimelineMarked { recipient: recipient(), rev, read_upto, entries });
+        }
+        let encode = |kind| serde_json::to_vec(&Event::new(person.app.clone(), self.now(), kind));
+        let events: Vec<Vec<u8>> =
+            facts.into_iter().map(encode).collect::<Result<_, _>>().map_err(|e| ApiError::unavailable("the encoder", e))?;
+        if !events.is_empty() {
+            self.events.append(&events).await?;
+        }
         Ok(())
     }
 }

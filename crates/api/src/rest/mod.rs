@@ -10,9 +10,9 @@ mod page;
 mod problems;
 mod recipients;
 mod timeline;
+mod topics;
 
 pub use inbox::ItemWithContent;
-pub(crate) use inbox::PagePlace;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -32,6 +32,12 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(recipients::put_preferences))
         .routes(routes!(recipients::issue_inbox_token))
         .routes(routes!(recipients::get_inbox))
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::get, topics::put, topics::delete))
+        .routes(routes!(topics::list_members))
+        .routes(routes!(topics::put_members))
+        .routes(routes!(topics::put_member, topics::delete_member))
+        .routes(routes!(topics::list_topics_of))
         .routes(routes!(inbox::list))
         .routes(routes!(inbox::unread))
         .routes(routes!(inbox::content))

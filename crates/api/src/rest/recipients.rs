@@ -75,8 +75,11 @@ impl ApiState {
     /// SQL first: it is the record. The hot copy follows; were it lost here, dispatch would read SQL.
     async fn upsert(&self, app: &AppId, patches: &[(RecipientId, ProfilePatch)]) -> Result<(), ApiError> {
         let now = self.now();
-        self.archive.upsert_recipients(app, patches, now).await?;
+        let joined = self.inboxes.timelines().fresh(app, now).await?.position().rev;
+        self.archive.upsert_recipients(app, patches, now, joined).await?;
         self.profiles.set(app, patches, now).await?;
+        let locales: Vec<_> = patches.iter().filter_map(|(id, patch)| Some((id, patch.locale.as_ref()?.as_ref()))).collect();
+        self.inboxes.hot().set_locales(app, &locales, now).await?;
         Ok(())
     }
 }
@@ -175,6 +178,7 @@ pub(crate) async fn put_preferences(
     let now = state.now();
     state.archive.set_preferences(&key.app, &id, &preferences, now).await?;
     state.profiles.set_preferences(&key.app, &id, &preferences, now).await?;
+    state.inboxes.hot().set_preferences(&key.app, &id, &preferences, now).await?;
     Ok(Json(preferences))
 }
 

@@ -2,7 +2,9 @@
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use stentor_domain::{Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{
+    Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, timeline::Gone,
+};
 use utoipa::ToSchema;
 
 use super::problems::{NotFound, Problems};
@@ -32,7 +34,8 @@ pub(crate) struct TimelineEntry {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// What: `accepted`, `dispatched`, `delivery`, `item_written` or `items_changed`.
+    /// What: `accepted`, `dispatched`, `delivery`, `item_written`, `items_changed`, `timeline_entry` (written to a topic or
+    /// to everyone, or changed there) or `timeline_marked`.
     event: String,
     /// To whom it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +111,14 @@ impl TimelineEntry {
             EventKind::ItemsChanged { recipient, items, .. } => {
                 let state = items.iter().find(|i| i.notification == id)?.state;
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })
+            }
+            EventKind::TimelineMarked { recipient, entries, .. } => {
+                let state = entries.iter().find(|e| e.item.notification == id)?.item.state;
+                Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })
+            }
+            EventKind::TimelineEntry { entry: written } => {
+                let reason = written.gone.map(|gone| if gone == Gone::Recalled { "recalled" } else { "expired" }.to_owned());
+                Some(Self { channel: Some(Channel::Inbox), reason, ..entry })
             }
             EventKind::Content { .. } | EventKind::RecipientUpserted { .. } => None,
         }

@@ -150,7 +150,7 @@ impl Credentials {
             "email": "ada@example.com", "phone": "+8613800138000", "locale": "zh-CN", "timezone": "Asia/Shanghai",
             "attributes": { "name": "Ada" },
         });
-        archive.upsert_recipients(&app, &[(recipient.clone(), serde_json::from_value(profile)?)], SystemClock.now()).await?;
+        archive.upsert_recipients(&app, &[(recipient.clone(), serde_json::from_value(profile)?)], SystemClock.now(), 0).await?;
         let credentials = Self { app, api_key, inbox_secret, recipient };
         write_whole(file, &serde_json::to_vec_pretty(&credentials)?)?;
         Ok(credentials)

@@ -8,6 +8,7 @@
 
 mod back_pressure;
 mod bad_input;
+mod broadcast;
 mod command_line;
 mod dead_letters;
 mod deep_inbox;

@@ -9,7 +9,7 @@
 //! | `timeline_reads` | up to where a recipient has read the timeline |
 //!
 //! `recipients.joined` is the timeline's revision when a recipient was first seen (null: not known yet), `inbox_items.written_at`
-//! when an item was written, `inbox_items.recalled_at` when it was withdrawn.
+//! when an item was written, `inbox_items.recalled_at` and `notifications.recalled_at` when they were withdrawn.
 
 use sea_orm_migration::{
     prelude::*,
@@ -83,6 +83,7 @@ impl MigrationTrait for Migration {
             add("recipients", big_integer_null("joined")),
             add("inbox_items", big_integer("written_at").default(0).to_owned()),
             add("inbox_items", time_null("recalled_at")),
+            add("notifications", time_null("recalled_at")),
         ];
         for column in columns {
             manager.alter_table(column).await?;
@@ -94,7 +95,13 @@ impl MigrationTrait for Migration {
         for table in ["timeline_reads", "timeline_marks", "timeline_entries", "topic_members", "topics"] {
             manager.drop_table(Table::drop().table(table).if_exists().to_owned()).await?;
         }
-        for (table, column) in [("inbox_items", "recalled_at"), ("inbox_items", "written_at"), ("recipients", "joined")] {
+        let columns = [
+            ("notifications", "recalled_at"),
+            ("inbox_items", "recalled_at"),
+            ("inbox_items", "written_at"),
+            ("recipients", "joined"),
+        ];
+        for (table, column) in columns {
             manager.alter_table(Table::alter().table(table).drop_column(column).to_owned()).await?;
         }
         Ok(())

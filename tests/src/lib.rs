@@ -224,6 +224,14 @@ pub async fn eventually<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>
 }
 
 /// The files in a folder, whole ones only.
+/// The time so many seconds from now, as the API takes it.
+pub fn at(seconds: f64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970").as_secs_f64();
+    let date = format!("@{}", now + seconds);
+    let output = Command::new("date").args(["-u", "-d", &date, "+%Y-%m-%dT%H:%M:%S.%3NZ"]).output().expect("date runs");
+    String::from_utf8(output.stdout).expect("ASCII").trim().to_owned()
+}
+
 pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
     let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == ending)).collect();

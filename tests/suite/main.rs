@@ -18,6 +18,7 @@ mod main_job;
 mod operations;
 mod outages;
 mod providers;
+mod recall;
 mod receipts;
 mod retries;
 mod topologies;

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_tests::{Dev, device::Device, eventually, files};
+use stentor_tests::{Dev, at, device::Device, eventually, files};
 
 fn repayment(recipients: &Value) -> Value {
     json!({
@@ -176,14 +176,6 @@ async fn a_device_that_was_away_is_told_what_it_missed() {
 #[tokio::test]
 async fn what_is_scheduled_waits_and_what_is_expired_is_not_delivered() {
     let dev = Dev::start();
-    let now: f64 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    let at = |seconds: f64| {
-        let output = std::process::Command::new("date")
-            .args(["-u", "-d", &format!("@{}", now + seconds), "+%Y-%m-%dT%H:%M:%S.%3NZ"])
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
     let body = |title: &str| json!({"audience": {"recipients": ["eve"]}, "content": {"title": title}});
     let mut soon = body("soon");
     soon["send_at"] = json!(at(2.0));

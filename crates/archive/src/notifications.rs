@@ -19,6 +19,8 @@ pub struct ArchivedNotification {
     pub dispatched_at: Option<Timestamp>,
     /// Why nothing could be dispatched, if so.
     pub error: Option<String>,
+    /// When it was withdrawn.
+    pub recalled_at: Option<Timestamp>,
 }
 
 impl Archive {
@@ -32,7 +34,8 @@ impl Archive {
             Some(row) => (Some(Timestamp::from_millis(row.dispatched_at)), row.error),
             None => (None, None),
         };
-        Ok(Some(ArchivedNotification { notification, dispatched_at, error }))
+        let recalled_at = row.recalled_at.map(Timestamp::from_millis);
+        Ok(Some(ArchivedNotification { notification, dispatched_at, error, recalled_at }))
     }
 
     /// The events that concern a notification, in order of time.
@@ -73,7 +76,8 @@ impl Archive {
 /// What comes first of what happened at the same time.
 fn rank(event: &Event) -> (u8, u32) {
     use stentor_domain::EventKind::{
-        Accepted, Content, Delivery, Dispatched, ItemWritten, ItemsChanged, RecipientUpserted, TimelineEntry, TimelineMarked,
+        Accepted, Content, Delivery, Dispatched, ItemRecalled, ItemWritten, ItemsChanged, Recalled, RecipientUpserted,
+        TimelineEntry, TimelineMarked,
     };
     match &event.kind {
         Accepted { .. } => (0, 0),
@@ -82,6 +86,7 @@ fn rank(event: &Event) -> (u8, u32) {
         ItemWritten { .. } | TimelineEntry { .. } => (3, 0),
         Delivery(report) => (4, report.state.version(report.attempt)),
         ItemsChanged { .. } | TimelineMarked { .. } => (5, 0),
-        Dispatched { .. } => (6, 0),
+        ItemRecalled { .. } => (6, 0),
+        Dispatched { .. } | Recalled { .. } => (7, 0),
     }
 }

@@ -126,7 +126,7 @@ async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
 }
 
 async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
-    let (mut accepted, mut dispatched, mut contents) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut accepted, mut dispatched, mut contents, mut recalled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for e in events {
         match &e.kind {
             EventKind::Accepted { notification } => accepted.push(notification::ActiveModel {
@@ -134,6 +134,7 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                 id: Set(notification.id.as_uuid()),
                 accepted_at: Set(notification.accepted_at.as_millis()),
                 body: Set(serde_json::to_string(notification).unwrap_or_default()),
+                recalled_at: Set(None),
             }),
             EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {
                 app: Set(e.app.to_string()),
@@ -148,12 +149,20 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                 variant: Set(variant.clone()),
                 body: Set(serde_json::to_string(content).unwrap_or_default()),
             }),
+            EventKind::Recalled { notification } => recalled.push((&e.app, *notification, e.at)),
             _ => {}
         }
     }
     insert_new(db, accepted).await?;
     insert_new(db, dispatched).await?;
-    insert_new(db, contents).await
+    insert_new(db, contents).await?;
+    for (app, id, at) in recalled {
+        use notification::Column;
+        let first = Column::App.eq(app.as_str()).and(Column::Id.eq(id.as_uuid())).and(Column::RecalledAt.is_null());
+        let update = notification::Entity::update_many().col_expr(Column::RecalledAt, Expr::value(at.as_millis()));
+        update.filter(first).exec(db).await?;
+    }
+    Ok(())
 }
 
 async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
@@ -215,6 +224,7 @@ fn version(report: &DeliveryReport) -> i64 {
 async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
     use inbox_item::Column;
     let mut written = Vec::new();
+    let mut recalled = Vec::new();
     let mut changed: BTreeMap<(&AppId, &RecipientId, Uuid), (u64, ItemChange)> = BTreeMap::new();
     for e in events {
         match &e.kind {
@@ -233,6 +243,7 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
                 written_at: Set(e.at.as_millis()),
                 recalled_at: Set(None),
             }),
+            EventKind::ItemRecalled { recipient, notification, .. } => recalled.push((&e.app, recipient, *notification, e.at)),
             EventKind::ItemsChanged { recipient, rev, items } => {
                 for item in items {
                     let place = changed.entry((&e.app, recipient, item.notification.as_uuid())).or_insert((*rev, *item));
@@ -255,6 +266,15 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
             .col_expr(Column::ArchivedAt, millis(item.state.archived_at))
             .filter(Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str())).and(Column::Notification.eq(id)))
             .filter(Column::Rev.lt(rev))
+            .exec(db)
+            .await?;
+    }
+    recalled.sort_by_key(|(app, recipient, id, _)| (*app, *recipient, *id));
+    for (app, recipient, id, at) in recalled {
+        let item = Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str()));
+        inbox_item::Entity::update_many()
+            .col_expr(Column::RecalledAt, Expr::value(at.as_millis()))
+            .filter(item.and(Column::Notification.eq(id.as_uuid())))
             .exec(db)
             .await?;
     }

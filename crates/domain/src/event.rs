@@ -80,6 +80,20 @@ pub enum EventKind {
         /// Which, and what they are now.
         items: Vec<ItemChange>,
     },
+    /// An item was withdrawn from an inbox.
+    ItemRecalled {
+        /// Whose inbox.
+        recipient: RecipientId,
+        /// The inbox's revision.
+        rev: u64,
+        /// Which.
+        notification: NotificationId,
+    },
+    /// A notification was withdrawn: from inboxes, and from what had not been sent.
+    Recalled {
+        /// Which.
+        notification: NotificationId,
+    },
     /// An entry of the app's timeline was written, or changed.
     TimelineEntry {
         /// As it is from its `rev` on.
@@ -175,6 +189,8 @@ impl EventKind {
             Self::Content { .. } => "content",
             Self::ItemWritten { .. } => "item_written",
             Self::ItemsChanged { .. } => "items_changed",
+            Self::ItemRecalled { .. } => "item_recalled",
+            Self::Recalled { .. } => "recalled",
             Self::TimelineEntry { .. } => "timeline_entry",
             Self::TimelineMarked { .. } => "timeline_marked",
             Self::RecipientUpserted { .. } => "recipient_upserted",
@@ -188,6 +204,7 @@ impl EventKind {
             Self::Dispatched { notification, .. } | Self::Content { notification, .. } => Some(*notification),
             Self::Delivery(report) => Some(report.notification),
             Self::ItemWritten { card, .. } => Some(card.id),
+            Self::ItemRecalled { notification, .. } | Self::Recalled { notification } => Some(*notification),
             Self::TimelineEntry { entry } => Some(entry.body.id),
             Self::ItemsChanged { .. } | Self::TimelineMarked { .. } | Self::RecipientUpserted { .. } => None,
         }
@@ -215,6 +232,10 @@ impl EventKind {
             Self::Content { notification, variant, .. } => name_id(&[app, name, &id(notification), variant.as_bytes()]),
             Self::ItemWritten { recipient, card, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &id(&card.id)]),
             Self::ItemsChanged { recipient, rev, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()]),
+            Self::ItemRecalled { recipient, notification, .. } => {
+                name_id(&[app, name, recipient.as_str().as_bytes(), &id(notification)])
+            }
+            Self::Recalled { notification } => name_id(&[app, name, &id(notification)]),
             Self::TimelineEntry { entry } => name_id(&[app, name, &id(&entry.body.id), &entry.rev.to_be_bytes()]),
             Self::TimelineMarked { recipient, rev, .. } => {
                 name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()])

@@ -7,8 +7,8 @@ use stentor_connection::Connection;
 use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
 
 use crate::{
-    Change, Hot, HotChanges, HotItem, HotMarked, HotOverview, InboxError, NewItem, Page, Position, Reader, Stay, WarmState,
-    Written, keys, reply,
+    Change, Hot, HotChanges, HotItem, HotMarked, HotOverview, InboxError, NewItem, Page, Position, Reader, Recalled, Stay,
+    WarmState, Written, keys, reply,
 };
 
 /// How long a notification is recognised after it was written, whatever was trimmed since.
@@ -39,6 +39,8 @@ script!(RESTORE, "restore.lua");
 script!(EXCESS, "excess.lua");
 script!(TRIM, "trim.lua");
 script!(SET_READER, "set_reader.lua");
+script!(RECALL, "recall.lua");
+script!(UPDATE, "update.lua");
 static WARM: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
@@ -81,31 +83,20 @@ impl Inbox {
     ///
     /// A notification that an inbox knows changes nothing and is answered with the place that it has.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
-        let mut answers = Vec::with_capacity(items.len());
-        for chunk in items.chunks(PIPELINE) {
-            // The script travels once at the head of the pipeline, so that none of its calls can miss it.
-            let mut pipe = redis::pipe();
-            pipe.load_script(&WRITE).ignore();
-            for item in chunk {
-                let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-                let mut call = Self::call(&WRITE, app, item.recipient, now);
-                call.arg(item.card.id.to_string()).arg(item.variant);
-                call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card).arg(millis(KNOWN_FOR));
-                pipe.invoke_script(&call);
-            }
-            let replies: Vec<Value> = pipe.query_async(&mut self.connection()).await?;
-            for value in replies {
-                let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
-                answers.push(answer.map(|(new, seq, rev, unread, at)| Written {
-                    seq,
-                    rev,
-                    unread,
-                    new: new == 1,
-                    at: Timestamp::from_millis(at),
-                }));
-            }
+        let mut calls = Vec::with_capacity(items.len());
+        for item in items {
+            let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+            let mut call = Self::call(&WRITE, app, item.recipient, now);
+            call.arg(item.card.id.to_string()).arg(item.variant);
+            call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card).arg(millis(KNOWN_FOR));
+            calls.push(call);
         }
-        Ok(answers)
+        let written = |value| {
+            let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
+            let at = Timestamp::from_millis;
+            Ok(answer.map(|(new, seq, rev, unread, ms)| Written { seq, rev, unread, new: new == 1, at: at(ms) }))
+        };
+        self.ask_many(&WRITE, calls).await?.into_iter().map(written).collect()
     }
 
     /// Changes the state of items (at most 100), each with its place in the timeline if it is an entry there. What is so already
@@ -177,6 +168,72 @@ impl Inbox {
         }
     }
 
+    /// Withdraws a notification from inboxes, each with its place there if the record knows it; in one round trip per 500. Answers
+    /// in order.
+    pub async fn recall(
+        &self,
+        app: &AppId,
+        id: NotificationId,
+        recipients: &[(&RecipientId, Option<u64>)],
+        now: Timestamp,
+    ) -> Result<Vec<Hot<Recalled>>, InboxError> {
+        let call = |(recipient, place): &(&RecipientId, Option<u64>)| {
+            let mut call = Self::call(&RECALL, app, recipient, now);
+            call.arg(id.to_string()).arg(place.map_or_else(String::new, |seq| seq.to_string()));
+            call
+        };
+        let replies = self.ask_many(&RECALL, recipients.iter().map(call).collect()).await?;
+        let recalled = |value| {
+            let answer: Hot<(i8, u64)> = reply::hot(value)?;
+            Ok(answer.map(|(what, rev)| match what {
+                1 => Recalled::Now { rev },
+                0 => Recalled::Before,
+                _ => Recalled::Unknown,
+            }))
+        };
+        replies.into_iter().map(recalled).collect()
+    }
+
+    /// Says a notification otherwise in inboxes, in one round trip per 500; where it is not hot, nothing is done. Answers in order
+    /// with the revision of the item, if it is hot.
+    pub async fn update(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Option<u64>>, InboxError> {
+        let mut calls = Vec::with_capacity(items.len());
+        for item in items {
+            let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+            let mut call = Self::call(&UPDATE, app, item.recipient, now);
+            call.arg(item.card.id.to_string()).arg(item.variant);
+            call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
+            calls.push(call);
+        }
+        let updated = |value| {
+            Ok(match reply::hot::<(u8, u64)>(value)? {
+                Hot::Warm((1, rev)) => Some(rev),
+                Hot::Warm(_) | Hot::Cold => None,
+            })
+        };
+        self.ask_many(&UPDATE, calls).await?.into_iter().map(updated).collect()
+    }
+
+    /// Lets items whose time is over leave, and tells the devices; in one round trip per 500.
+    pub async fn purge(&self, app: &AppId, recipients: &[RecipientId], now: Timestamp) -> Result<(), InboxError> {
+        let calls = recipients.iter().map(|recipient| Self::call(&OVERVIEW, app, recipient, now)).collect();
+        self.ask_many(&OVERVIEW, calls).await.map(drop)
+    }
+
+    async fn ask_many(&self, script: &Script, calls: Vec<ScriptInvocation<'_>>) -> Result<Vec<Value>, InboxError> {
+        let mut replies = Vec::with_capacity(calls.len());
+        for chunk in calls.chunks(PIPELINE) {
+            // The script travels once at the head of the pipeline, so that none of its calls can miss it.
+            let mut pipe = redis::pipe();
+            pipe.load_script(script).ignore();
+            for call in chunk {
+                pipe.invoke_script(call);
+            }
+            replies.extend(pipe.query_async::<Vec<Value>>(&mut self.connection()).await?);
+        }
+        Ok(replies)
+    }
+
     /// How many own items are unread, and what the person is to the timeline.
     pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<HotOverview>, InboxError> {
         type Answer = (u64, u64, u64, Vec<String>);
@@ -227,17 +284,12 @@ impl Inbox {
         fields: &[(&RecipientId, (String, String))],
         now: Timestamp,
     ) -> Result<(), InboxError> {
-        for chunk in fields.chunks(PIPELINE) {
-            let mut pipe = redis::pipe();
-            pipe.load_script(&SET_READER).ignore();
-            for (recipient, (field, value)) in chunk {
-                let mut call = Self::call(&SET_READER, app, recipient, now);
-                call.arg(field).arg(value);
-                pipe.invoke_script(&call);
-            }
-            pipe.query_async::<Vec<Value>>(&mut self.connection()).await?;
-        }
-        Ok(())
+        let call = |(recipient, (field, value)): &(&RecipientId, (String, String))| {
+            let mut call = Self::call(&SET_READER, app, recipient, now);
+            call.arg(field).arg(value);
+            call
+        };
+        self.ask_many(&SET_READER, fields.iter().map(call).collect()).await.map(drop)
     }
 
     /// Hot items below `before_seq`, or the newest; newest first, without archived ones.

@@ -10,7 +10,7 @@ use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item:
 
 use crate::{
     Change, Changes, ColdStore, Cursor, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked, NewItem,
-    Overview, Timeline, TimelineView, Timelines, Written,
+    Overview, Recalled, Timeline, TimelineView, Timelines, Written,
 };
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
@@ -177,6 +177,42 @@ impl Inboxes {
             .filter(|e| before.reader.is_unread(e, now) && !before.reader.treated.contains_key(&e.seq));
         let passed = passed.map(|e| e.body.id).collect();
         Ok(Self::told(&view, marked, passed, Vec::new(), now))
+    }
+
+    /// Withdraws a notification from inboxes, hot and cold. Gives the recipients in whose inbox it was, with the revision.
+    pub async fn recall(
+        &self,
+        app: &AppId,
+        id: NotificationId,
+        recipients: &[RecipientId],
+        now: Timestamp,
+    ) -> Result<Vec<(RecipientId, u64)>, InboxError> {
+        let mut open: Vec<(&RecipientId, Option<u64>)> = recipients.iter().map(|r| (r, None)).collect();
+        let mut done = Vec::new();
+        for _ in 0..=WARMINGS {
+            let mut again = Vec::new();
+            for ((recipient, place), outcome) in open.iter().zip(self.hot.recall(app, id, &open, now).await?) {
+                match outcome {
+                    Hot::Warm(Recalled::Now { rev }) => done.push(((*recipient).clone(), rev)),
+                    Hot::Warm(Recalled::Before) => {}
+                    // It was trimmed long ago: the record knows its place.
+                    Hot::Warm(Recalled::Unknown) if place.is_none() => {
+                        let old = self.cold.find(app, recipient, &[id]).await.map_err(InboxError::Record)?;
+                        again.extend(old.first().map(|item| (*recipient, Some(item.seq))));
+                    }
+                    Hot::Warm(Recalled::Unknown) => {}
+                    Hot::Cold => {
+                        self.warm(app, recipient, now).await?;
+                        again.push((*recipient, *place));
+                    }
+                }
+            }
+            if again.is_empty() {
+                return Ok(done);
+            }
+            open = again;
+        }
+        Err(InboxError::StaysCold)
     }
 
     fn told(

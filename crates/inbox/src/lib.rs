@@ -44,7 +44,7 @@ pub use profiles::{HotProfile, Profiles};
 pub use reader::{Reader, Stay, Treated};
 pub use timeline::{EntryEdit, RETENTION, Timeline, TimelineChanges};
 pub use types::{
-    Change, Changes, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page, UnreadItem,
-    WarmState, Written,
+    Change, Changes, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page, Recalled,
+    UnreadItem, WarmState, Written,
 };
 pub use view::{Applied, TimelineView, Timelines};

@@ -60,6 +60,17 @@ pub enum LiveMessage {
         /// The inbox's life.
         epoch: u64,
     },
+    /// An item says something else now.
+    Updated {
+        /// The item as it is now.
+        item: Box<Item>,
+        /// How many own items are unread now.
+        unread: u64,
+        /// The revision.
+        rev: u64,
+        /// The inbox's life.
+        epoch: u64,
+    },
     /// What the person is to the timeline changed.
     Reader {
         /// Field and value, as [`LiveMessage::apply_to`] takes them.
@@ -77,23 +88,27 @@ impl LiveMessage {
     /// The life and revision that it leads to.
     pub fn position(&self) -> Position {
         match self {
-            Self::Item { epoch, rev, .. } | Self::State { epoch, rev, .. } | Self::Reader { epoch, rev, .. } => {
-                Position { epoch: *epoch, rev: *rev }
-            }
+            Self::Item { epoch, rev, .. }
+            | Self::State { epoch, rev, .. }
+            | Self::Updated { epoch, rev, .. }
+            | Self::Reader { epoch, rev, .. } => Position { epoch: *epoch, rev: *rev },
         }
     }
 
     /// How many own items are unread now.
     pub fn unread(&self) -> u64 {
         match self {
-            Self::Item { unread, .. } | Self::State { unread, .. } | Self::Reader { unread, .. } => *unread,
+            Self::Item { unread, .. }
+            | Self::State { unread, .. }
+            | Self::Updated { unread, .. }
+            | Self::Reader { unread, .. } => *unread,
         }
     }
 
     /// Takes into `reader` what the message says of it. True if the inbox looks otherwise now, beyond the items that it names.
     pub fn apply_to(&self, reader: &mut Reader) -> bool {
         match self {
-            Self::Item { .. } => false,
+            Self::Item { .. } | Self::Updated { .. } => false,
             Self::State { entries, read_upto, rev, .. } => {
                 reader.treat(*rev, entries, *read_upto);
                 false
@@ -121,6 +136,12 @@ impl LiveMessage {
         if kind == "item" {
             let card = serde_json::from_str(rest).map_err(|e| InboxError::Malformed(e.to_string()))?;
             return Ok(Self::Item { item: Box::new(Item { card, state: ItemState::default(), rev }), unread, rev, epoch });
+        }
+        if kind == "update" {
+            let (state, card) = rest.split_once('\n').ok_or_else(malformed)?;
+            let card = serde_json::from_str(card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+            let item = Box::new(Item { card, state: reply::change(state)?.state, rev });
+            return Ok(Self::Updated { item, unread, rev, epoch });
         }
         let mut lines = rest.split('\n');
         if kind == "reader" {

@@ -65,6 +65,20 @@ pub struct Written {
     pub at: Timestamp,
 }
 
+/// What became of a withdrawal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recalled {
+    /// The item left the inbox, at this revision.
+    Now {
+        /// The inbox's revision.
+        rev: u64,
+    },
+    /// It had left the inbox before.
+    Before,
+    /// The hot state knows no such item.
+    Unknown,
+}
+
 /// What to do to items, and what was done to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

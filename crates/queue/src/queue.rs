@@ -233,6 +233,11 @@ impl Queue {
         Ok(states.into_iter().map(|state| Some(state).filter(|s| !s.is_empty())).collect())
     }
 
+    /// Why a job was withdrawn, if it was.
+    pub async fn withdrawn(&self, id: &str) -> Result<Option<String>, QueueError> {
+        Ok(redis::cmd("HGET").arg(self.keys.job(id)).arg("cancel").query_async(&mut self.connection()).await?)
+    }
+
     /// Lets records go after `ttl`: called once what they say is kept elsewhere.
     pub async fn expire_jobs(&self, ids: &[&str], ttl: Duration) -> Result<(), QueueError> {
         if ids.is_empty() {

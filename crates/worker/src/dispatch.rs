@@ -25,13 +25,16 @@ use stentor_templates::{Library, RenderError};
 
 use crate::{
     facts::Facts,
-    jobs::{DeliveryJob, DispatchJob, lane},
+    jobs::{DeliveryJob, DispatchJob, Task, lane},
+    notifications::{Notifications, ReadError},
     profiles::{ProfileError, look_up, resolve},
     render::{Reader, Words},
 };
 
 /// The most recipients that are worked on at once.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
+/// How long the record of a job that followed a dispatch is kept.
+pub(crate) const KEPT: Duration = Duration::from_hours(24);
 /// How long a dispatch waits that found Redis or SQL not answering. It counts as no attempt: what was accepted is not given up.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -51,13 +54,14 @@ pub(crate) struct Dispatch {
     pub inboxes: Inboxes,
     pub profiles: Profiles,
     pub archive: Archive,
+    pub notifications: Notifications,
     pub templates: Arc<Library>,
     pub clock: Arc<dyn Clock>,
 }
 
 /// Something that is needed does not answer now.
 #[derive(Debug, thiserror::Error)]
-enum DispatchError {
+pub(crate) enum DispatchError {
     #[error("the queue")]
     Queue(#[from] QueueError),
     #[error("the inbox store")]
@@ -66,18 +70,32 @@ enum DispatchError {
     Archive(#[from] ArchiveError),
     #[error("the profiles")]
     Profiles(#[from] ProfileError),
+    #[error("the notification")]
+    Notification(#[from] ReadError),
 }
 
 impl Dispatch {
     /// Handles one job.
     #[tracing::instrument(name = "dispatch", skip_all, fields(notification.id = %job.notification))]
     pub(crate) async fn handle(&self, job: DispatchJob, lease: &Lease) -> Outcome {
-        match self.dispatch(&job, lease).await {
+        let done = match job.task {
+            Task::Dispatch => self.dispatch(&job, lease).await,
+            task => self.follow_up(&job, task, lease).await,
+        };
+        match done {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "dispatch waits");
                 Outcome::HoldFor { wait: PAUSE }
             }
+        }
+    }
+
+    async fn follow_up(&self, job: &DispatchJob, task: Task, lease: &Lease) -> Result<Outcome, DispatchError> {
+        match (self.notifications.find(&job.app, job.notification).await?, task) {
+            (Some(n), Task::Recall) => self.recall(&n, lease).await,
+            (Some(n), Task::Expire) => self.expire(&n, lease).await,
+            (Some(_), Task::Dispatch) | (None, _) => Ok(Outcome::Dead { reason: "its notification is gone".into() }),
         }
     }
 
@@ -104,8 +122,20 @@ impl Dispatch {
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         self.facts.write(&[Event::new(notification.app.clone(), self.clock.now(), dispatched)]).await?;
+        self.announce_expiry(&notification).await?;
         lease.settle("dispatched", b"").await;
         Ok(Outcome::Done)
+    }
+
+    /// Whoever looks at an inbox finds no item whose time is over; this tells those who are looking already.
+    async fn announce_expiry(&self, n: &Notification) -> Result<(), DispatchError> {
+        let (Some(at), Audience::Recipients(_)) = (n.request.expires_at, &n.request.audience) else { return Ok(()) };
+        let job = DispatchJob { app: n.app.clone(), notification: n.id, task: Task::Expire };
+        let (id, payload) = (format!("expire:{}", n.id), serde_json::to_vec(&job).unwrap_or_default());
+        let lane = lane(n.request.priority);
+        let job = NewJob { id: &id, lane, payload: &payload, body: None, due: Some(at.as_millis()), expires: None };
+        self.queue.enqueue(&[job]).await?;
+        Ok(())
     }
 
     async fn deliver_to_all(
@@ -201,6 +231,9 @@ impl Dispatch {
         let entry = self.inboxes.timelines().append(&n.app, &body, now).await?;
         facts.push(Event::new(n.app.clone(), entry.at, EventKind::TimelineEntry { entry: Box::new(entry) }));
         self.facts.write(&facts).await?;
+        if self.is_recalled(n).await? {
+            self.recall_entry(n).await?;
+        }
         Ok(Ok(()))
     }
 
@@ -217,6 +250,9 @@ impl Dispatch {
     ) -> Result<Resolved, DispatchError> {
         let mut written = Written::default();
         for _ in 0..PAGES_A_TURN {
+            if self.is_recalled(n).await? {
+                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
+            }
             if self.waiting(n.request.priority).await? > MAX_WAITING {
                 return Ok(Resolved::Part { pause: CROWDED });
             }
@@ -235,6 +271,11 @@ impl Dispatch {
             lease.keep_progress(&serde_json::to_vec(&progress).unwrap_or_default()).await?;
         }
         Ok(Resolved::Part { pause: Duration::ZERO })
+    }
+
+    /// The mark of a recall may have been set while the page was written; whoever set it may have been too early to see the page.
+    async fn is_recalled(&self, n: &Notification) -> Result<bool, DispatchError> {
+        Ok(self.queue.withdrawn(&n.id.to_string()).await?.is_some())
     }
 
     /// How many deliveries of a priority wait for a provider.
@@ -281,6 +322,9 @@ impl Dispatch {
             self.enqueue(page, queue, &jobs, &mut facts).await?;
         }
         self.facts.write(&facts).await?;
+        if self.is_recalled(page.n).await? {
+            self.recall_page(page.n, recipients).await?;
+        }
         Ok(deliveries)
     }
 

@@ -4,11 +4,26 @@ use serde::{Deserialize, Serialize};
 use stentor_domain::{AppId, Channel, DeliveryId, Locale, NotificationId, Priority, RecipientId};
 use stentor_queue::Lane;
 
-/// Resolve one notification. Written by the API; the notification itself is in the job's record.
+/// Work on one notification. Written by the API; the notification itself is in the record of the job that resolves it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DispatchJob {
     pub app: AppId,
     pub notification: NotificationId,
+    #[serde(default)]
+    pub task: Task,
+}
+
+/// What is to be done with a notification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Task {
+    /// Resolve its audience, write items, enqueue deliveries.
+    #[default]
+    Dispatch,
+    /// Withdraw it from inboxes and from what is not sent yet.
+    Recall,
+    /// Tell the devices that its time is over.
+    Expire,
 }
 
 /// Send one delivery.

@@ -16,6 +16,7 @@ mod facts;
 mod jobs;
 mod notifications;
 mod profiles;
+mod recall;
 mod render;
 mod run;
 mod sweep;

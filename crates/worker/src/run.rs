@@ -128,6 +128,7 @@ impl Worker {
             inboxes: parts.inboxes,
             profiles: parts.profiles,
             archive: parts.archive,
+            notifications: notifications.clone(),
             templates: parts.templates.clone(),
             clock: parts.clock.clone(),
         });

@@ -72,6 +72,10 @@ impl Progress {
                 let (ids, change) = (ids.collect(), change.as_str().to_owned());
                 ServerFrame::State { reference: self.answer_for(position.rev), ids, change, items: Vec::new(), unread, cursor }
             }
+            LiveMessage::Updated { item, .. } => {
+                let (ids, items) = (vec![item.card.id], vec![(**item).clone()]);
+                ServerFrame::State { reference: None, ids, change: "updated".to_owned(), items, unread, cursor }
+            }
             LiveMessage::Reader { .. } if reload => ServerFrame::Resync { unread, cursor },
             LiveMessage::Reader { .. } => return Next::Nothing,
         };

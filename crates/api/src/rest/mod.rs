@@ -25,6 +25,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(notifications::send_batch))
         .routes(routes!(notifications::get))
         .routes(routes!(notifications::list_deliveries))
+        .routes(routes!(notifications::recall))
         .routes(routes!(timeline::get))
         .routes(routes!(recipients::list))
         .routes(routes!(recipients::put_batch))

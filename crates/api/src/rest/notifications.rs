@@ -14,6 +14,7 @@ use stentor_domain::{
     AppId, Channel, Delivery, DeliveryId, DeliveryState, Notification, NotificationId, NotificationRequest, Timestamp, Violation,
     notification::{Audience, NotificationStatus},
 };
+use stentor_queue::{Lane, NewJob};
 use utoipa::ToSchema;
 
 use super::{
@@ -191,6 +192,10 @@ pub(crate) struct NotificationView {
     /// Why nothing could be dispatched, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// When it was withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    recalled_at: Option<Timestamp>,
 }
 
 impl ApiState {
@@ -212,7 +217,7 @@ pub(crate) async fn get(
     key: Key<Read>,
     Path(id): Path<NotificationId>,
 ) -> Result<Json<NotificationView>, ApiError> {
-    let view = |n: Notification, status, counts, error| NotificationView {
+    let view = |n: Notification, status, counts, error, recalled_at| NotificationView {
         id: n.id,
         status,
         created_at: n.accepted_at,
@@ -220,6 +225,7 @@ pub(crate) async fn get(
         counts,
         metadata: n.request.metadata,
         error,
+        recalled_at,
     };
     if let Some(archived) = state.archive.find_notification(&key.app, id).await? {
         let mut counts: BTreeMap<Channel, BTreeMap<String, u64>> = BTreeMap::new();
@@ -228,12 +234,65 @@ pub(crate) async fn get(
             open |= !DeliveryState::is_final(delivery_state);
             counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
         }
-        let status = if open { NotificationStatus::Dispatching } else { NotificationStatus::Completed };
-        return Ok(Json(view(archived.notification, status, counts, archived.error)));
+        let status = match (archived.recalled_at, archived.dispatched_at) {
+            (Some(_), None) => NotificationStatus::Cancelled,
+            _ if open => NotificationStatus::Dispatching,
+            _ => NotificationStatus::Completed,
+        };
+        return Ok(Json(view(archived.notification, status, counts, archived.error, archived.recalled_at)));
     }
     let hot = state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-    let status = if hot.due_at() > state.now() { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
-    Ok(Json(view(hot, status, BTreeMap::new(), None)))
+    let status = match state.dispatch.withdrawn(&id.to_string()).await? {
+        Some(_) => NotificationStatus::Cancelled,
+        None if hot.due_at() > state.now() => NotificationStatus::Scheduled,
+        None => NotificationStatus::Accepted,
+    };
+    Ok(Json(view(hot, status, BTreeMap::new(), None, None)))
+}
+
+/// What a recall met.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RecallView {
+    /// The notification.
+    #[schema(value_type = String, format = Uuid)]
+    id: NotificationId,
+    /// How many mails and SMS had left already, or may have, as far as is known now: they cannot be taken back.
+    already_left: BTreeMap<Channel, u64>,
+    /// Deliveries by channel and state, as far as is known now.
+    counts: BTreeMap<Channel, BTreeMap<String, u64>>,
+}
+
+/// Withdraw a notification.
+///
+/// Inbox items vanish from every device, read or not, and the counts with them; what is not sent yet is cancelled. Repeating it is safe.
+#[utoipa::path(post, path = "/v1/notifications/{id}/recall", tag = "notifications", params(("id" = String, Path)),
+    responses((status = 202, body = RecallView), Problems, NotFound))]
+pub(crate) async fn recall(
+    State(state): State<ApiState>,
+    key: Key<Send>,
+    Path(id): Path<NotificationId>,
+) -> Result<(StatusCode, Json<RecallView>), ApiError> {
+    if state.archive.find_notification(&key.app, id).await?.is_none() {
+        state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+    }
+    // The mark first: from here on nothing begins to be sent, and a dispatch that is under way undoes its pages itself.
+    let name = id.to_string();
+    state.dispatch.withdraw(&[&name], "recalled").await?;
+    let written = |e| ApiError::unavailable("the encoder", e);
+    let payload = serde_json::json!({ "app": key.app, "notification": id, "task": "recall" });
+    let payload = serde_json::to_vec(&payload).map_err(written)?;
+    let job = format!("recall:{name}");
+    let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: None, due: None, expires: None };
+    state.dispatch.submit(&job, None).await?;
+    let (mut counts, mut already_left): (BTreeMap<_, BTreeMap<_, _>>, BTreeMap<_, u64>) = Default::default();
+    for (channel, delivery_state, n) in state.archive.delivery_counts(&key.app, id).await? {
+        use DeliveryState::{Bounced, Delivered, Sending, Sent, Unknown};
+        if channel != Channel::Inbox && matches!(delivery_state, Sending | Sent | Delivered | Unknown | Bounced) {
+            *already_left.entry(channel).or_default() += n;
+        }
+        counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
+    }
+    Ok((StatusCode::ACCEPTED, Json(RecallView { id, already_left, counts })))
 }
 
 /// List the deliveries of a notification.

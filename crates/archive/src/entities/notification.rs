@@ -11,6 +11,7 @@ pub struct Model {
     pub id: Uuid,
     pub accepted_at: i64,
     pub body: String,
+    pub recalled_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

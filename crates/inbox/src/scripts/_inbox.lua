@@ -8,7 +8,7 @@
 --   unread       set of seqs, of trimmed items too  cold_unread  hash seq -> state of those trimmed
 --   ids          hash id -> "seq at" of hot items and of those written within 24 h; seen: zset of ids by that time
 --   expires      zset of "seq id" by time           revs   zset of seqs by the rev of their latest change
---   gone         zset of ids of expired items by rev        live   the channel on which changes are published
+--   gone         zset of ids of expired and withdrawn items by rev        live   the channel on which changes are published
 --   timeline     hash, what this person is to the app's timeline: e -> the revision by which they were there, t:TOPIC ->
 --                "joined-left …", u -> "seq at rev" up to which all is read, SEQ -> "rev seen read archived id" of an
 --                entry that they treated otherwise, l -> locale, p -> preferences (JSON)
@@ -39,6 +39,15 @@ local function raise(field, value)
   if tonumber(value) > tonumber(redis.call('HGET', META, field)) then redis.call('HSET', META, field, value) end
 end
 
+-- What is gone is told for a while; who was away longer lists again.
+local function forget_gone()
+  local drop = redis.call('ZCARD', GONE) - 300
+  if drop <= 0 then return end
+  local oldest = redis.call('ZRANGE', GONE, drop - 1, drop - 1, 'WITHSCORES')
+  raise('base', int(tonumber(oldest[2])))
+  redis.call('ZREMRANGEBYRANK', GONE, 0, drop - 1)
+end
+
 -- Items whose time is over leave before anything else happens: at most 100 a call, the rest next time.
 local function purge()
   local over = redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', NOW, 'LIMIT', 0, 100)
@@ -52,13 +61,7 @@ local function purge()
     redis.call('ZADD', GONE, rev, id)
     ids[#ids + 1] = '\n0 0 0 ' .. id
   end
-  -- what is gone is told for a while; who was away longer lists again
-  local drop = redis.call('ZCARD', GONE) - 300
-  if drop > 0 then
-    local oldest = redis.call('ZRANGE', GONE, drop - 1, drop - 1, 'WITHSCORES')
-    raise('base', int(tonumber(oldest[2])))
-    redis.call('ZREMRANGEBYRANK', GONE, 0, drop - 1)
-  end
+  forget_gone()
   publish('state', rev, 'expired' .. table.concat(ids))
 end
 

@@ -1,0 +1,127 @@
+//! After dispatch: a notification is withdrawn, or its time is over.
+//!
+//! A recall sets its mark on the notification's job first (the API does), then works through everyone it went to. A dispatch that is
+//! under way looks for the mark after each page and undoes that page itself, so that nothing slips through between the two.
+
+use stentor_domain::{
+    Audience, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, NotificationId, RecipientId,
+    event::DeliveryReport,
+};
+use stentor_inbox::EntryEdit;
+use stentor_queue::{Lease, Outcome, Queue};
+
+use crate::dispatch::{Dispatch, DispatchError, KEPT, PAGE};
+
+/// The mark on a job that is withdrawn, and the reason told of its deliveries.
+pub(crate) const RECALLED: &str = "recalled";
+/// How long a recall waits for a dispatch that is under way.
+const UNDER_WAY: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Dispatch {
+    /// Withdraws a notification from inboxes and from what is not sent yet.
+    pub(crate) async fn recall(&self, n: &Notification, lease: &Lease) -> Result<Outcome, DispatchError> {
+        // One that waits for its time may not be on record yet.
+        let accepted = EventKind::Accepted { notification: Box::new(n.clone()) };
+        self.facts.write(&[Event::new(n.app.clone(), n.accepted_at, accepted)]).await?;
+        if let Audience::Recipients(named) = &n.request.audience {
+            let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
+            for page in ids.chunks(PAGE) {
+                self.recall_page(n, page).await?;
+            }
+        } else {
+            self.recall_entry(n).await?;
+            if !self.recall_expanded(n).await? {
+                return Ok(Outcome::HoldFor { wait: UNDER_WAY });
+            }
+        }
+        let recalled = EventKind::Recalled { notification: n.id };
+        self.facts.write(&[Event::new(n.app.clone(), self.clock.now(), recalled)]).await?;
+        self.queue.expire_jobs(&[lease.job_id()], KEPT).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Withdraws the one entry of a topic or of everyone.
+    pub(crate) async fn recall_entry(&self, n: &Notification) -> Result<(), DispatchError> {
+        if let Some((entry, _)) = self.inboxes.timelines().edit(&n.app, n.id, &EntryEdit::Recall, self.clock.now()).await? {
+            let kind = EventKind::TimelineEntry { entry: Box::new(entry) };
+            self.facts.write(&[Event::new(n.app.clone(), self.clock.now(), kind)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Withdraws what a large audience was expanded to. False: its dispatch is under way, so not all of it is on record.
+    async fn recall_expanded(&self, n: &Notification) -> Result<bool, DispatchError> {
+        let archived = self.archive.find_notification(&n.app, n.id).await?;
+        if archived.is_none_or(|a| a.dispatched_at.is_none()) {
+            // What waits for its time was never begun; it will find the mark.
+            return Ok(n.due_at() > self.clock.now());
+        }
+        let mut after = None;
+        loop {
+            let page = self.archive.list_deliveries(&n.app, n.id, after, PAGE).await?;
+            let mut ids: Vec<RecipientId> = page.iter().map(|d| d.recipient.clone()).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            self.recall_page(n, &ids).await?;
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.id),
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// Withdraws a page: items, and deliveries that no provider was asked for yet.
+    pub(crate) async fn recall_page(&self, n: &Notification, recipients: &[RecipientId]) -> Result<(), DispatchError> {
+        let now = self.clock.now();
+        let mut facts = Vec::new();
+        for (recipient, rev) in self.inboxes.recall(&n.app, n.id, recipients, now).await? {
+            let kind = EventKind::ItemRecalled { recipient, rev, notification: n.id };
+            facts.push(Event::new(n.app.clone(), now, kind));
+        }
+        for (channel, queue) in [(Channel::Email, &self.email), (Channel::Sms, &self.sms)] {
+            for (recipient, delivery) in self.withdraw(queue, n.id, recipients, channel).await? {
+                let report = DeliveryReport {
+                    delivery,
+                    notification: n.id,
+                    recipient,
+                    channel,
+                    state: DeliveryState::Cancelled,
+                    attempt: 0,
+                    reason: Some(RECALLED.to_owned()),
+                    provider: None,
+                    provider_message_id: None,
+                    next_attempt_at: None,
+                };
+                facts.push(Event::new(n.app.clone(), now, EventKind::Delivery(report)));
+            }
+        }
+        Ok(self.facts.write(&facts).await?)
+    }
+
+    /// The deliveries that are withdrawn in time: the mark keeps whoever claims one from beginning to send.
+    async fn withdraw(
+        &self,
+        queue: &Queue,
+        id: NotificationId,
+        recipients: &[RecipientId],
+        channel: Channel,
+    ) -> Result<Vec<(RecipientId, DeliveryId)>, DispatchError> {
+        let deliveries: Vec<DeliveryId> = recipients.iter().map(|r| DeliveryId::new(id, r, channel)).collect();
+        let ids: Vec<String> = deliveries.iter().map(ToString::to_string).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let states = queue.withdraw(&ids, RECALLED).await?;
+        let in_time = |state: &Option<String>| matches!(state.as_deref(), Some("queued" | "claimed"));
+        let all = recipients.iter().cloned().zip(deliveries).zip(states);
+        Ok(all.filter(|(_, state)| in_time(state)).map(|(delivery, _)| delivery).collect())
+    }
+
+    /// Lets the items leave whose time is over, and tells the devices.
+    pub(crate) async fn expire(&self, n: &Notification, lease: &Lease) -> Result<Outcome, DispatchError> {
+        if let Audience::Recipients(named) = &n.request.audience {
+            let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
+            self.inboxes.hot().purge(&n.app, &ids, self.clock.now()).await?;
+        }
+        self.queue.expire_jobs(&[lease.job_id()], KEPT).await?;
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,111 @@
+//! What was sent is withdrawn, or its time is over: on every device, with the counts right.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use stentor_testkit::RedisServer;
+use stentor_tests::{
+    Dev, at,
+    device::Device,
+    eventually,
+    serve::{Serve, sqlite},
+};
+
+#[tokio::test]
+async fn a_recalled_notification_vanishes_from_every_device_and_what_is_unsent_is_cancelled() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await; // without providers: nothing leaves
+    let api = &serve.api;
+    let (mut phone, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let (mut away, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let to = json!({"recipients": [{"id": "ada", "email": "ada@example.com", "phone": "+491701234567"}]});
+    let send = async |title: &str| {
+        let body = json!({"audience": to, "content": {"title": title}, "channels": ["inbox", "email", "sms"]});
+        api.send(&body).await
+    };
+    let wrong = send("wrong").await;
+    phone.next("item").await;
+    let right = send("right").await;
+    assert_eq!(phone.next("item").await["unread"], 2);
+    away.until("item").await;
+    away.until("item").await;
+    phone.send(&json!({"type": "read", "ids": [wrong]})).await;
+    assert_eq!(phone.next("state").await["unread"], 1);
+    away.until("state").await;
+    let cursor = away.cursor.clone();
+    drop(away);
+
+    for _ in 0..2 {
+        let (status, answer) = api.post(&format!("/v1/notifications/{wrong}/recall"), &json!(null)).await;
+        assert_eq!((status, &answer["already_left"]), (StatusCode::ACCEPTED, &json!({})), "{answer}");
+    }
+    let state = phone.next("state").await;
+    assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("recalled"), &json!([wrong]), &json!(1)));
+    let (_, welcome) = Device::open(&api.url, &api.token("ada").await, Some(&cursor)).await;
+    assert_eq!((&welcome["removed"], &welcome["unread"], &welcome["recovered"]), (&json!([wrong]), &json!(1), &json!(true)));
+    let view = eventually("the end", async || {
+        let view = api.get(&format!("/v1/notifications/{wrong}")).await;
+        view["recalled_at"].is_string().then_some(view)
+    })
+    .await;
+    assert_eq!(
+        (&view["counts"]["email"], &view["counts"]["sms"]),
+        (&json!({"cancelled": 1}), &json!({"cancelled": 1})),
+        "{view}"
+    );
+    assert_eq!(api.get(&format!("/v1/notifications/{right}")).await["counts"]["email"], json!({"queued": 1}));
+
+    // also after Redis has lost everything
+    redis.command(&["FLUSHALL"]);
+    let inbox = api.get("/v1/recipients/ada/inbox").await;
+    let ids: Vec<&Value> = inbox["items"].as_array().unwrap().iter().map(|i| &i["id"]).collect();
+    assert_eq!((ids, &inbox["unread"]), (vec![&json!(right)], &json!(1)));
+}
+
+#[tokio::test]
+async fn what_is_recalled_before_its_time_is_never_sent() {
+    let dev = Dev::start();
+    let in_an_hour = at(3_600.0);
+    let body = json!({"audience": {"recipients": ["ada"]}, "content": {"title": "x"}, "send_at": in_an_hour});
+    let id = dev.api.send(&body).await;
+    let (status, _) = dev.api.post(&format!("/v1/notifications/{id}/recall"), &json!(null)).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(dev.api.get(&format!("/v1/notifications/{id}")).await["status"], "cancelled");
+    let (status, _) = dev.api.post("/v1/notifications/00000000-0000-7000-8000-000000000000/recall", &json!(null)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_recalled_broadcast_leaves_every_inbox_and_a_mail_that_left_is_told() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    for person in ["ada", "bob"] {
+        api.put(&format!("/v1/recipients/{person}"), &json!({"email": format!("{person}@example.com")})).await;
+    }
+    let (mut ada, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let body = json!({"audience": "everyone", "content": {"title": "oops"}, "channels": ["inbox", "email"]});
+    let id = api.send(&body).await;
+    assert_eq!(ada.next("item").await["unread"], 1);
+    let view = api.completed(&id).await;
+    let sent = view["counts"]["email"]["sent"].as_u64().unwrap();
+    assert!(sent >= 2, "everyone with an address: {view}");
+    let (_, answer) = api.post(&format!("/v1/notifications/{id}/recall"), &json!(null)).await;
+    assert_eq!(answer["already_left"], json!({"email": sent}), "{answer}");
+    let state = ada.next("state").await;
+    assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("recalled"), &json!([id]), &json!(0)));
+    let bob = api.get("/v1/recipients/bob/inbox").await;
+    assert_eq!((&bob["items"], &bob["unread"]), (&json!([]), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_device_is_told_when_the_time_of_an_item_is_over() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    let (mut ada, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    for audience in [json!({"recipients": ["ada"]}), json!("everyone")] {
+        let soon = at(1.5);
+        let id = api.send(&json!({"audience": audience, "content": {"title": "brief"}, "expires_at": soon})).await;
+        assert_eq!(ada.next("item").await["unread"], 1);
+        let state = ada.next("state").await;
+        assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("expired"), &json!([id]), &json!(0)));
+    }
+}

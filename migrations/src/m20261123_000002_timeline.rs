@@ -10,6 +10,7 @@
 //!
 //! `recipients.joined` is the timeline's revision when a recipient was first seen (null: not known yet), `inbox_items.written_at`
 //! when an item was written, `inbox_items.recalled_at` and `notifications.recalled_at` when they were withdrawn.
+//! `notifications.version` and `contents.version` grow when a notification is said otherwise.
 
 use sea_orm_migration::{
     prelude::*,
@@ -84,6 +85,8 @@ impl MigrationTrait for Migration {
             add("inbox_items", big_integer("written_at").default(0).to_owned()),
             add("inbox_items", time_null("recalled_at")),
             add("notifications", time_null("recalled_at")),
+            add("notifications", big_integer("version").default(0).to_owned()),
+            add("contents", big_integer("version").default(0).to_owned()),
         ];
         for column in columns {
             manager.alter_table(column).await?;
@@ -96,6 +99,8 @@ impl MigrationTrait for Migration {
             manager.drop_table(Table::drop().table(table).if_exists().to_owned()).await?;
         }
         let columns = [
+            ("contents", "version"),
+            ("notifications", "version"),
             ("notifications", "recalled_at"),
             ("inbox_items", "recalled_at"),
             ("inbox_items", "written_at"),

@@ -168,6 +168,10 @@ impl Api {
         answer(self.request(Method::PUT, path).json(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        answer(self.request(Method::PATCH, path).json(body)).await
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = answer(self.request(Method::GET, path)).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");

@@ -1,6 +1,6 @@
-//! What was sent is withdrawn, or its time is over: on every device, with the counts right.
+//! What was sent is withdrawn, said otherwise, or its time is over: on every device, with the counts right.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stentor_testkit::RedisServer;
 use stentor_tests::{
@@ -107,5 +107,45 @@ async fn a_device_is_told_when_the_time_of_an_item_is_over() {
         assert_eq!(ada.next("item").await["unread"], 1);
         let state = ada.next("state").await;
         assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("expired"), &json!([id]), &json!(0)));
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_shown_on_every_device_and_leaves_read_what_was_read() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    let (mut ada, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let words = |title: &str| json!({"title": title, "body_markdown": format!("about {title}")});
+    for audience in [json!({"recipients": ["ada"]}), json!("everyone")] {
+        let id = api.send(&json!({"audience": audience, "content": words("befor")})).await;
+        ada.next("item").await;
+        ada.send(&json!({"type": "read", "ids": [id]})).await;
+        ada.next("state").await;
+        let (status, answer) = api.patch(&format!("/v1/notifications/{id}"), &json!({"content": words("after")})).await;
+        assert_eq!((status, &answer["id"]), (StatusCode::ACCEPTED, &json!(id)), "{answer}");
+        let state = ada.next("state").await;
+        assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("updated"), &json!([id]), &json!(0)));
+        assert_eq!(state["items"][0]["title"], "after", "{state}");
+        assert!(state["items"][0]["read_at"].is_string(), "{state}");
+        let item = async || {
+            let token = api.token("ada").await;
+            api.as_person(Method::GET, &format!("/v1/inbox/items/{id}"), &token, None).await.1
+        };
+        let shown = item().await;
+        assert_eq!(shown["title"], "after");
+        assert!(shown["body_html"].as_str().unwrap().contains("about after"), "{shown}");
+        // it stands in the record too
+        eventually("the record", async || {
+            let story = api.get(&format!("/v1/notifications/{id}/timeline")).await;
+            story["events"].as_array().unwrap().iter().any(|e| e["event"] == "updated").then_some(())
+        })
+        .await;
+    }
+    let id = api.send(&json!({"audience": {"recipients": ["ada"]}, "content": words("x")})).await;
+    for (wrong, pointer) in
+        [(json!({}), ""), (json!({"data": {}}), "/data"), (json!({"content": {"title": ""}}), "/content/title")]
+    {
+        let (status, problem) = api.patch(&format!("/v1/notifications/{id}"), &wrong).await;
+        assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)), "{problem}");
     }
 }

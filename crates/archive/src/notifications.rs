@@ -76,8 +76,8 @@ impl Archive {
 /// What comes first of what happened at the same time.
 fn rank(event: &Event) -> (u8, u32) {
     use stentor_domain::EventKind::{
-        Accepted, Content, Delivery, Dispatched, ItemRecalled, ItemWritten, ItemsChanged, Recalled, RecipientUpserted,
-        TimelineEntry, TimelineMarked,
+        Accepted, Content, Delivery, Dispatched, ItemRecalled, ItemUpdated, ItemWritten, ItemsChanged, Recalled,
+        RecipientUpserted, TimelineEntry, TimelineMarked, Updated,
     };
     match &event.kind {
         Accepted { .. } => (0, 0),
@@ -85,7 +85,8 @@ fn rank(event: &Event) -> (u8, u32) {
         Content { .. } => (2, 0),
         ItemWritten { .. } | TimelineEntry { .. } => (3, 0),
         Delivery(report) => (4, report.state.version(report.attempt)),
-        ItemsChanged { .. } | TimelineMarked { .. } => (5, 0),
+        Updated { .. } => (5, 0),
+        ItemsChanged { .. } | TimelineMarked { .. } | ItemUpdated { .. } => (5, 1),
         ItemRecalled { .. } => (6, 0),
         Dispatched { .. } | Recalled { .. } => (7, 0),
     }

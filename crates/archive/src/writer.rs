@@ -14,6 +14,7 @@ use sea_orm::{
 use stentor_domain::{
     AppId, Event, EventKind, NotificationId, RecipientId, Timestamp,
     event::{DeliveryReport, ItemChange},
+    item::ItemContent,
 };
 use uuid::Uuid;
 
@@ -126,7 +127,8 @@ async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
 }
 
 async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
-    let (mut accepted, mut dispatched, mut contents, mut recalled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut accepted, mut dispatched, mut updated, mut recalled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut contents: BTreeMap<(&AppId, NotificationId, &str), (i64, &ItemContent)> = BTreeMap::new();
     for e in events {
         match &e.kind {
             EventKind::Accepted { notification } => accepted.push(notification::ActiveModel {
@@ -135,7 +137,9 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                 accepted_at: Set(notification.accepted_at.as_millis()),
                 body: Set(serde_json::to_string(notification).unwrap_or_default()),
                 recalled_at: Set(None),
+                version: Set(notification.version()),
             }),
+            EventKind::Updated { notification } => updated.push((&e.app, notification)),
             EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {
                 app: Set(e.app.to_string()),
                 notification: Set(notification.as_uuid()),
@@ -143,24 +147,58 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                 deliveries: Set(i32::try_from(*deliveries).unwrap_or(i32::MAX)),
                 error: Set(error.clone()),
             }),
-            EventKind::Content { notification, variant, content } => contents.push(content::ActiveModel {
-                app: Set(e.app.to_string()),
-                notification: Set(notification.as_uuid()),
-                variant: Set(variant.clone()),
-                body: Set(serde_json::to_string(content).unwrap_or_default()),
-            }),
+            EventKind::Content { notification, variant, content, version } => {
+                let place = contents.entry((&e.app, *notification, variant)).or_insert((*version, content));
+                if *version > place.0 {
+                    *place = (*version, content);
+                }
+            }
             EventKind::Recalled { notification } => recalled.push((&e.app, *notification, e.at)),
             _ => {}
         }
     }
     insert_new(db, accepted).await?;
     insert_new(db, dispatched).await?;
-    insert_new(db, contents).await?;
+    write_contents(db, contents).await?;
+    for (app, n) in updated {
+        use notification::Column;
+        let older = Column::App.eq(app.as_str()).and(Column::Id.eq(n.id.as_uuid())).and(Column::Version.lt(n.version()));
+        notification::Entity::update_many()
+            .col_expr(Column::Body, Expr::value(serde_json::to_string(n).unwrap_or_default()))
+            .col_expr(Column::Version, Expr::value(n.version()))
+            .filter(older)
+            .exec(db)
+            .await?;
+    }
     for (app, id, at) in recalled {
         use notification::Column;
         let first = Column::App.eq(app.as_str()).and(Column::Id.eq(id.as_uuid())).and(Column::RecalledAt.is_null());
         let update = notification::Entity::update_many().col_expr(Column::RecalledAt, Expr::value(at.as_millis()));
         update.filter(first).exec(db).await?;
+    }
+    Ok(())
+}
+
+async fn write_contents(
+    db: &impl ConnectionTrait,
+    contents: BTreeMap<(&AppId, NotificationId, &str), (i64, &ItemContent)>,
+) -> Result<(), DbErr> {
+    use content::Column;
+    let row =
+        |((app, id, variant), (version, content)): ((&AppId, NotificationId, &str), (i64, &ItemContent))| content::ActiveModel {
+            app: Set(app.to_string()),
+            notification: Set(id.as_uuid()),
+            variant: Set(variant.to_owned()),
+            body: Set(serde_json::to_string(content).unwrap_or_default()),
+            version: Set(version),
+        };
+    let rows: Vec<_> = contents.into_iter().map(row).collect();
+    for chunk in rows.chunks(ROWS) {
+        let newer = OnConflict::columns([Column::App, Column::Notification, Column::Variant])
+            .update_columns([Column::Body, Column::Version])
+            .action_and_where(Expr::cust("excluded.version > contents.version"))
+            .to_owned();
+        content::Entity::insert_many(chunk.to_vec()).on_conflict(newer).exec_without_returning(db).await?;
     }
     Ok(())
 }
@@ -224,7 +262,7 @@ fn version(report: &DeliveryReport) -> i64 {
 async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
     use inbox_item::Column;
     let mut written = Vec::new();
-    let mut recalled = Vec::new();
+    let (mut recalled, mut updated) = (Vec::new(), Vec::new());
     let mut changed: BTreeMap<(&AppId, &RecipientId, Uuid), (u64, ItemChange)> = BTreeMap::new();
     for e in events {
         match &e.kind {
@@ -243,6 +281,9 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
                 written_at: Set(e.at.as_millis()),
                 recalled_at: Set(None),
             }),
+            EventKind::ItemUpdated { recipient, card, variant, rev, version } => {
+                updated.push((&e.app, recipient, card.id, *version, card, variant, *rev));
+            }
             EventKind::ItemRecalled { recipient, notification, .. } => recalled.push((&e.app, recipient, *notification, e.at)),
             EventKind::ItemsChanged { recipient, rev, items } => {
                 for item in items {
@@ -268,6 +309,23 @@ async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
             .filter(Column::Rev.lt(rev))
             .exec(db)
             .await?;
+    }
+    updated.sort_by_key(|(app, recipient, id, version, ..)| (*app, *recipient, *id, *version));
+    for (app, recipient, id, _, card, variant, rev) in updated {
+        let item = Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str()));
+        let item = item.and(Column::Notification.eq(id.as_uuid()));
+        inbox_item::Entity::update_many()
+            .col_expr(Column::Card, Expr::value(serde_json::to_string(card).unwrap_or_default()))
+            .col_expr(Column::Variant, Expr::value(variant.clone()))
+            .col_expr(Column::ExpiresAt, Expr::value(card.expires_at.map(Timestamp::as_millis)))
+            .filter(item.clone())
+            .exec(db)
+            .await?;
+        if let Some(rev) = rev.and_then(|rev| i64::try_from(rev).ok()) {
+            // What the person did meanwhile may have gone further.
+            let update = inbox_item::Entity::update_many().col_expr(Column::Rev, Expr::value(rev));
+            update.filter(item.and(Column::Rev.lt(rev))).exec(db).await?;
+        }
     }
     recalled.sort_by_key(|(app, recipient, id, _)| (*app, *recipient, *id));
     for (app, recipient, id, at) in recalled {

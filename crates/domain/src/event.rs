@@ -57,6 +57,9 @@ pub enum EventKind {
         variant: String,
         /// The content.
         content: ItemContent,
+        /// Which saying of the notification it is of; the greatest stays.
+        #[serde(default)]
+        version: i64,
     },
     /// An item was written to an inbox.
     ItemWritten {
@@ -79,6 +82,25 @@ pub enum EventKind {
         rev: u64,
         /// Which, and what they are now.
         items: Vec<ItemChange>,
+    },
+    /// A notification was said otherwise.
+    Updated {
+        /// As it is now.
+        notification: Box<Notification>,
+    },
+    /// An item says something else now.
+    ItemUpdated {
+        /// Whose inbox.
+        recipient: RecipientId,
+        /// The card.
+        card: Box<Card>,
+        /// Which content belongs to it.
+        variant: String,
+        /// The inbox's revision, if it was hot.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rev: Option<u64>,
+        /// Which saying of the notification it is of.
+        version: i64,
     },
     /// An item was withdrawn from an inbox.
     ItemRecalled {
@@ -189,6 +211,8 @@ impl EventKind {
             Self::Content { .. } => "content",
             Self::ItemWritten { .. } => "item_written",
             Self::ItemsChanged { .. } => "items_changed",
+            Self::Updated { .. } => "updated",
+            Self::ItemUpdated { .. } => "item_updated",
             Self::ItemRecalled { .. } => "item_recalled",
             Self::Recalled { .. } => "recalled",
             Self::TimelineEntry { .. } => "timeline_entry",
@@ -200,10 +224,10 @@ impl EventKind {
     /// The notification that the fact is about, if it is about just one.
     pub fn notification(&self) -> Option<NotificationId> {
         match self {
-            Self::Accepted { notification } => Some(notification.id),
+            Self::Accepted { notification } | Self::Updated { notification } => Some(notification.id),
             Self::Dispatched { notification, .. } | Self::Content { notification, .. } => Some(*notification),
             Self::Delivery(report) => Some(report.notification),
-            Self::ItemWritten { card, .. } => Some(card.id),
+            Self::ItemWritten { card, .. } | Self::ItemUpdated { card, .. } => Some(card.id),
             Self::ItemRecalled { notification, .. } | Self::Recalled { notification } => Some(*notification),
             Self::TimelineEntry { entry } => Some(entry.body.id),
             Self::ItemsChanged { .. } | Self::TimelineMarked { .. } | Self::RecipientUpserted { .. } => None,
@@ -229,7 +253,13 @@ impl EventKind {
                     &next,
                 ])
             }
-            Self::Content { notification, variant, .. } => name_id(&[app, name, &id(notification), variant.as_bytes()]),
+            Self::Content { notification, variant, version, .. } => {
+                name_id(&[app, name, &id(notification), variant.as_bytes(), &version.to_be_bytes()])
+            }
+            Self::Updated { notification } => name_id(&[app, name, &id(&notification.id), &notification.version().to_be_bytes()]),
+            Self::ItemUpdated { recipient, card, version, .. } => {
+                name_id(&[app, name, recipient.as_str().as_bytes(), &id(&card.id), &version.to_be_bytes()])
+            }
             Self::ItemWritten { recipient, card, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &id(&card.id)]),
             Self::ItemsChanged { recipient, rev, .. } => name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()]),
             Self::ItemRecalled { recipient, notification, .. } => {

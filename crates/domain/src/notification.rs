@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AppId, Channel, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation, content::Content,
-    text::check_line,
+    recipient::given, text::check_line,
 };
 
 /// The most recipients that one request may name.
@@ -298,14 +298,75 @@ pub struct Notification {
     pub app: AppId,
     /// When it was accepted.
     pub accepted_at: Timestamp,
-    /// What was asked for.
+    /// What was asked for, and said otherwise since.
     pub request: NotificationRequest,
+    /// When it was last said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+}
+
+/// What is said otherwise of an accepted notification. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotificationUpdate {
+    /// What to say, written out; of a notification that was sent with `content`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// What its template fills in; of a notification that was sent with `template`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<Map<String, Value>>,
+    /// When it leaves the inbox; `null`: it does not.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 impl Notification {
     /// True once nothing of it may be delivered any more.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.request.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Which saying of it this is: grows with each update.
+    pub fn version(&self) -> i64 {
+        self.updated_at.map_or(0, Timestamp::as_millis)
+    }
+
+    /// The notification as `update` says it, from `now` on; or everything that is wrong with it.
+    pub fn updated(&self, update: NotificationUpdate, now: Timestamp) -> Result<Self, Vec<Violation>> {
+        let mut found = Vec::new();
+        let NotificationUpdate { content, data, expires_at } = update;
+        match (&self.request.content, &content, &data) {
+            (Some(_), _, Some(_)) => {
+                found.push(Violation::new("/data", "unused", "it was sent with content; say what is to stand there instead"));
+            }
+            (None, Some(_), _) => {
+                found.push(Violation::new("/content", "unused", "it was sent with a template; give other data for it"));
+            }
+            _ => {}
+        }
+        if content.is_none() && data.is_none() && expires_at.is_none() {
+            found.push(Violation::new("", "nothing_to_say", "give content, data or expires_at"));
+        }
+        if let Some(content) = &content {
+            content.check("/content", &mut found);
+        }
+        if let Some(Some(at)) = expires_at
+            && at <= now
+        {
+            found.push(Violation::new("/expires_at", "in_the_past", "lies in the past: recall it instead"));
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let mut request = self.request.clone();
+        request.content = content.or(request.content);
+        request.data = data.unwrap_or(request.data);
+        request.expires_at = expires_at.unwrap_or(request.expires_at);
+        // Two updates in one millisecond are still told apart.
+        let after = self.updated_at.map_or(now, |before| Timestamp::from_millis(now.as_millis().max(before.as_millis() + 1)));
+        Ok(Self { request, updated_at: Some(after), ..self.clone() })
     }
 
     /// When it is to be dispatched.

@@ -85,7 +85,7 @@ pub struct ProfilePatch {
 
 /// Tells a field that is `null` from one that is absent.
 #[expect(clippy::option_option, reason = "absent, null and a value are three cases, and this is how serde tells them")]
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
 

@@ -233,6 +233,13 @@ impl Queue {
         Ok(states.into_iter().map(|state| Some(state).filter(|s| !s.is_empty())).collect())
     }
 
+    /// Replaces what is kept with a job, if there still is a record.
+    pub async fn rewrite(&self, id: &str, body: &[u8]) -> Result<(), QueueError> {
+        let mut call = scripts::REWRITE.key(self.keys.job(id));
+        call.arg(body).invoke_async::<u8>(&mut self.connection()).await?;
+        Ok(())
+    }
+
     /// Why a job was withdrawn, if it was.
     pub async fn withdrawn(&self, id: &str) -> Result<Option<String>, QueueError> {
         Ok(redis::cmd("HGET").arg(self.keys.job(id)).arg("cancel").query_async(&mut self.connection()).await?)

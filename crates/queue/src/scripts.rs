@@ -36,5 +36,6 @@ scripts! { "#!lua flags=allow-oom\n":
     AMEND = "amend.lua";
     PROGRESS = "progress.lua";
     WITHDRAW = "withdraw.lua";
+    REWRITE = "rewrite.lua";
     APPEND = "append.lua";
 }

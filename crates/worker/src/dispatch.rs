@@ -95,6 +95,7 @@ impl Dispatch {
         match (self.notifications.find(&job.app, job.notification).await?, task) {
             (Some(n), Task::Recall) => self.recall(&n, lease).await,
             (Some(n), Task::Expire) => self.expire(&n, lease).await,
+            (_, Task::Update) => self.update(lease).await,
             (Some(_), Task::Dispatch) | (None, _) => Ok(Outcome::Dead { reason: "its notification is gone".into() }),
         }
     }
@@ -128,10 +129,10 @@ impl Dispatch {
     }
 
     /// Whoever looks at an inbox finds no item whose time is over; this tells those who are looking already.
-    async fn announce_expiry(&self, n: &Notification) -> Result<(), DispatchError> {
+    pub(crate) async fn announce_expiry(&self, n: &Notification) -> Result<(), DispatchError> {
         let (Some(at), Audience::Recipients(_)) = (n.request.expires_at, &n.request.audience) else { return Ok(()) };
         let job = DispatchJob { app: n.app.clone(), notification: n.id, task: Task::Expire };
-        let (id, payload) = (format!("expire:{}", n.id), serde_json::to_vec(&job).unwrap_or_default());
+        let (id, payload) = (format!("expire:{}:{}", n.id, at.as_millis()), serde_json::to_vec(&job).unwrap_or_default());
         let lane = lane(n.request.priority);
         let job = NewJob { id: &id, lane, payload: &payload, body: None, due: Some(at.as_millis()), expires: None };
         self.queue.enqueue(&[job]).await?;
@@ -203,7 +204,7 @@ impl Dispatch {
         Ok(self.facts.write(&given.iter().map(fact).collect::<Vec<_>>()).await?)
     }
 
-    /// Writes the one entry that all of the audience read: content and card of each language, once.
+    /// Writes the one entry that all of the audience read.
     async fn write_entry(
         &self,
         n: &Notification,
@@ -211,6 +212,27 @@ impl Dispatch {
         target: Target,
         now: Timestamp,
     ) -> Result<Result<(), RenderError>, DispatchError> {
+        let body = match self.write_languages(n, words, target, now).await? {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
+        let entry = self.inboxes.timelines().append(&n.app, &body, now).await?;
+        let written = EventKind::TimelineEntry { entry: Box::new(entry.clone()) };
+        self.facts.write(&[Event::new(n.app.clone(), entry.at, written)]).await?;
+        if self.is_recalled(n).await? {
+            self.recall_entry(n).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Renders an entry in every language, and writes the content of each.
+    pub(crate) async fn write_languages(
+        &self,
+        n: &Notification,
+        words: &Words<'_>,
+        target: Target,
+        now: Timestamp,
+    ) -> Result<Result<EntryBody, RenderError>, DispatchError> {
         let (category, nothing) = (category(n, words), serde_json::Map::new());
         let page = Page { n, words, channels: &[], category, now };
         let (mut cards, mut default_variant, mut facts) = (BTreeMap::new(), None, Vec::new());
@@ -223,18 +245,13 @@ impl Dispatch {
             };
             cards.insert(variant.clone(), page.card(&rendered));
             self.inboxes.hot().put_content(&n.app, n.id, &variant, &rendered.content).await?;
-            let kind = EventKind::Content { notification: n.id, variant: variant.clone(), content: rendered.content };
+            let (content, version) = (rendered.content, n.version());
+            let kind = EventKind::Content { notification: n.id, variant: variant.clone(), content, version };
             facts.push(Event::new(n.app.clone(), now, kind));
             default_variant.get_or_insert(variant);
         }
-        let body = EntryBody { id: n.id, target, cards, default_variant: default_variant.unwrap_or_default() };
-        let entry = self.inboxes.timelines().append(&n.app, &body, now).await?;
-        facts.push(Event::new(n.app.clone(), entry.at, EventKind::TimelineEntry { entry: Box::new(entry) }));
         self.facts.write(&facts).await?;
-        if self.is_recalled(n).await? {
-            self.recall_entry(n).await?;
-        }
-        Ok(Ok(()))
+        Ok(Ok(EntryBody { id: n.id, target, cards, default_variant: default_variant.unwrap_or_default() }))
     }
 
     /// Expands an audience in pages by id. After each the place is kept, so that a crash goes on from there; after a few the
@@ -328,14 +345,14 @@ impl Dispatch {
         Ok(deliveries)
     }
 
-    /// Writes the inbox items of a page: content once per variant, then one card per recipient.
-    async fn write_items(
+    /// Renders a card for each reader, and writes the content of each variant once.
+    pub(crate) async fn write_contents<'r>(
         &self,
         page: &Page<'_>,
-        readers: &[(&RecipientId, &Profile)],
+        readers: &[(&'r RecipientId, &Profile)],
         written: &mut Written,
         facts: &mut Vec<Event>,
-    ) -> Result<(), DispatchError> {
+    ) -> Result<Vec<(&'r RecipientId, Arc<Card>, String)>, DispatchError> {
         let mut cards = Vec::with_capacity(readers.len());
         for &(recipient, profile) in readers {
             let reader = page.reader(recipient, profile);
@@ -347,7 +364,8 @@ impl Dispatch {
                         let card = Arc::new(page.card(&rendered));
                         self.inboxes.hot().put_content(&page.n.app, page.n.id, &variant, &rendered.content).await?;
                         let (notification, content) = (page.n.id, rendered.content);
-                        let kind = EventKind::Content { notification, variant: variant.clone(), content };
+                        let version = page.n.version();
+                        let kind = EventKind::Content { notification, variant: variant.clone(), content, version };
                         facts.push(Event::new(page.n.app.clone(), page.now, kind));
                         if !page.words.is_personal() {
                             written.cards.insert(variant.clone(), card.clone());
@@ -362,6 +380,18 @@ impl Dispatch {
             };
             cards.push((recipient, card, variant));
         }
+        Ok(cards)
+    }
+
+    /// Writes the inbox items of a page: content once per variant, then one card per recipient.
+    async fn write_items(
+        &self,
+        page: &Page<'_>,
+        readers: &[(&RecipientId, &Profile)],
+        written: &mut Written,
+        facts: &mut Vec<Event>,
+    ) -> Result<(), DispatchError> {
+        let cards = self.write_contents(page, readers, written, facts).await?;
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
         let outcomes = self.inboxes.write(&page.n.app, &items, page.now).await?;
@@ -422,17 +452,17 @@ enum Resolved {
 
 /// What was rendered and written so far, by variant.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     cards: HashMap<String, Arc<Card>>,
 }
 
 /// A page of recipients of one notification.
-struct Page<'a> {
-    n: &'a Notification,
-    words: &'a Words<'a>,
-    channels: &'a [Channel],
-    category: Option<&'a str>,
-    now: Timestamp,
+pub(crate) struct Page<'a> {
+    pub n: &'a Notification,
+    pub words: &'a Words<'a>,
+    pub channels: &'a [Channel],
+    pub category: Option<&'a str>,
+    pub now: Timestamp,
 }
 
 impl Page<'_> {
@@ -505,7 +535,7 @@ fn channels<'a>(n: &'a Notification, words: &'a Words<'_>) -> &'a [Channel] {
     n.request.channels.as_deref().unwrap_or_else(|| words.default_channels())
 }
 
-fn category<'a>(n: &'a Notification, words: &'a Words<'_>) -> Option<&'a str> {
+pub(crate) fn category<'a>(n: &'a Notification, words: &'a Words<'_>) -> Option<&'a str> {
     n.request.category.as_deref().or_else(|| words.default_category())
 }
 

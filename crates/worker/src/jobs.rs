@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Dispatch,
     /// Withdraw it from inboxes and from what is not sent yet.
     Recall,
+    /// Say it otherwise in inboxes, as the record of this job has it.
+    Update,
     /// Tell the devices that its time is over.
     Expire,
 }

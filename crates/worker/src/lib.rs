@@ -20,5 +20,6 @@ mod recall;
 mod render;
 mod run;
 mod sweep;
+mod update;
 
 pub use run::{Parts, Settings, Worker, WorkerError};

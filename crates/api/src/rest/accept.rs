@@ -60,7 +60,7 @@ impl ApiState {
         let mut random = [0; 10];
         rand::Rng::fill(&mut rand::rng(), &mut random);
         let id = NotificationId::new(now, &random);
-        let notification = Notification { id, app: app.clone(), accepted_at: now, request };
+        let notification = Notification { id, app: app.clone(), accepted_at: now, request, updated_at: None };
         let written = |e| ApiError::unavailable("the encoder", e);
         Ok(Checked {
             body: serde_json::to_vec(&notification).map_err(written)?,

@@ -23,7 +23,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(notifications::send))
         .routes(routes!(notifications::send_batch))
-        .routes(routes!(notifications::get))
+        .routes(routes!(notifications::get, notifications::update))
         .routes(routes!(notifications::list_deliveries))
         .routes(routes!(notifications::recall))
         .routes(routes!(timeline::get))

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stentor_domain::{
     AppId, Channel, Delivery, DeliveryId, DeliveryState, Notification, NotificationId, NotificationRequest, Timestamp, Violation,
-    notification::{Audience, NotificationStatus},
+    notification::{Audience, NotificationStatus, NotificationUpdate},
 };
 use stentor_queue::{Lane, NewJob};
 use utoipa::ToSchema;
@@ -248,6 +248,47 @@ pub(crate) async fn get(
         None => NotificationStatus::Accepted,
     };
     Ok(Json(view(hot, status, BTreeMap::new(), None, None)))
+}
+
+/// Say a notification otherwise.
+///
+/// Changes title, content and expiry of what is in inboxes, on every device; what was read stays read. Mails and SMS that left stay as
+/// they are.
+#[utoipa::path(patch, path = "/v1/notifications/{id}", tag = "notifications", params(("id" = String, Path)),
+    request_body = NotificationUpdate, responses((status = 202, body = Receipt), Problems, NotFound, BadBody))]
+pub(crate) async fn update(
+    State(state): State<ApiState>,
+    key: Key<Send>,
+    Path(id): Path<NotificationId>,
+    JsonBody(update): JsonBody<NotificationUpdate>,
+) -> Result<(StatusCode, Json<Receipt>), ApiError> {
+    let name = id.to_string();
+    // Hot first: an update a moment ago is there before it is in SQL.
+    let before = match state.find_hot(&key.app, id).await? {
+        Some(hot) => hot,
+        None => {
+            let archived = state.archive.find_notification(&key.app, id).await?;
+            archived.ok_or_else(|| ApiError::not_found("notification"))?.notification
+        }
+    };
+    let after = before.updated(update, state.now()).map_err(ApiError::invalid)?;
+    if let Some(template) = after.request.template.as_deref().and_then(|key| state.templates.find(key)) {
+        let found = template.check_data(&after.request.data);
+        if !found.is_empty() {
+            return Err(ApiError::invalid(found));
+        }
+    }
+    let written = |e| ApiError::unavailable("the encoder", e);
+    let body = serde_json::to_vec(&after).map_err(written)?;
+    let payload = serde_json::json!({ "app": key.app, "notification": id, "task": "update" });
+    let payload = serde_json::to_vec(&payload).map_err(written)?;
+    let job = format!("update:{name}:{}", after.version());
+    let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: Some(&body), due: None, expires: None };
+    // The job first: what is accepted is done, and what was rewritten without it would be seen by chance.
+    state.dispatch.submit(&job, None).await?;
+    state.dispatch.rewrite(&name, &body).await?;
+    let status = if after.due_at() > state.now() { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
+    Ok((StatusCode::ACCEPTED, Json(Receipt { id, status })))
 }
 
 /// What a recall met.

@@ -112,10 +112,10 @@ impl TimelineEntry {
                 let state = items.iter().find(|i| i.notification == id)?.state;
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })
             }
-            EventKind::ItemRecalled { recipient, .. } => {
+            EventKind::ItemUpdated { recipient, .. } | EventKind::ItemRecalled { recipient, .. } => {
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), ..entry })
             }
-            EventKind::Recalled { .. } => Some(entry),
+            EventKind::Recalled { .. } | EventKind::Updated { .. } => Some(entry),
             EventKind::TimelineMarked { recipient, entries, .. } => {
                 let state = entries.iter().find(|e| e.item.notification == id)?.item.state;
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })

@@ -12,6 +12,7 @@ pub struct Model {
     pub accepted_at: i64,
     pub body: String,
     pub recalled_at: Option<i64>,
+    pub version: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

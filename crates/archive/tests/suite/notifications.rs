@@ -12,7 +12,7 @@ on_both! {
 
 async fn a_notification_is_found_with_what_became_of_it(f: Fixture) {
     let content = ItemContent { body_html: "<p>é 还</p>".into(), body_text: "é 还".into() };
-    let kind = EventKind::Content { notification: id(1), variant: "zh-CN".into(), content: content.clone() };
+    let kind = EventKind::Content { notification: id(1), variant: "zh-CN".into(), content: content.clone(), version: 0 };
     f.write(&[accepted(1), accepted(2), Event::new(app(), at(2), kind)]).await;
     let found = f.archive.find_notification(&app(), id(1)).await.unwrap().unwrap();
     assert_eq!((found.notification, found.dispatched_at, found.error), (notification(1), None, None));

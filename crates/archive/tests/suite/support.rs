@@ -107,7 +107,13 @@ pub(crate) fn id(n: u64) -> NotificationId {
 
 pub(crate) fn notification(n: u64) -> Notification {
     let request: Value = json!({"audience": {"recipients": ["u1"]}, "content": {"title": format!("n-{n}")}});
-    Notification { id: id(n), app: app(), accepted_at: id(n).accepted_at(), request: serde_json::from_value(request).unwrap() }
+    Notification {
+        id: id(n),
+        app: app(),
+        accepted_at: id(n).accepted_at(),
+        request: serde_json::from_value(request).unwrap(),
+        updated_at: None,
+    }
 }
 
 pub(crate) fn accepted(n: u64) -> Event {

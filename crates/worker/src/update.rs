@@ -1,0 +1,102 @@
+//! A notification is said otherwise: in inboxes, hot and on record, and in the timeline; mails and SMS that left stay as they are.
+
+use stentor_domain::{Audience, Channel, Event, EventKind, Notification, Profile, RecipientId, Target};
+use stentor_inbox::{EntryEdit, NewItem};
+use stentor_queue::{Lease, Outcome};
+
+use crate::{
+    dispatch::{Dispatch, DispatchError, KEPT, PAGE, Page, Written, category},
+    profiles::look_up,
+    render::Words,
+};
+
+impl Dispatch {
+    /// Says a notification as the record of this job has it.
+    pub(crate) async fn update(&self, lease: &Lease) -> Result<Outcome, DispatchError> {
+        let read = |body: Option<Vec<u8>>| body.and_then(|body| serde_json::from_slice::<Notification>(&body).ok());
+        let Some(n) = read(self.queue.find_job(lease.job_id()).await?.and_then(|record| record.body)) else {
+            return Ok(Outcome::Dead { reason: "its record is gone".into() });
+        };
+        // Of two updates the later stays, whichever is worked on first.
+        let newest = read(self.queue.find_job(&n.id.to_string()).await?.and_then(|record| record.body));
+        let n = newest.filter(|newest| newest.version() > n.version()).unwrap_or(n);
+        let Some(words) = Words::of(&n, &self.templates) else {
+            return Ok(Outcome::Dead { reason: "its template is gone".into() });
+        };
+        let updated = EventKind::Updated { notification: Box::new(n.clone()) };
+        self.facts.write(&[Event::new(n.app.clone(), self.clock.now(), updated)]).await?;
+        let target = match &n.request.audience {
+            Audience::Recipients(named) => {
+                let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
+                for page in ids.chunks(PAGE) {
+                    self.update_page(&n, &words, page).await?;
+                }
+                None
+            }
+            Audience::Topic(topic) => Some(Target::Topic(topic.clone())),
+            Audience::Everyone => Some(Target::Everyone),
+        };
+        match target {
+            Some(_) if words.is_personal() => self.update_expanded(&n, &words).await?,
+            Some(target) => self.update_entry(&n, &words, target).await?,
+            None => {}
+        }
+        self.announce_expiry(&n).await?;
+        self.queue.expire_jobs(&[lease.job_id()], KEPT).await?;
+        Ok(Outcome::Done)
+    }
+
+    async fn update_entry(&self, n: &Notification, words: &Words<'_>, target: Target) -> Result<(), DispatchError> {
+        let now = self.clock.now();
+        let body = match self.write_languages(n, words, target, now).await? {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::warn!(%error, "an update cannot be written out; what was there stays");
+                return Ok(());
+            }
+        };
+        let edit = EntryEdit::Update(Box::new(body));
+        if let Some((entry, _)) = self.inboxes.timelines().edit(&n.app, n.id, &edit, now).await? {
+            let kind = EventKind::TimelineEntry { entry: Box::new(entry) };
+            self.facts.write(&[Event::new(n.app.clone(), now, kind)]).await?;
+        }
+        Ok(())
+    }
+
+    /// A personal one went to each of a large audience: to whom is on record.
+    async fn update_expanded(&self, n: &Notification, words: &Words<'_>) -> Result<(), DispatchError> {
+        let mut after = None;
+        loop {
+            let page = self.archive.list_deliveries(&n.app, n.id, after, PAGE).await?;
+            let of_inbox = page.iter().filter(|d| d.channel == Channel::Inbox);
+            let ids: Vec<RecipientId> = of_inbox.map(|d| d.recipient.clone()).collect();
+            self.update_page(n, words, &ids).await?;
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.id),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn update_page(&self, n: &Notification, words: &Words<'_>, ids: &[RecipientId]) -> Result<(), DispatchError> {
+        let profiles: Vec<Profile> = look_up(&self.profiles, &self.archive, &n.app, ids).await?;
+        let page = Page { n, words, channels: &[], category: category(n, words), now: self.clock.now() };
+        let readers: Vec<(&RecipientId, &Profile)> = ids.iter().zip(&profiles).collect();
+        let mut facts = Vec::new();
+        let cards = self.write_contents(&page, &readers, &mut Written::default(), &mut facts).await?;
+        let items: Vec<NewItem<'_>> =
+            cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
+        let revs = self.inboxes.hot().update(&n.app, &items, page.now).await?;
+        for ((recipient, card, variant), rev) in cards.iter().zip(revs) {
+            let kind = EventKind::ItemUpdated {
+                recipient: (*recipient).clone(),
+                card: Box::new((**card).clone()),
+                variant: variant.clone(),
+                rev,
+                version: n.version(),
+            };
+            facts.push(Event::new(n.app.clone(), page.now, kind));
+        }
+        Ok(self.facts.write(&facts).await?)
+    }
+}

@@ -22,3 +22,4 @@ mod recall;
 mod receipts;
 mod retries;
 mod topologies;
+mod without_websocket;

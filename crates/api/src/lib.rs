@@ -40,7 +40,10 @@ pub fn router(state: ApiState, roles: Roles) -> Router {
         routes = routes.merge(rest).merge(openapi::routes(openapi_json())).merge(pages::routes());
     }
     if roles.gateway {
-        routes = routes.route("/v1/inbox/ws", get(realtime::upgrade));
+        routes = routes
+            .route("/v1/inbox/ws", get(realtime::upgrade))
+            .route("/v1/inbox/events", get(realtime::events))
+            .route("/v1/inbox/poll", get(realtime::poll));
     }
     routes
         .fallback(trace::not_found)

@@ -185,6 +185,35 @@ pub enum ServerFrame {
     },
 }
 
+impl ServerFrame {
+    /// Its `type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "welcome",
+            Self::Item { .. } => "item",
+            Self::State { .. } => "state",
+            Self::Content { .. } => "content",
+            Self::Page { .. } => "page",
+            Self::Ok { .. } => "ok",
+            Self::Pong { .. } => "pong",
+            Self::Resync { .. } => "resync",
+            Self::Error { .. } => "error",
+            Self::Bye { .. } => "bye",
+        }
+    }
+
+    /// Where it leaves the client, if it says so.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        match self {
+            Self::Welcome { cursor, .. }
+            | Self::Item { cursor, .. }
+            | Self::State { cursor, .. }
+            | Self::Resync { cursor, .. } => Some(cursor),
+            _ => None,
+        }
+    }
+}
+
 /// Why a connection is closed: the codes of the subprotocol. From 4400 on: 4401 and 4403 want another token, the others a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCode {

@@ -10,34 +10,25 @@ use axum::{
     response::Response,
 };
 use stentor_domain::NotificationId;
-use stentor_inbox::{Change, Cursor, PagePlace};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use stentor_inbox::{Change, PagePlace};
+use tokio::time::{interval, sleep_until, timeout};
 
 use super::{
-    connection::{Next, Progress},
     frame::{ClientFrame, CloseCode, Command, PROTOCOL, ServerFrame},
-    hub::{Membership, Pushed, TooMany},
+    session::{FIRST_PAGE, Refused, Session, bye},
 };
 use crate::{auth::Person, problem::ApiError, state::ApiState};
 
 /// How long a client may take to send `auth`.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
-/// How long a subscription may take.
-const JOIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// The longest that one write may take before the connection is given up.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// The largest frame that a client may send, in bytes.
 const MAX_FRAME: usize = 16 * 1024;
-/// The most changes that are told one by one.
-const MAX_CATCH_UP: usize = 300;
-/// Items on the first page.
-const FIRST_PAGE: usize = 20;
 /// The most ids in one frame.
 const MAX_IDS: usize = 100;
-/// Over how long clients come back after a restart.
-const RECONNECT_OVER_MS: u64 = 10_000;
 
 /// `GET /v1/inbox/ws`
 pub(crate) async fn upgrade(State(state): State<ApiState>, upgrade: WebSocketUpgrade) -> Response {
@@ -76,16 +67,12 @@ async fn serve(state: &ApiState, socket: &mut WebSocket, token: Option<String>) 
     let ClientFrame { command, .. } = first.map_err(|_| no_auth())??.ok_or_else(no_auth)?;
     let Command::Auth { token: given, cursor } = command else { return Err(no_auth()) };
     let person = authenticate(state, given.or(token)).await?;
-    // Without Redis a subscription waits for it; the client is better told to come back.
-    let membership = match timeout(JOIN_WITHIN, state.hub.join(&person.app, &person.recipient)).await {
-        Ok(Ok(Ok(membership))) => membership,
-        Ok(Ok(Err(TooMany))) => return Err(Closed::With(CloseCode::TooMany, "too many connections of one person".into())),
-        Ok(Err(error)) => return Err(unavailable(&error.into())),
-        Err(late) => return Err(unavailable(&ApiError::unavailable("the live feed (Redis)", late))),
-    };
-    let (welcome, progress) = welcome(state, &person, cursor).await.map_err(|error| unavailable(&error))?;
+    let (welcome, session) = Session::open(state, person, cursor).await.map_err(|refused| match refused {
+        Refused::TooMany => Closed::With(CloseCode::TooMany, "too many connections of one person".into()),
+        Refused::Unavailable(error) => unavailable(&error),
+    })?;
     send(socket, &welcome).await?;
-    Connection { state, socket, person, progress, silent: 0 }.run(membership).await
+    Connection { session, socket, silent: 0 }.run().await
 }
 
 async fn authenticate(state: &ApiState, token: Option<String>) -> Served<Person> {
@@ -103,60 +90,25 @@ fn unavailable(error: &ApiError) -> Closed {
     Closed::With(CloseCode::Restart, "come back in a moment".into())
 }
 
-/// What the client missed, or the first page.
-async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> Result<(ServerFrame, Progress), ApiError> {
-    let (app, recipient, now) = (&person.app, &person.recipient, state.now());
-    if let Some(cursor) = cursor {
-        let changes = state.inboxes.changes_since(app, recipient, &cursor, MAX_CATCH_UP, now).await?;
-        if changes.recovered {
-            let progress = Progress::new(changes.cursor, changes.own);
-            let (unread, cursor, items) = (changes.unread, changes.cursor, changes.items);
-            let (recipient, removed) = (recipient.clone(), changes.removed);
-            let frame = ServerFrame::Welcome { recipient, unread, cursor, recovered: true, items, removed, next: None };
-            return Ok((frame, progress));
-        }
-    }
-    let (own, view) = state.inboxes.look(app, recipient, now).await?;
-    let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
-    state.note_delivered(person, &page.items);
-    let unread = own.unread + view.unread(&own.reader, now);
-    let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own);
-    let frame = ServerFrame::Welcome {
-        recipient: recipient.clone(),
-        unread,
-        cursor: *progress.cursor(),
-        recovered: false,
-        items: page.items.into_iter().map(|i| i.item).collect(),
-        removed: Vec::new(),
-        next: page.next.map(|place| place.to_string()),
-    };
-    Ok((frame, progress))
-}
-
 struct Connection<'a> {
-    state: &'a ApiState,
+    session: Session,
     socket: &'a mut WebSocket,
-    person: Person,
-    progress: Progress,
     /// Questions since the client was last heard.
     silent: u32,
 }
 
 impl Connection<'_> {
-    async fn run(mut self, mut membership: Membership) -> Served<()> {
+    async fn run(mut self) -> Served<()> {
         let mut pings = interval(PING_EVERY);
         pings.reset(); // the first tick of an interval is at once
         loop {
-            let (token_end, hub) = (self.token_end(), &self.state.hub);
+            let token_end = self.session.token_end();
             tokio::select! {
-                message = membership.rx.recv() => {
-                    let Some(message) = message else { return Ok(()) };
-                    self.push(&message).await?;
-                }
-                () = membership.behind.wait() => {
-                    while membership.rx.try_recv().is_ok() {} // the catch-up tells it all
-                    self.catch_up().await?;
-                }
+                frames = self.session.next() => match frames {
+                    Ok(Some(frames)) => self.send_all(&frames).await?,
+                    Ok(None) => return self.bye().await,
+                    Err(error) => return Err(unavailable(&error)),
+                },
                 frame = receive_frame(self.socket) => match frame? {
                     Some(frame) => {
                         self.silent = 0;
@@ -168,30 +120,8 @@ impl Connection<'_> {
                 () = sleep_until(token_end) => {
                     return Err(Closed::With(CloseCode::Token, "the token ran out; come back with another".into()));
                 }
-                () = hub.closing().cancelled() => return self.bye().await,
             }
         }
-    }
-
-    fn token_end(&self) -> Instant {
-        Instant::now() + self.person.expires_at.since(self.state.now())
-    }
-
-    async fn push(&mut self, pushed: &Pushed) -> Served<()> {
-        match self.progress.take(pushed, self.state.now()) {
-            Next::Nothing => Ok(()),
-            Next::Missing => self.catch_up().await,
-            Next::Send(frame) => send(self.socket, &frame).await,
-        }
-    }
-
-    async fn catch_up(&mut self) -> Served<()> {
-        let (app, recipient) = (&self.person.app, &self.person.recipient);
-        let changes =
-            self.state.inboxes.changes_since(app, recipient, self.progress.cursor(), MAX_CATCH_UP, self.state.now()).await;
-        let changes = changes.map_err(|e| unavailable(&e.into()))?;
-        let frames = self.progress.catch_up(changes);
-        self.send_all(&frames).await
     }
 
     async fn answer(&mut self, ClientFrame { reference, command }: ClientFrame) -> Served<()> {
@@ -210,16 +140,16 @@ impl Connection<'_> {
         match command {
             Command::Auth { token, .. } => {
                 let token = token.ok_or_else(|| refused("no_token", "auth sent again must carry the new token"))?;
-                let renewed = self.state.credentials.verify(&token, self.state.now()).await?;
-                if (&renewed.app, &renewed.recipient) != (&self.person.app, &self.person.recipient) {
+                let renewed = self.session.state.credentials.verify(&token, self.session.state.now()).await?;
+                if (&renewed.app, &renewed.recipient) != (&self.session.person.app, &self.session.person.recipient) {
                     return Err(refused("another_person", "the token is another person's; open another connection"));
                 }
-                self.person = renewed;
-                Ok(vec![ServerFrame::Ok { reference, expires_at: self.person.expires_at }])
+                self.session.person = renewed;
+                Ok(vec![ServerFrame::Ok { reference, expires_at: self.session.person.expires_at }])
             }
             Command::Open { id } => {
-                let mut item = self.state.item_with_content(&self.person, id).await?;
-                let marked = self.state.mark(&self.person, Change::Read, &[id]).await?;
+                let mut item = self.session.state.item_with_content(&self.session.person, id).await?;
+                let marked = self.session.state.mark(&self.session.person, Change::Read, &[id]).await?;
                 if let Some(state) = marked.state_of(id) {
                     (item.item.state, item.item.rev) = (state, item.item.rev.max(marked.rev));
                 }
@@ -231,8 +161,8 @@ impl Connection<'_> {
             Command::Archive { ids } => self.mark(reference, Change::Archive, &ids).await,
             Command::Unarchive { ids } => self.mark(reference, Change::Unarchive, &ids).await,
             Command::ReadAll { cursor } => {
-                let marked = self.state.mark_all_read(&self.person, cursor.as_ref()).await?;
-                Ok(self.progress.answer(reference, Change::Read, &marked))
+                let marked = self.session.state.mark_all_read(&self.session.person, cursor.as_ref()).await?;
+                Ok(self.session.progress.answer(reference, Change::Read, &marked))
             }
             Command::List { after, limit } => {
                 let limit = limit.unwrap_or(FIRST_PAGE);
@@ -241,9 +171,9 @@ impl Connection<'_> {
                 }
                 let after = after.map(|a| a.parse::<PagePlace>()).transpose();
                 let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
-                let (app, recipient) = (&self.person.app, &self.person.recipient);
-                let page = self.state.inboxes.page(app, recipient, after, limit, self.state.now()).await?;
-                self.state.note_delivered(&self.person, &page.items);
+                let (app, recipient) = (&self.session.person.app, &self.session.person.recipient);
+                let page = self.session.state.inboxes.page(app, recipient, after, limit, self.session.state.now()).await?;
+                self.session.state.note_delivered(&self.session.person, &page.items);
                 let items = page.items.into_iter().map(|i| i.item).collect();
                 Ok(vec![ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }])
             }
@@ -260,8 +190,8 @@ impl Connection<'_> {
         if ids.is_empty() || ids.len() > MAX_IDS {
             return Err(refused("wrong_value", "name 1 to 100 ids"));
         }
-        let marked = self.state.mark(&self.person, change, ids).await?;
-        Ok(self.progress.answer(reference, change, &marked))
+        let marked = self.session.state.mark(&self.session.person, change, ids).await?;
+        Ok(self.session.progress.answer(reference, change, &marked))
     }
 
     async fn ping(&mut self) -> Served<()> {
@@ -273,8 +203,7 @@ impl Connection<'_> {
     }
 
     async fn bye(&mut self) -> Served<()> {
-        let reconnect_after_ms = rand::Rng::random_range(&mut rand::rng(), 0..RECONNECT_OVER_MS);
-        self.send_all(&[ServerFrame::Bye { reason: "restart".into(), reconnect_after_ms }]).await?;
+        self.send_all(&[bye("restart")]).await?;
         Err(Closed::With(CloseCode::Restart, "restart".into()))
     }
 

@@ -2,7 +2,13 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_tests::{Api, Dev, device::Device, eventually};
+use stentor_testkit::RedisServer;
+use stentor_tests::{
+    Api, Dev,
+    device::Device,
+    eventually,
+    serve::{Process, Serve, bank, settings, sqlite},
+};
 
 fn broadcast(audience: &Value, title: &str) -> Value {
     json!({"audience": audience, "content": {"title": title, "body_markdown": format!("about **{title}**")}, "category": "news"})
@@ -141,4 +147,69 @@ async fn a_device_that_was_away_learns_what_was_broadcast_read_and_muted_meanwhi
     assert_eq!(titles(api, "ada").await, (vec![], 0));
     let (_, welcome) = Device::open(&api.url, &token, Some(&cursor)).await;
     assert_eq!((&welcome["recovered"], &welcome["unread"]), (&json!(false), &json!(0)), "{welcome}");
+}
+
+#[tokio::test]
+async fn two_gateways_behave_as_one() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let (one, database) = (settings(&redis.url(), &sqlite(&dir), &[]), sqlite(&dir));
+    let two = settings(&redis.url(), &database, &[("STENTOR__ROLES", "gateway")]);
+    let api = bank(&one);
+    let (_one, _two) = (Process::start(&one).await, Process::start(&two).await);
+    let (_, listen) = two.iter().find(|(name, _)| name == "STENTOR__HTTP__LISTEN").unwrap();
+    let other = format!("http://{listen}");
+    let token = api.token("ada").await;
+    let (mut here, _) = Device::open(&api.url, &token, None).await;
+    let (mut there, _) = Device::open(&other, &token, None).await;
+    let everyone = api.send(&broadcast(&json!("everyone"), "to all")).await;
+    let own = api.send(&json!({"audience": {"recipients": ["ada"]}, "content": {"title": "own"}})).await;
+    for device in [&mut here, &mut there] {
+        let mut ids =
+            [device.next("item").await, device.next("item").await].map(|f| f["item"]["id"].as_str().unwrap().to_owned());
+        ids.sort_unstable();
+        assert_eq!((ids, device.unread), ([everyone.clone(), own.clone()], 2));
+    }
+    there.send(&json!({"type": "read", "ids": [everyone, own]})).await;
+    for device in [&mut here, &mut there] {
+        assert_eq!(device.next("state").await["unread"], 0);
+    }
+    // one goes on at the other from where it was
+    let cursor = there.cursor.clone();
+    drop(there);
+    let more = api.send(&broadcast(&json!("everyone"), "more")).await;
+    here.next("item").await;
+    let (_, welcome) = Device::open(&api.url, &token, Some(&cursor)).await;
+    assert_eq!((&welcome["recovered"], &welcome["items"][0]["id"]), (&json!(true), &json!(more)), "{welcome}");
+}
+
+#[tokio::test]
+async fn who_is_connected_while_redis_loses_everything_is_told_to_load_again_and_nothing_is_wrong() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await;
+    let api = &serve.api;
+    let token = api.token("ada").await;
+    let (mut ada, _) = Device::open(&api.url, &token, None).await;
+    let mut ids = Vec::new();
+    for (n, audience) in [json!("everyone"), json!({"recipients": ["ada"]}), json!("everyone")].iter().enumerate() {
+        ids.push(api.send(&broadcast(audience, &format!("n-{n}"))).await);
+        ada.next("item").await;
+    }
+    ada.send(&json!({"type": "read", "ids": [ids[0]]})).await;
+    assert_eq!(ada.next("state").await["unread"], 2);
+    // all of it is on record before Redis loses it
+    eventually("the record", async || {
+        let events = api.get(&format!("/v1/notifications/{}/timeline", ids[0])).await["events"].as_array().unwrap().clone();
+        events.iter().any(|e| e["event"] == "timeline_marked").then_some(())
+    })
+    .await;
+    let cursor = ada.cursor.clone();
+    redis.command(&["FLUSHALL"]);
+    let resync = ada.next("resync").await; // without anybody doing anything
+    assert_eq!(resync["unread"], 2, "{resync}");
+    assert_eq!(titles(api, "ada").await, (["n-2", "n-1", "n-0"].map(str::to_owned).to_vec(), 2));
+    let after = api.send(&broadcast(&json!("everyone"), "after")).await;
+    let frame = ada.until("item").await;
+    assert_eq!((&frame["item"]["id"], &frame["unread"]), (&json!(after), &json!(3)));
+    let (_, welcome) = Device::open(&api.url, &token, Some(&cursor)).await;
+    assert_eq!((&welcome["recovered"], &welcome["unread"]), (&json!(false), &json!(3)), "{welcome}");
 }

@@ -4,7 +4,7 @@ use std::{error::Error, future::Future, pin::Pin};
 
 use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp};
 
-use crate::{HotItem, WarmState};
+use crate::{HotItem, Reader, WarmState};
 
 /// A future of a cold read.
 pub type ColdFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
@@ -15,8 +15,8 @@ pub trait ColdStore: Send + Sync + 'static {
     fn load<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, now: Timestamp) -> ColdFuture<'a, WarmState>;
 
     /// Registers a person who was never seen before: what was written to everyone up to revision `joined` of the timeline is
-    /// not theirs.
-    fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64) -> ColdFuture<'a, ()>;
+    /// not theirs. Of several who register the same person one wins; gives what is on record then.
+    fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64, now: Timestamp) -> ColdFuture<'a, Reader>;
 
     /// The entries of a timeline that are not too old, alive and gone, and the newest in any case: its place is never given again.
     fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>>;

@@ -397,8 +397,7 @@ impl Inboxes {
         if state.reader.is_none() {
             // Never seen before: what was written to everyone by now is not theirs.
             let joined = self.timelines.fresh(app, now).await?.position().rev;
-            self.cold.register(app, recipient, joined).await.map_err(InboxError::Record)?;
-            state = self.cold.load(app, recipient, now).await.map_err(InboxError::Record)?;
+            state.reader = Some(self.cold.register(app, recipient, joined, now).await.map_err(InboxError::Record)?);
         }
         self.hot.warm(app, recipient, &state, now).await
     }

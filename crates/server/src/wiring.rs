@@ -66,8 +66,11 @@ impl ColdStore for SqlInboxes {
         })
     }
 
-    fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64) -> ColdFuture<'a, ()> {
-        Box::pin(async move { Ok(self.0.register_recipient(app, recipient, joined).await?) })
+    fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64, now: Timestamp) -> ColdFuture<'a, Reader> {
+        Box::pin(async move {
+            self.0.register_recipient(app, recipient, joined).await?;
+            Ok(self.0.load_reader(app, recipient, oldest(now)).await?.map(reader).unwrap_or_default())
+        })
     }
 
     fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use stentor_domain::{Card, ItemState, RecipientId, Timestamp};
-use stentor_inbox::{Change, Changes, Cursor, Hot, HotItem, Marked, NewItem, WarmState, Written};
+use stentor_inbox::{Change, Hot, HotItem, NewItem, Position as Cursor, WarmState};
 
-use crate::support::{Fixture, at, card, expiring, hours, id, ids, recorded, warm};
+use crate::support::{Changes, Fixture, Marked, Written, at, card, expiring, hours, id, ids, recorded, warm};
 
 fn places(items: &[HotItem]) -> Vec<u64> {
     items.iter().map(|i| i.seq).collect()
@@ -17,11 +17,13 @@ fn state(seen: Option<u32>, read: Option<u32>, archived: Option<u32>) -> ItemSta
 
 impl Fixture {
     async fn read_all(&self, up_to: Option<&Cursor>, now: Timestamp) -> Marked {
-        warm(self.inbox.mark_all_read(&self.app, &self.me, up_to, now).await.unwrap())
+        warm(self.inbox.mark_all_read(&self.app, &self.me, up_to.copied(), 0, now).await.unwrap()).into()
     }
 
     async fn changes(&self, since: &Cursor, limit: usize, now: Timestamp) -> Changes {
-        warm(self.inbox.changes_since(&self.app, &self.me, since, limit, now).await.unwrap())
+        let told = warm(self.inbox.changes_since(&self.app, &self.me, *since, limit, now).await.unwrap());
+        let (unread, cursor) = (told.overview.unread, told.overview.position);
+        Changes { recovered: told.recovered, items: told.items, removed: told.removed, unread, cursor }
     }
 }
 
@@ -117,7 +119,7 @@ async fn what_was_put_back_and_trimmed_again_is_still_recognised() {
 #[tokio::test]
 async fn what_the_record_gave_and_was_trimmed_is_recognised_for_a_day() {
     let f = Fixture::cold().await;
-    let state = WarmState { max_seq: Some(1), items: vec![recorded(1, 1, 5)], unread: vec![] };
+    let state = WarmState { max_seq: Some(1), items: vec![recorded(1, 1, 5)], unread: vec![], reader: None };
     f.inbox.warm(&f.app, &f.me, &state, hours(0)).await.unwrap();
     f.trim(0, hours(1)).await;
     let again = f.write([1], hours(2)).await[0];
@@ -185,7 +187,7 @@ async fn what_is_not_hot_is_missing() {
     f.trim(2, at(1)).await;
     let before = f.overview(at(1)).await;
     let marked = f.mark(Change::Archive, [9, 1], at(2)).await;
-    assert_eq!((marked.missing, marked.items, marked.cursor), (ids([9, 1]), vec![], before.cursor.clone()));
+    assert_eq!((marked.missing, marked.items, marked.cursor), (ids([9, 1]), vec![], before.cursor));
     let marked = f.mark(Change::Archive, [9, 2, 1], at(2)).await;
     assert_eq!((marked.missing, marked.items.len(), marked.unread), (ids([9, 1]), 1, 2));
 }
@@ -196,12 +198,12 @@ async fn a_cold_inbox_says_so_to_every_call() {
     let (app, me, now, cursor) = (&f.app, &f.me, at(1), Cursor { epoch: 1, rev: 1 });
     let new = [NewItem { recipient: me, card: &card(1), variant: "en" }];
     assert_eq!(f.inbox.write(app, &new, now).await.unwrap(), [Hot::Cold]);
-    assert_eq!(f.inbox.mark(app, me, Change::Read, &[id(1)], now).await.unwrap(), Hot::Cold);
-    assert_eq!(f.inbox.mark_all_read(app, me, None, now).await.unwrap(), Hot::Cold);
+    assert_eq!(f.inbox.mark(app, me, Change::Read, &[(id(1), None)], now).await.unwrap(), Hot::Cold);
+    assert_eq!(f.inbox.mark_all_read(app, me, None, 0, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.overview(app, me, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.page(app, me, None, 10, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.find(app, me, id(1), now).await.unwrap(), Hot::Cold);
-    assert_eq!(f.inbox.changes_since(app, me, &cursor, 10, now).await.unwrap(), Hot::Cold);
+    assert_eq!(f.inbox.changes_since(app, me, cursor, 10, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.restore(app, me, &[recorded(1, 1, 1)], now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.excess(app, me, 0, now).await.unwrap(), []);
     assert_eq!(f.inbox.trim(app, me, &[(1, 1)], 0, now).await.unwrap(), 0);
@@ -357,7 +359,7 @@ async fn changes_since_a_cursor_are_told_oldest_change_first() {
     f.write(1..=4, at(1)).await;
     let cursor = f.overview(at(1)).await.cursor;
     let nothing = f.changes(&cursor, 10, at(1)).await;
-    assert_eq!(nothing, Changes { recovered: true, items: vec![], removed: vec![], unread: 4, cursor: cursor.clone() });
+    assert_eq!(nothing, Changes { recovered: true, items: vec![], removed: vec![], unread: 4, cursor: cursor });
 
     f.mark(Change::Read, [3], at(2)).await;
     f.write([5], at(3)).await;
@@ -396,7 +398,7 @@ async fn changes_of_what_was_trimmed_since_cannot_be_told() {
     let later = f.overview(at(2)).await.cursor;
     f.trim(2, at(3)).await;
     assert_eq!(f.changes(&cursor, 10, at(3)).await.items.len(), 2, "it knew of what was trimmed");
-    assert!(!f.changes(&Cursor { rev: first.rev - 1, ..cursor.clone() }, 10, at(3)).await.recovered);
+    assert!(!f.changes(&Cursor { rev: first.rev - 1, ..cursor }, 10, at(3)).await.recovered);
     f.trim(1, at(3)).await;
     assert!(!f.changes(&cursor, 10, at(3)).await.recovered);
     assert!(f.changes(&later, 10, at(3)).await.recovered);

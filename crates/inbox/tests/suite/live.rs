@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use stentor_domain::{NotificationId, RecipientId};
-use stentor_inbox::{Change, LiveEvent, LiveFeed, LiveMessage, Marked, NewItem, WarmState};
+use stentor_inbox::{Change, LiveEvent, LiveFeed, LiveMessage, NewItem, WarmState};
 use tokio::sync::mpsc::Receiver;
 
-use crate::support::{Fixture, at, card, eventually, expiring, id, ids, in_time, place, warm};
+use crate::support::{Fixture, Marked, at, card, eventually, expiring, id, ids, in_time, place, warm};
 
 struct Live {
     f: Fixture,
@@ -47,18 +47,19 @@ impl Live {
         let written = self.f.write([n], now).await[0];
         let heard = self.heard().await;
         assert!(matches!(&*heard, LiveMessage::Item { item, .. } if item.card.id == id(n)), "{heard:?}");
-        assert_eq!((heard.rev(), heard.unread()), (written.rev, written.unread));
+        assert_eq!((heard.position().rev, heard.unread()), (written.rev, written.unread));
     }
 }
 
 fn told(change: Change, marked: &Marked) -> LiveMessage {
     let (items, epoch) = (marked.items.clone(), marked.cursor.epoch);
-    LiveMessage::State { change, items, unread: marked.unread, rev: marked.rev, epoch }
+    LiveMessage::State { change, items, entries: Vec::new(), read_upto: None, unread: marked.unread, rev: marked.rev, epoch }
 }
 
 fn ids_of(message: &LiveMessage) -> Vec<NotificationId> {
     match message {
-        LiveMessage::Item { item, .. } => vec![item.card.id],
+        LiveMessage::Item { item, .. } | LiveMessage::Updated { item, .. } => vec![item.card.id],
+        LiveMessage::Reader { .. } => Vec::new(),
         LiveMessage::State { items, .. } => items.iter().map(|i| i.notification).collect(),
     }
 }
@@ -78,12 +79,15 @@ async fn each_mutation_is_heard_once_and_in_order() {
         let marked = live.f.mark(change, [1, 2], at(5)).await;
         assert_eq!(*live.heard().await, told(change, &marked));
     }
-    let marked = warm(live.f.inbox.mark_all_read(&live.f.app, &live.f.me, None, at(6)).await.unwrap());
-    assert_eq!(*live.heard().await, told(Change::Read, &marked));
+    let marked = warm(live.f.inbox.mark_all_read(&live.f.app, &live.f.me, None, 0, at(6)).await.unwrap());
+    assert_eq!(*live.heard().await, told(Change::Read, &marked.into()));
     let after = live.f.overview(at(90)).await;
     let heard = live.heard().await;
     assert!(matches!(&*heard, LiveMessage::State { change: Change::Expire, .. }), "{heard:?}");
-    assert_eq!((ids_of(&heard), heard.rev(), heard.unread(), heard.epoch()), (ids([3]), after.cursor.rev, 0, begin.epoch));
+    assert_eq!(
+        (ids_of(&heard), heard.position().rev, heard.unread(), heard.position().epoch),
+        (ids([3]), after.cursor.rev, 0, begin.epoch)
+    );
     assert_eq!(after.cursor.rev, begin.rev + 10, "every revision was heard");
 }
 
@@ -94,7 +98,7 @@ async fn what_changes_nothing_is_not_heard() {
     live.f.mark(Change::Read, [1, 2], at(1)).await;
     live.f.write([1], at(2)).await;
     live.f.mark(Change::Read, [1, 2, 9], at(2)).await;
-    live.f.inbox.mark_all_read(&live.f.app, &live.f.me, None, at(2)).await.unwrap();
+    live.f.inbox.mark_all_read(&live.f.app, &live.f.me, None, 0, at(2)).await.unwrap();
     let trimmed = live.f.trim(0, at(2)).await;
     live.f.inbox.restore(&live.f.app, &live.f.me, &trimmed, at(2)).await.unwrap();
     live.f.write([3], at(3)).await;
@@ -102,7 +106,7 @@ async fn what_changes_nothing_is_not_heard() {
     for expected in [vec![1], vec![2], vec![1, 2], vec![3]] {
         let heard = live.heard().await;
         assert_eq!(ids_of(&heard), ids(expected));
-        revs.push(heard.rev());
+        revs.push(heard.position().rev);
     }
     assert!(revs.windows(2).all(|pair| pair[1] == pair[0] + 1), "{revs:?}");
 }
@@ -114,10 +118,10 @@ async fn a_mark_of_more_than_one_script_is_heard_step_by_step() {
     for _ in 0..1_200 {
         live.heard().await;
     }
-    live.f.inbox.mark_all_read(&live.f.app, &live.f.me, None, at(2)).await.unwrap();
+    live.f.inbox.mark_all_read(&live.f.app, &live.f.me, None, 0, at(2)).await.unwrap();
     let (one, two) = (live.heard().await, live.heard().await);
     assert_eq!((ids_of(&one).len(), one.unread(), ids_of(&two).len(), two.unread()), (1_000, 200, 200, 0));
-    assert_eq!(two.rev(), one.rev() + 1);
+    assert_eq!(two.position().rev, one.position().rev + 1);
 }
 
 #[tokio::test]

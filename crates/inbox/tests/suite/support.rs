@@ -12,8 +12,10 @@ use std::{
 
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, Priority, RecipientId, Timestamp};
+use stentor_domain::{Entry, event::ItemChange};
 use stentor_inbox::{
-    Change, ColdFuture, ColdStore, Hot, HotItem, Inbox, Inboxes, Marked, NewItem, Overview, UnreadItem, WarmState, Written,
+    Change, ColdFuture, ColdStore, FoundItem, Hot, HotItem, HotMarked, Inbox, Inboxes, NewItem, Position, Reader, UnreadItem,
+    WarmState,
 };
 use stentor_testkit::RedisServer;
 
@@ -60,7 +62,60 @@ pub(crate) fn expiring(n: u32, expires_at: Timestamp) -> Card {
 
 /// An item as the record has it: unread, revision and place given.
 pub(crate) fn recorded(n: u32, seq: u64, rev: u64) -> HotItem {
-    HotItem { item: Item { card: card(n), state: ItemState::default(), rev }, seq, variant: "en".into() }
+    HotItem { item: Item { card: card(n), state: ItemState::default(), rev }, seq, variant: "en".into(), at: at(0) }
+}
+
+/// The items as they are found, without their places.
+pub(crate) fn found(items: &[HotItem]) -> Vec<FoundItem> {
+    items.iter().map(|i| FoundItem { item: i.item.clone(), variant: i.variant.clone() }).collect()
+}
+
+/// A person's own part at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Overview {
+    pub unread: u64,
+    pub cursor: Position,
+}
+
+/// What became of a write, but for its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Written {
+    pub seq: u64,
+    pub rev: u64,
+    pub unread: u64,
+    pub new: bool,
+}
+
+impl From<stentor_inbox::Written> for Written {
+    fn from(w: stentor_inbox::Written) -> Self {
+        Self { seq: w.seq, rev: w.rev, unread: w.unread, new: w.new }
+    }
+}
+
+/// What became of a change to a person's own part.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Marked {
+    pub rev: u64,
+    pub unread: u64,
+    pub cursor: Position,
+    pub items: Vec<ItemChange>,
+    pub missing: Vec<NotificationId>,
+}
+
+impl From<HotMarked> for Marked {
+    fn from(m: HotMarked) -> Self {
+        Self { rev: m.position.rev, unread: m.unread, cursor: m.position, items: m.items, missing: m.missing }
+    }
+}
+
+/// What changed in a person's own part.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Changes {
+    pub recovered: bool,
+    pub items: Vec<Item>,
+    pub removed: Vec<NotificationId>,
+    pub unread: u64,
+    pub cursor: Position,
 }
 
 pub(crate) fn is_alive(item: &HotItem, now: Timestamp) -> bool {
@@ -107,7 +162,7 @@ impl Fixture {
 
     pub(crate) async fn write_cards(&self, cards: &[Card], now: Timestamp) -> Vec<Written> {
         let items: Vec<_> = cards.iter().map(|card| NewItem { recipient: &self.me, card, variant: "en" }).collect();
-        self.inbox.write(&self.app, &items, now).await.unwrap().into_iter().map(warm).collect()
+        self.inbox.write(&self.app, &items, now).await.unwrap().into_iter().map(|w| warm(w).into()).collect()
     }
 
     pub(crate) async fn write(&self, ns: impl IntoIterator<Item = u32>, now: Timestamp) -> Vec<Written> {
@@ -116,11 +171,13 @@ impl Fixture {
     }
 
     pub(crate) async fn mark(&self, change: Change, ns: impl IntoIterator<Item = u32>, now: Timestamp) -> Marked {
-        warm(self.inbox.mark(&self.app, &self.me, change, &ids(ns), now).await.unwrap())
+        let ids: Vec<_> = ids(ns).into_iter().map(|id| (id, None)).collect();
+        warm(self.inbox.mark(&self.app, &self.me, change, &ids, now).await.unwrap()).into()
     }
 
     pub(crate) async fn overview(&self, now: Timestamp) -> Overview {
-        warm(self.inbox.overview(&self.app, &self.me, now).await.unwrap())
+        let own = warm(self.inbox.overview(&self.app, &self.me, now).await.unwrap());
+        Overview { unread: own.unread, cursor: own.position }
     }
 
     /// Hot items, newest first.
@@ -145,6 +202,8 @@ impl Fixture {
 #[derive(Default)]
 pub(crate) struct Record {
     inboxes: Mutex<HashMap<(AppId, RecipientId), BTreeMap<u64, HotItem>>>,
+    readers: Mutex<HashMap<(AppId, RecipientId), Reader>>,
+    timelines: Mutex<HashMap<AppId, BTreeMap<u64, Entry>>>,
     /// It does not answer.
     pub failing: AtomicBool,
     /// How often it was asked for a whole inbox.
@@ -155,6 +214,16 @@ impl Record {
     pub(crate) fn set(&self, app: &AppId, recipient: &RecipientId, items: impl IntoIterator<Item = HotItem>) {
         let items = items.into_iter().map(|item| (item.seq, item)).collect();
         self.inboxes.lock().unwrap().insert((app.clone(), recipient.clone()), items);
+    }
+
+    /// Keeps what a person is to the timeline.
+    pub(crate) fn set_reader(&self, app: &AppId, recipient: &RecipientId, reader: Reader) {
+        self.readers.lock().unwrap().insert((app.clone(), recipient.clone()), reader);
+    }
+
+    /// Keeps an entry as it is now.
+    pub(crate) fn set_entry(&self, app: &AppId, entry: Entry) {
+        self.timelines.lock().unwrap().entry(app.clone()).or_default().insert(entry.seq, entry);
     }
 
     /// The items of an inbox, newest first.
@@ -177,15 +246,37 @@ impl Record {
 impl ColdStore for Record {
     fn load<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, now: Timestamp) -> ColdFuture<'a, WarmState> {
         self.loaded.fetch_add(1, SeqCst);
-        self.items(app, recipient, |items| {
+        let reader = self.readers.lock().unwrap().get(&(app.clone(), recipient.clone())).cloned();
+        self.items(app, recipient, move |items| {
             let alive = || items.iter().filter(|i| is_alive(i, now));
             let unread = |i: &HotItem| UnreadItem { seq: i.seq, id: i.item.card.id, expires_at: i.item.card.expires_at };
             WarmState {
                 max_seq: items.first().map(|i| i.seq),
+                reader,
                 items: alive().take(FULL).cloned().collect(),
                 unread: alive().filter(|i| is_unread(i)).map(unread).collect(),
             }
         })
+    }
+
+    fn register<'a>(
+        &'a self,
+        app: &'a AppId,
+        recipient: &'a RecipientId,
+        joined: u64,
+        _now: Timestamp,
+    ) -> ColdFuture<'a, Reader> {
+        let mut readers = self.readers.lock().unwrap();
+        let new = || Reader { everyone: joined, ..Reader::default() };
+        let reader = readers.entry((app.clone(), recipient.clone())).or_insert_with(new).clone();
+        Box::pin(std::future::ready(if self.failing.load(SeqCst) { Err("the record is away".into()) } else { Ok(reader) }))
+    }
+
+    fn timeline<'a>(&'a self, app: &'a AppId, _now: Timestamp) -> ColdFuture<'a, Vec<Entry>> {
+        let entries = self.timelines.lock().unwrap().get(app).cloned().unwrap_or_default();
+        let failing = self.failing.load(SeqCst);
+        let answer = if failing { Err("the record is away".into()) } else { Ok(entries.into_values().collect()) };
+        Box::pin(std::future::ready(answer))
     }
 
     fn page<'a>(

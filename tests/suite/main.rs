@@ -15,6 +15,7 @@ mod deep_inbox;
 mod idempotency;
 mod kill_nine;
 mod main_job;
+mod manners;
 mod model;
 mod operations;
 mod outages;

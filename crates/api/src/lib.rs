@@ -48,6 +48,7 @@ pub fn router(state: ApiState, roles: Roles) -> Router {
     routes
         .fallback(trace::not_found)
         .method_not_allowed_fallback(trace::method_not_allowed)
+        .layer(state.manners.cors())
         .layer(axum::middleware::from_fn(trace::request))
         .with_state(state)
 }

@@ -77,6 +77,11 @@ impl ApiError {
         Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
     }
 
+    /// 503: too many at once; the same request may be repeated after `wait`.
+    pub(crate) fn busy(detail: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
+    }
+
     /// 503: what it needs will be there in a moment.
     pub(crate) fn too_early(detail: impl Into<String>) -> Self {
         Self { retry_after: Some(Duration::from_secs(5)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_early", detail) }

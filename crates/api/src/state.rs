@@ -5,11 +5,15 @@ use std::{ops::Deref, sync::Arc};
 use stentor_archive::Archive;
 use stentor_channels::SmsReceipts;
 use stentor_domain::{Clock, Timestamp};
-use stentor_inbox::{Inboxes, Profiles};
+use stentor_inbox::{Inboxes, Presences, Profiles};
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
 
-use crate::{auth::Credentials, pressure::Pressure, realtime::Hub};
+use crate::{
+    auth::Credentials,
+    pressure::Pressure,
+    realtime::{Hub, Manners},
+};
 
 /// What the API is built on.
 pub struct ApiParts {
@@ -31,6 +35,10 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
     /// Pushes to the sockets of this process.
     pub hub: Hub,
+    /// Who may connect.
+    pub manners: Manners,
+    /// Who is connected, over all processes.
+    pub presences: Presences,
     /// Reads what SMS gateways report.
     pub sms_receipts: SmsReceipts,
     /// How full Redis is.

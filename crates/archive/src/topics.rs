@@ -152,6 +152,11 @@ impl Archive {
         let of = || Column::App.eq(app.as_str()).and(Column::Topic.eq(topic.as_str())).and(Column::Recipient.is_in(ids()));
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let transaction = self.db.begin().await?;
+        // A write first: two who change the same topic take turns, and SQLite, which does not let a reader become a writer after
+        // somebody else has written, waits here.
+        let touch = topic::Entity::update_many().col_expr(topic::Column::Id, Expr::value(topic.as_str()));
+        let of_topic = topic::Column::App.eq(app.as_str()).and(topic::Column::Id.eq(topic.as_str()));
+        touch.filter(of_topic).exec(&transaction).await?;
         if member {
             let mut next: BTreeMap<&str, (i32, bool)> = ids().map(|id| (id, (0, false))).collect();
             let rows = topic_member::Entity::find().filter(of()).all(&transaction).await?;

@@ -45,6 +45,11 @@ pub(crate) fn content(app: &AppId, notification: NotificationId, variant: &str) 
     format!("stentor:content:{{{app}:{notification}}}:{variant}")
 }
 
+/// What the gateways say of who is connected.
+pub(crate) fn presence(app: &AppId) -> String {
+    format!("stentor:presence:{{{app}}}")
+}
+
 /// The hot profile of a recipient.
 pub(crate) fn profile(app: &AppId, recipient: &RecipientId) -> String {
     format!("stentor:profile:{{{app}:{recipient}}}")

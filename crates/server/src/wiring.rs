@@ -7,14 +7,15 @@ use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use stentor_api::{
     ApiParts, ApiState, Pressure,
-    realtime::{Hub, Receipts},
+    realtime::{Hub, Manners, Receipts},
 };
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
 use stentor_channels::{Providers, SmsReceipts};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
 use stentor_inbox::{
-    ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Profiles, RETENTION, Reader, Stay, Treated, UnreadItem, WarmState,
+    ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Presences, Profiles, RETENTION, Reader, Stay, Treated, UnreadItem,
+    WarmState,
 };
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
@@ -199,6 +200,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let (feed, live) = LiveFeed::connect(redis).await.context(away)?;
     let receipts = Receipts::start(events.clone(), clock.clone());
     let timelines = inboxes.timelines().clone();
+    let presences = Presences::new(conn.clone());
+    let manners = Manners { origins: config.realtime.origins.clone(), connects_per_second: config.realtime.connects_per_second };
+    let hub = Hub::start(feed, live, timelines, clock.clone(), receipts, presences.clone(), &manners, stop.clone());
     let state = ApiState::new(ApiParts {
         dispatch,
         outside: vec![email, sms],
@@ -208,7 +212,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         archive,
         templates,
         clock: clock.clone(),
-        hub: Hub::start(feed, live, timelines, clock.clone(), receipts, stop.clone()),
+        hub: hub.clone(),
+        manners,
+        presences,
         sms_receipts: SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,
@@ -234,5 +240,6 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         stop.cancel();
     }
     let served = server.await.context("the server broke").and_then(|r| r.context("the server ended"));
+    hub.drained().await; // sockets are not the server's any more: it does not wait for their farewell
     ended.and(served)
 }

@@ -83,6 +83,7 @@ pub(crate) async fn events(
     from: From,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    state.hub.admit()?;
     let cursor = from.cursor(&headers)?;
     let welcomed = Session::open(&state, person, cursor).await.map_err(ApiError::from)?;
     let frames = stream::unfold(Stage::Welcomed(Box::new(welcomed)), |stage| async move {

@@ -11,13 +11,14 @@ use std::{
 };
 
 use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
-use stentor_inbox::{InboxError, LiveEvent, LiveFeed, LiveMessage, Position, TimelineView, Timelines};
+use stentor_inbox::{InboxError, LiveEvent, LiveFeed, LiveMessage, Position, Presence, Presences, TimelineView, Timelines};
 use tokio::{
     sync::{Notify, mpsc},
     time::sleep,
 };
 
-use super::Receipts;
+use super::{Manners, Receipts, manners::Bucket};
+use crate::problem::ApiError;
 
 /// The most connections that one person may have to one process: ten devices with a few tabs each.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
@@ -26,6 +27,11 @@ const WAITING: usize = 256;
 
 /// How often the copy of a timeline is held against Redis, whatever was published.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// How many connections are ended in a millisecond when the process stops: those who come back must be received elsewhere.
+const CLOSINGS_A_MS: u64 = 2;
+/// The longest that ending them takes.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What happened, and the timeline as it was then.
 #[derive(Clone)]
@@ -57,6 +63,10 @@ struct Inner {
     subscriptions: [tokio::sync::Mutex<()>; SHARDS],
     next: AtomicU64,
     receipts: Receipts,
+    presences: Presences,
+    /// This process among those that report who is connected.
+    name: String,
+    bucket: Bucket,
     closing: tokio_util::sync::CancellationToken,
 }
 
@@ -114,6 +124,8 @@ impl Hub {
         timelines: Timelines,
         clock: Arc<dyn Clock>,
         receipts: Receipts,
+        presences: Presences,
+        manners: &Manners,
         closing: tokio_util::sync::CancellationToken,
     ) -> Self {
         let hub = Self(Arc::new(Inner {
@@ -124,8 +136,12 @@ impl Hub {
             subscriptions: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             next: AtomicU64::new(0),
             receipts,
+            presences,
+            name: uuid::Uuid::now_v7().to_string(),
+            bucket: Bucket::new(manners.connects_per_second),
             closing,
         }));
+        tokio::spawn(hub.clone().report());
         let fed = hub.clone();
         tokio::spawn(async move {
             loop {
@@ -148,6 +164,51 @@ impl Hub {
         hub
     }
 
+    /// Lets a connection begin, unless too many do at once.
+    pub(crate) fn admit(&self) -> Result<(), ApiError> {
+        self.0.bucket.take()
+    }
+
+    /// Tells the other processes who is connected here, again and again.
+    async fn report(self) {
+        let mut apps: HashMap<AppId, Presence> = HashMap::new();
+        while !self.0.closing.is_cancelled() {
+            apps.values_mut().for_each(|presence| *presence = Presence::default());
+            for (app, here) in self.apps().iter() {
+                let connections = here.people.values().map(|p| p.connections.len() as u64).sum();
+                apps.insert(app.clone(), Presence { connections, people: here.people.len() as u64 });
+            }
+            for (app, presence) in &apps {
+                if let Err(error) = self.0.presences.report(app, &self.0.name, *presence).await {
+                    tracing::debug!(%error, "who is connected is told again in a while");
+                }
+            }
+            apps.retain(|_, presence| presence.connections > 0);
+            tokio::select! { () = sleep(CHECK_EVERY) => {} () = self.0.closing.cancelled() => {} }
+        }
+        for app in apps.keys() {
+            let _ = self.0.presences.report(app, &self.0.name, Presence::default()).await;
+        }
+    }
+
+    /// Waits until the process wants this connection to end: not all in one moment, at most 10 s after the first.
+    pub(crate) async fn closed(&self) {
+        self.0.closing.cancelled().await;
+        let spread = Duration::from_millis(self.sockets() as u64 / CLOSINGS_A_MS).min(CLOSE_WITHIN);
+        let share: f64 = rand::Rng::random(&mut rand::rng());
+        sleep(spread.mul_f64(share)).await;
+    }
+
+    /// Waits until every connection has ended, once the process wants that.
+    pub async fn drained(&self) {
+        let drained = async {
+            while self.sockets() > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_WITHIN + Duration::from_secs(2), drained).await;
+    }
+
     /// Where it is noted what devices were shown.
     pub(crate) fn receipts(&self) -> &Receipts {
         &self.0.receipts
@@ -156,11 +217,6 @@ impl Hub {
     /// How many sockets are open.
     pub fn sockets(&self) -> usize {
         self.apps().values().flat_map(|app| app.people.values()).map(|p| p.connections.len()).sum()
-    }
-
-    /// Cancelled when the process wants its connections to end.
-    pub(crate) fn closing(&self) -> &tokio_util::sync::CancellationToken {
-        &self.0.closing
     }
 
     /// Joins a connection of `person`. When this returns, the subscription is confirmed: what is published from

@@ -13,11 +13,13 @@ mod connection;
 pub mod frame;
 mod http;
 mod hub;
+mod manners;
 mod receipts;
 mod session;
 mod socket;
 
 pub(crate) use http::{events, poll};
 pub use hub::Hub;
+pub use manners::Manners;
 pub use receipts::Receipts;
 pub(crate) use socket::upgrade;

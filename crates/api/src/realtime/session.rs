@@ -1,6 +1,6 @@
 //! One connection to an inbox, whatever carries it: what it missed, and then whatever happens.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use stentor_inbox::Cursor;
 use tokio::time::{Instant, timeout};
@@ -29,6 +29,8 @@ pub(crate) struct Session {
     membership: Membership,
     /// A catch-up was begun and not finished.
     behind: bool,
+    /// Ends when the process wants this connection to end.
+    closed: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Why there is no session.
@@ -68,13 +70,14 @@ impl Session {
             Err(late) => return Err(ApiError::unavailable("the live feed (Redis)", late).into()),
         };
         let (welcome, progress) = welcome(state, &person, cursor).await?;
-        Ok((welcome, Self { state: state.clone(), person, progress, membership, behind: false }))
+        let hub = state.hub.clone();
+        let closed = Box::pin(async move { hub.closed().await });
+        Ok((welcome, Self { state: state.clone(), person, progress, membership, behind: false, closed }))
     }
 
     /// What is to be sent next; `None` once the process wants its connections to end. May be cancelled and called again.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<ServerFrame>>, ApiError> {
         loop {
-            let hub = &self.state.hub;
             let pushed = if self.behind {
                 None
             } else {
@@ -87,7 +90,7 @@ impl Session {
                         while self.membership.rx.try_recv().is_ok() {} // the catch-up tells it all
                         None
                     }
-                    () = hub.closing().cancelled() => return Ok(None),
+                    () = &mut self.closed => return Ok(None),
                 }
             };
             let frames = match pushed {

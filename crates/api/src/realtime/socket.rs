@@ -7,6 +7,7 @@ use axum::{
         State,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
     },
+    http::HeaderMap,
     response::Response,
 };
 use stentor_domain::NotificationId;
@@ -31,11 +32,17 @@ const MAX_FRAME: usize = 16 * 1024;
 const MAX_IDS: usize = 100;
 
 /// `GET /v1/inbox/ws`
-pub(crate) async fn upgrade(State(state): State<ApiState>, upgrade: WebSocketUpgrade) -> Response {
+pub(crate) async fn upgrade(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, ApiError> {
+    state.manners.admit_origin(&headers)?;
+    state.hub.admit()?;
     let mut protocols = upgrade.requested_protocols().filter_map(|p| p.to_str().ok());
     let token = protocols.find_map(|p| p.strip_prefix("bearer.").map(str::to_owned));
     drop(protocols);
-    upgrade
+    let response = upgrade
         .protocols([PROTOCOL])
         // axum's default of 128 KiB a socket would be most of what a connection costs
         .read_buffer_size(4_096)
@@ -48,7 +55,8 @@ pub(crate) async fn upgrade(State(state): State<ApiState>, upgrade: WebSocketUpg
                 Err(Closed::With(code, reason)) => CloseFrame { code: code as u16, reason: Utf8Bytes::from(reason) },
             };
             let _ = timeout(WRITE_WITHIN, socket.send(Message::Close(Some(close)))).await;
-        })
+        });
+    Ok(response)
 }
 
 /// How a connection ends.

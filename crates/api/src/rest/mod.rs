@@ -48,6 +48,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(inbox::unarchive))
         .routes(routes!(inbox::read_all))
         .routes(routes!(callbacks::sms, callbacks::sms_by_get))
+        .routes(routes!(operations::presence))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(dead_letters::replay_all))

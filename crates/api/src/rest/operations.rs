@@ -9,9 +9,15 @@ use axum::{
     response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
+use stentor_inbox::Presence;
 use utoipa::ToSchema;
 
-use crate::state::ApiState;
+use super::problems::Problems;
+use crate::{
+    auth::{Key, Read},
+    problem::ApiError,
+    state::ApiState,
+};
 
 /// The longest that one dependency may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,6 +57,22 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> (StatusCode, Json<Re
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let dependencies = [("redis".to_owned(), redis), ("archive".to_owned(), sql)].into();
     (status, Json(Readiness { ready, dependencies }))
+}
+
+/// Who is connected.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PresenceView {
+    /// Connections over WebSocket, server-sent events and polls that wait, of all gateways.
+    connections: u64,
+    /// People; who is connected to two gateways counts twice.
+    people: u64,
+}
+
+/// Count who of this app is connected. A gateway tells it every 5 seconds.
+#[utoipa::path(get, path = "/v1/presence", tag = "operations", responses((status = 200, body = PresenceView), Problems))]
+pub(crate) async fn presence(State(state): State<ApiState>, key: Key<Read>) -> Result<Json<PresenceView>, ApiError> {
+    let Presence { connections, people } = state.presences.count(&key.app).await?;
+    Ok(Json(PresenceView { connections, people }))
 }
 
 /// Metrics in Prometheus's text format.

@@ -18,6 +18,7 @@ pub(crate) const DEFAULT: &str = include_str!("../../../../config/default.toml")
 pub(crate) struct Config {
     pub roles: Vec<Role>,
     pub http: HttpConfig,
+    pub realtime: RealtimeConfig,
     pub redis: RedisConfig,
     pub archive: ArchiveConfig,
     pub templates: TemplatesConfig,
@@ -40,6 +41,13 @@ pub(crate) enum Role {
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpConfig {
     pub listen: std::net::SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RealtimeConfig {
+    pub origins: Vec<String>,
+    pub connects_per_second: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,0 +1,52 @@
+//! Who is connected, over all gateways: each tells its count every few seconds, and what it said is forgotten soon after.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+use stentor_connection::Connection;
+use stentor_domain::AppId;
+
+use crate::{InboxError, keys};
+
+/// KEYS hash: gateway -> "connections people at". ARGV gateway, connections, people. By Redis's clock.
+static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/presence_report.lua")));
+/// KEYS as above. ARGV how long a report counts in ms. Returns {connections, people}.
+static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/presence_count.lua")));
+/// How long a report counts: three that are missed in a row.
+const COUNTS_MS: u64 = 15_000;
+
+/// How many are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// Connections of every kind.
+    pub connections: u64,
+    /// People; who is connected to two gateways counts twice.
+    pub people: u64,
+}
+
+/// A cheap handle to the counts of all apps.
+#[derive(Clone)]
+pub struct Presences {
+    conn: Connection,
+}
+
+impl Presences {
+    /// The counts in the Redis behind `conn`.
+    pub fn new(conn: Connection) -> Self {
+        Self { conn }
+    }
+
+    /// Tells what is connected to `gateway`, a name that no other process has.
+    pub async fn report(&self, app: &AppId, gateway: &str, now: Presence) -> Result<(), InboxError> {
+        let mut call = REPORT.key(keys::presence(app));
+        call.arg(gateway).arg(now.connections).arg(now.people).invoke_async::<()>(&mut self.conn.clone()).await?;
+        Ok(())
+    }
+
+    /// What is connected to all gateways that told it in the last 15 seconds.
+    pub async fn count(&self, app: &AppId) -> Result<Presence, InboxError> {
+        let mut call = COUNT.key(keys::presence(app));
+        let (connections, people) = call.arg(COUNTS_MS).invoke_async(&mut self.conn.clone()).await?;
+        Ok(Presence { connections, people })
+    }
+}

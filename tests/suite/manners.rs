@@ -1,0 +1,70 @@
+//! Who may connect, how many at once, and how a connection ends.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use stentor_tests::{Dev, client, device::Device, eventually};
+
+#[tokio::test]
+async fn only_pages_of_listed_origins_open_an_inbox() {
+    let dev = Dev::start_with(&[("STENTOR__REALTIME__ORIGINS", "https://app.example.com")]);
+    let url = format!("{}/v1/inbox/ws", dev.api.url);
+    let upgrade = async |origin: &str| {
+        let request = client().get(&url).header("origin", origin).header("connection", "upgrade").header("upgrade", "websocket");
+        let request = request.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(upgrade("https://app.example.com").await, StatusCode::SWITCHING_PROTOCOLS);
+    assert_eq!(upgrade("https://evil.example.com").await, StatusCode::FORBIDDEN);
+    // the same over plain HTTP: a browser asks first, and reads only what it is allowed to
+    let ask = async |origin: &str, path: &str| {
+        let request = client().request(Method::OPTIONS, format!("{}{path}", dev.api.url)).header("origin", origin);
+        let request =
+            request.header("access-control-request-method", "GET").header("access-control-request-headers", "authorization");
+        let answer = request.send().await.unwrap();
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    assert_eq!(ask("https://app.example.com", "/v1/inbox").await.as_deref(), Some("https://app.example.com"));
+    assert_eq!(ask("https://evil.example.com", "/v1/inbox").await, None);
+    assert_eq!(ask("https://app.example.com", "/v1/recipients").await, None, "app keys are not for browsers");
+}
+
+#[tokio::test]
+async fn who_is_connected_is_counted_and_a_storm_is_asked_to_come_back() {
+    let dev = Dev::start_with(&[("STENTOR__REALTIME__CONNECTS_PER_SECOND", "5")]);
+    let api = &dev.api;
+    let (ada, bob) = (api.token("ada").await, api.token("bob").await);
+    let (one, _) = Device::open(&api.url, &ada, None).await;
+    let (_two, _) = Device::open(&api.url, &ada, None).await;
+    let (_three, _) = Device::open(&api.url, &bob, None).await;
+    let counted = async |connections: u64, people: u64| {
+        eventually("the count", async || {
+            (api.get("/v1/presence").await == json!({"connections": connections, "people": people})).then_some(())
+        })
+        .await;
+    };
+    counted(3, 2).await;
+    drop(one);
+    counted(2, 2).await;
+    let mut refused = 0;
+    for _ in 0..20 {
+        let answer = client().get(format!("{}/v1/inbox/events", api.url)).bearer_auth(&ada).send().await.unwrap();
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+            assert!((1..=10).contains(&wait), "{wait}");
+            refused += 1;
+        }
+    }
+    assert!((5..20).contains(&refused), "{refused} of 20 at 5 a second");
+}
+
+#[tokio::test]
+async fn when_the_process_stops_each_connection_is_told_when_to_come_back() {
+    let mut dev = Dev::start();
+    let (mut ada, _) = Device::open(&dev.api.url, &dev.api.token("ada").await, None).await;
+    let stopping = std::thread::spawn(move || dev.stop());
+    let bye = ada.next("bye").await;
+    assert_eq!(bye["reason"], "restart");
+    assert!(bye["reconnect_after_ms"].as_u64().unwrap() < 10_000, "{bye}");
+    assert_eq!(ada.closed().await, 1012);
+    assert_eq!(stopping.join().unwrap(), Some(0));
+}

@@ -14,6 +14,7 @@ mod dead_letters;
 mod deep_inbox;
 mod idempotency;
 mod kill_nine;
+mod large_audience;
 mod main_job;
 mod manners;
 mod model;

@@ -62,6 +62,14 @@ async fn in_a_cluster_everything_works_that_works_on_one_node() {
     device.send(&json!({"type": "open", "id": first, "ref": "1"})).await;
     assert!(device.until("content").await.to_string().contains("Words"));
     eventually("opened, it is read", async || (unread(&serve, "p7").await == 2).then_some(())).await;
+    // A broadcast, and its withdrawal.
+    let news = serve.api.send(&json!({"audience": "everyone", "content": {"title": "News"}})).await;
+    assert_eq!(device.until("item").await["item"]["id"], json!(news));
+    assert_eq!(unread(&serve, "p8").await, 4);
+    let (status, _) = serve.api.post(&format!("/v1/notifications/{news}/recall"), &json!(null)).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(device.until("state").await["change"], "recalled");
+    assert_eq!(unread(&serve, "p8").await, 3);
     // Each node holds a part.
     for node in cluster.nodes() {
         assert_ne!(node.command(&["DBSIZE"]), "int(0)");

@@ -146,7 +146,9 @@ impl Screen {
         }
         self.stale = false;
         self.shows.clear();
-        shows.iter().for_each(|item| self.show(item));
+        for item in &shows {
+            self.show(item);
+        }
     }
 
     /// Takes frames until it shows what it should; that it never does fails in time.

@@ -31,7 +31,8 @@ impl Events {
                     line.map(|value| value.trim_start_matches(':').trim().to_owned()).unwrap_or_default()
                 };
                 let found = (field("event"), field("id"), field("data"));
-                self.text = rest.to_owned();
+                let rest = rest.to_owned();
+                self.text = rest;
                 if !found.2.is_empty() {
                     return (found.0, found.1, serde_json::from_str(&found.2).unwrap());
                 }

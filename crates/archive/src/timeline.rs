@@ -47,7 +47,7 @@ fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-fn entry(row: timeline_entry::Model) -> Result<Entry, ArchiveError> {
+fn entry(row: &timeline_entry::Model) -> Result<Entry, ArchiveError> {
     Ok(Entry {
         seq: unsigned(row.seq),
         rev: unsigned(row.rev),
@@ -71,7 +71,7 @@ impl Archive {
         if rows.is_empty() {
             rows.extend(of_app.order_by_desc(Column::Seq).one(&self.db).await?);
         }
-        rows.into_iter().map(entry).collect()
+        rows.iter().map(entry).collect()
     }
 
     /// What a person is to the timeline; `None` if they were never seen in an inbox. Of what they treated, entries written at

@@ -225,10 +225,12 @@ impl EventKind {
     pub fn notification(&self) -> Option<NotificationId> {
         match self {
             Self::Accepted { notification } | Self::Updated { notification } => Some(notification.id),
-            Self::Dispatched { notification, .. } | Self::Content { notification, .. } => Some(*notification),
+            Self::Dispatched { notification, .. }
+            | Self::Content { notification, .. }
+            | Self::ItemRecalled { notification, .. }
+            | Self::Recalled { notification } => Some(*notification),
             Self::Delivery(report) => Some(report.notification),
             Self::ItemWritten { card, .. } | Self::ItemUpdated { card, .. } => Some(card.id),
-            Self::ItemRecalled { notification, .. } | Self::Recalled { notification } => Some(*notification),
             Self::TimelineEntry { entry } => Some(entry.body.id),
             Self::ItemsChanged { .. } | Self::TimelineMarked { .. } | Self::RecipientUpserted { .. } => None,
         }
@@ -240,7 +242,7 @@ impl EventKind {
         let id = |n: &NotificationId| *n.as_uuid().as_bytes();
         match self {
             Self::Accepted { notification } => name_id(&[app, name, &id(&notification.id)]),
-            Self::Dispatched { notification, .. } => name_id(&[app, name, &id(notification)]),
+            Self::Dispatched { notification, .. } | Self::Recalled { notification } => name_id(&[app, name, &id(notification)]),
             Self::Delivery(r) => {
                 // The wait for the next attempt belongs to it: a replayed delivery counts its attempts anew.
                 let next = r.next_attempt_at.map_or(0, Timestamp::as_millis).to_be_bytes();
@@ -265,7 +267,6 @@ impl EventKind {
             Self::ItemRecalled { recipient, notification, .. } => {
                 name_id(&[app, name, recipient.as_str().as_bytes(), &id(notification)])
             }
-            Self::Recalled { notification } => name_id(&[app, name, &id(notification)]),
             Self::TimelineEntry { entry } => name_id(&[app, name, &id(&entry.body.id), &entry.rev.to_be_bytes()]),
             Self::TimelineMarked { recipient, rev, .. } => {
                 name_id(&[app, name, recipient.as_str().as_bytes(), &rev.to_be_bytes()])

@@ -46,7 +46,7 @@ static WARM: LazyLock<Script> =
 
 /// What `mark.lua` answers: epoch, rev, unread, the changed items, the ids that are not hot, the changed entries, the reader.
 type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>, Vec<String>, Vec<String>);
-/// What `mark_all_read.lua` answers: as above, with 1 if more may be left instead of the ids, and read_upto.
+/// What `mark_all_read.lua` answers: as above, with 1 if more may be left instead of the ids, and `read_upto`.
 type MarkAllReply = (u64, u64, u64, Vec<String>, u8, Vec<String>, String, Vec<String>);
 
 /// A cheap handle to the hot state of all inboxes.

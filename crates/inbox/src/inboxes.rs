@@ -194,13 +194,12 @@ impl Inboxes {
             for ((recipient, place), outcome) in open.iter().zip(self.hot.recall(app, id, &open, now).await?) {
                 match outcome {
                     Hot::Warm(Recalled::Now { rev }) => done.push(((*recipient).clone(), rev)),
-                    Hot::Warm(Recalled::Before) => {}
                     // It was trimmed long ago: the record knows its place.
                     Hot::Warm(Recalled::Unknown) if place.is_none() => {
                         let old = self.cold.find(app, recipient, &[id]).await.map_err(InboxError::Record)?;
                         again.extend(old.first().map(|item| (*recipient, Some(item.seq))));
                     }
-                    Hot::Warm(Recalled::Unknown) => {}
+                    Hot::Warm(Recalled::Unknown | Recalled::Before) => {}
                     Hot::Cold => {
                         self.warm(app, recipient, now).await?;
                         again.push((*recipient, *place));

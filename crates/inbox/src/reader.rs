@@ -133,8 +133,8 @@ impl Reader {
                 let at = Timestamp::from_millis(i64::try_from(at).map_err(|_| malformed())?);
                 self.read_upto = Some((ReadUpto { seq, at }, rev));
             }
-            _ => match field.strip_prefix("t:") {
-                Some(topic) => {
+            _ => {
+                if let Some(topic) = field.strip_prefix("t:") {
                     let stay = |text: &str| {
                         let (joined, left) = text.split_once('-').ok_or_else(malformed)?;
                         let left = if left.is_empty() { None } else { Some(number(left)?) };
@@ -142,13 +142,12 @@ impl Reader {
                     };
                     let stays = value.split(' ').filter(|s| !s.is_empty()).map(stay).collect::<Result<_, _>>()?;
                     self.topics.insert(topic.parse().map_err(|_| malformed())?, stays);
-                }
-                None => {
+                } else {
                     let (rev, rest) = value.split_once(' ').ok_or_else(malformed)?;
                     let ItemChange { notification, state } = reply::change(rest)?;
                     self.treated.insert(number(field)?, Treated { rev: number(rev)?, id: notification, state });
                 }
-            },
+            }
         }
         Ok(())
     }

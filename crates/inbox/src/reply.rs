@@ -62,7 +62,7 @@ pub(crate) fn reader(flat: &[String]) -> Result<Reader, InboxError> {
     Reader::from_fields(flat.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())))
 }
 
-/// Reads seq, "rev seen read archived id" and "written_at variant LF card".
+/// Reads seq, "rev seen read archived id" and "time variant LF card".
 pub(crate) fn item(seq: &str, state: &str, card: &str) -> Result<HotItem, InboxError> {
     let (rev, rest) = state.split_once(' ').ok_or_else(|| malformed(state))?;
     let (head, card) = card.split_once('\n').ok_or_else(|| malformed("a card without its variant"))?;

@@ -8,3 +8,4 @@ mod live;
 mod model;
 mod profiles;
 mod support;
+mod timeline;

@@ -7,7 +7,7 @@ use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use stentor_api::{
     ApiParts, ApiState, Pressure,
-    realtime::{Hub, Manners, Receipts},
+    realtime::{Hub, HubParts, Manners, Receipts},
 };
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
 use stentor_channels::{Providers, SmsReceipts};
@@ -202,7 +202,8 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let timelines = inboxes.timelines().clone();
     let presences = Presences::new(conn.clone());
     let manners = Manners { origins: config.realtime.origins.clone(), connects_per_second: config.realtime.connects_per_second };
-    let hub = Hub::start(feed, live, timelines, clock.clone(), receipts, presences.clone(), &manners, stop.clone());
+    let parts = HubParts { feed, events: live, timelines, presences: presences.clone(), receipts, clock: clock.clone() };
+    let hub = Hub::start(parts, &manners, stop.clone());
     let state = ApiState::new(ApiParts {
         dispatch,
         outside: vec![email, sms],

@@ -2,7 +2,7 @@
 //!
 //! Both show the token as `Authorization: Bearer`, never in the URL, and both go on from the same cursor.
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, request::Parts},
     response::sse::{Event, KeepAlive, Sse},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use stentor_domain::Violation;
 use stentor_inbox::Cursor;
@@ -72,7 +72,7 @@ fn invalid(code: &'static str, message: impl Into<String>) -> ApiError {
 /// A stream of frames, and what ends it.
 enum Stage {
     Welcomed(Box<(ServerFrame, Session)>),
-    Live(Box<Session>, std::collections::VecDeque<ServerFrame>),
+    Live(Box<Session>, VecDeque<ServerFrame>),
     Over,
 }
 
@@ -86,11 +86,11 @@ pub(crate) async fn events(
     state.hub.admit()?;
     let cursor = from.cursor(&headers)?;
     let welcomed = Session::open(&state, person, cursor).await.map_err(ApiError::from)?;
-    let frames = stream::unfold(Stage::Welcomed(Box::new(welcomed)), |stage| async move {
+    let events = stream::unfold(Stage::Welcomed(Box::new(welcomed)), |stage| async move {
         match stage {
             Stage::Welcomed(welcomed) => {
                 let (welcome, session) = *welcomed;
-                Some((event(&welcome), Stage::Live(Box::new(session), Default::default())))
+                Some((event(&welcome), Stage::Live(Box::new(session), VecDeque::new())))
             }
             Stage::Live(mut session, mut waiting) => {
                 if waiting.is_empty() {
@@ -110,11 +110,11 @@ pub(crate) async fn events(
             Stage::Over => None,
         }
     });
-    Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// A frame as an event: its type, its JSON, and the cursor as the id from which a browser goes on by itself.
-fn event(frame: &ServerFrame) -> Result<Event, Infallible> {
+fn event(frame: &ServerFrame) -> Event {
     let json = serde_json::to_string(frame).unwrap_or_default();
     let mut event = Event::default().event(frame.name()).data(json);
     if let Some(cursor) = frame.cursor() {
@@ -123,7 +123,7 @@ fn event(frame: &ServerFrame) -> Result<Event, Infallible> {
     if let ServerFrame::Bye { reconnect_after_ms, .. } = frame {
         event = event.retry(Duration::from_millis(*reconnect_after_ms));
     }
-    Ok(event)
+    event
 }
 
 /// What a poll brings.

@@ -49,6 +49,22 @@ pub(crate) enum What {
     Entry { epoch: u64, entry: Arc<Entry> },
 }
 
+/// What a hub is built on.
+pub struct HubParts {
+    /// What happens in Redis, as far as it is subscribed to.
+    pub feed: LiveFeed,
+    /// What `feed` tells.
+    pub events: mpsc::Receiver<LiveEvent>,
+    /// The timelines.
+    pub timelines: Timelines,
+    /// Where it is told who is connected.
+    pub presences: Presences,
+    /// Where it is noted what devices were shown.
+    pub receipts: Receipts,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The connections of this process.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
@@ -117,17 +133,9 @@ impl Behind {
 pub(crate) struct TooMany;
 
 impl Hub {
-    /// A hub fed by `feed` and its `events`, until `closing` is cancelled. What devices were shown is noted in `receipts`.
-    pub fn start(
-        feed: LiveFeed,
-        mut events: mpsc::Receiver<LiveEvent>,
-        timelines: Timelines,
-        clock: Arc<dyn Clock>,
-        receipts: Receipts,
-        presences: Presences,
-        manners: &Manners,
-        closing: tokio_util::sync::CancellationToken,
-    ) -> Self {
+    /// A hub over `parts`, until `closing` is cancelled.
+    pub fn start(parts: HubParts, manners: &Manners, closing: tokio_util::sync::CancellationToken) -> Self {
+        let HubParts { feed, mut events, timelines, presences, receipts, clock } = parts;
         let hub = Self(Arc::new(Inner {
             feed,
             timelines,
@@ -173,7 +181,9 @@ impl Hub {
     async fn report(self) {
         let mut apps: HashMap<AppId, Presence> = HashMap::new();
         while !self.0.closing.is_cancelled() {
-            apps.values_mut().for_each(|presence| *presence = Presence::default());
+            for presence in apps.values_mut() {
+                *presence = Presence::default();
+            }
             for (app, here) in self.apps().iter() {
                 let connections = here.people.values().map(|p| p.connections.len() as u64).sum();
                 apps.insert(app.clone(), Presence { connections, people: here.people.len() as u64 });
@@ -287,7 +297,7 @@ impl Hub {
         let told = self.apps().get(app).map(|a| a.told);
         let next = told == Some(Position { epoch, rev: entry.rev - 1 });
         if next && self.0.timelines.apply(app, epoch, entry) != stentor_inbox::Applied::Missing {
-            self.tell(app, Position { epoch, rev: entry.rev }, &[entry.clone()]);
+            self.tell(app, Position { epoch, rev: entry.rev }, std::slice::from_ref(entry));
         } else if told.is_some_and(|told| (told.epoch, told.rev) < (epoch, entry.rev)) {
             self.check_timeline(app, self.now()).await; // one was not heard of
         }
@@ -306,17 +316,12 @@ impl Hub {
         if view.position() == told {
             return;
         }
-        match view.since(told) {
-            Some(entries) => {
-                let entries: Vec<Arc<Entry>> = entries.into_iter().cloned().collect();
-                self.tell(app, view.position(), &entries);
-            }
-            None => {
-                let mut apps = self.apps();
-                let Some(app) = apps.get_mut(app) else { return };
-                app.told = view.position();
-                app.people.values().for_each(Person::all_behind);
-            }
+        if let Some(entries) = view.since(told) {
+            let entries: Vec<Arc<Entry>> = entries.into_iter().cloned().collect();
+            self.tell(app, view.position(), &entries);
+        } else if let Some(app) = self.apps().get_mut(app) {
+            app.told = view.position();
+            app.people.values().for_each(Person::all_behind);
         }
     }
 

@@ -19,7 +19,7 @@ mod session;
 mod socket;
 
 pub(crate) use http::{events, poll};
-pub use hub::Hub;
+pub use hub::{Hub, HubParts};
 pub use manners::Manners;
 pub use receipts::Receipts;
 pub(crate) use socket::upgrade;

@@ -264,12 +264,11 @@ pub(crate) async fn update(
 ) -> Result<(StatusCode, Json<Receipt>), ApiError> {
     let name = id.to_string();
     // Hot first: an update a moment ago is there before it is in SQL.
-    let before = match state.find_hot(&key.app, id).await? {
-        Some(hot) => hot,
-        None => {
-            let archived = state.archive.find_notification(&key.app, id).await?;
-            archived.ok_or_else(|| ApiError::not_found("notification"))?.notification
-        }
+    let before = if let Some(hot) = state.find_hot(&key.app, id).await? {
+        hot
+    } else {
+        let archived = state.archive.find_notification(&key.app, id).await?;
+        archived.ok_or_else(|| ApiError::not_found("notification"))?.notification
     };
     let after = before.updated(update, state.now()).map_err(ApiError::invalid)?;
     if let Some(template) = after.request.template.as_deref().and_then(|key| state.templates.find(key)) {

@@ -89,7 +89,7 @@ impl TimelineEntry {
     fn of(event: Event, id: NotificationId) -> Option<Self> {
         let entry = Self::new(event.at, event.kind.name());
         match event.kind {
-            EventKind::Accepted { .. } => Some(entry),
+            EventKind::Accepted { .. } | EventKind::Recalled { .. } | EventKind::Updated { .. } => Some(entry),
             EventKind::Dispatched { error, deliveries, .. } => {
                 let reason = error.unwrap_or_else(|| format!("{deliveries} deliveries"));
                 Some(Self { reason: Some(reason), ..entry })
@@ -105,17 +105,15 @@ impl TimelineEntry {
                 reason: report.reason,
                 ..entry
             }),
-            EventKind::ItemWritten { recipient, .. } => {
+            EventKind::ItemWritten { recipient, .. }
+            | EventKind::ItemUpdated { recipient, .. }
+            | EventKind::ItemRecalled { recipient, .. } => {
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), ..entry })
             }
             EventKind::ItemsChanged { recipient, items, .. } => {
                 let state = items.iter().find(|i| i.notification == id)?.state;
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })
             }
-            EventKind::ItemUpdated { recipient, .. } | EventKind::ItemRecalled { recipient, .. } => {
-                Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), ..entry })
-            }
-            EventKind::Recalled { .. } | EventKind::Updated { .. } => Some(entry),
             EventKind::TimelineMarked { recipient, entries, .. } => {
                 let state = entries.iter().find(|e| e.item.notification == id)?.item.state;
                 Some(Self { recipient: Some(recipient), channel: Some(Channel::Inbox), item: Some(state), ..entry })

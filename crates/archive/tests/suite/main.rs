@@ -8,3 +8,4 @@ mod inboxes;
 mod notifications;
 mod recipients;
 mod support;
+mod timeline;

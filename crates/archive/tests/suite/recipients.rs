@@ -33,13 +33,13 @@ async fn only_given_fields_are_set_and_the_newest_stays(f: Fixture) {
     for seed in 0..8 {
         let who = person(&format!("u{seed}"));
         for (time, fields) in shuffled(patches.clone(), seed) {
-            f.archive.upsert_recipients(&app(), &[(who.clone(), patch(fields))], at(time)).await.unwrap();
+            f.archive.upsert_recipients(&app(), &[(who.clone(), patch(fields))], at(time), 0).await.unwrap();
         }
         assert_eq!(f.archive.find_recipient(&app(), &who).await.unwrap(), Some(expected.clone()), "seed {seed}");
         // The same as facts, all in one batch.
         let who = person(&format!("f{seed}"));
         let fact = |(time, fields): (i64, Value)| {
-            let kind = EventKind::RecipientUpserted { recipient: who.clone(), patch: Box::new(patch(fields)) };
+            let kind = EventKind::RecipientUpserted { recipient: who.clone(), patch: Box::new(patch(fields)), joined: None };
             Event::new(app(), at(time), kind)
         };
         f.write(&shuffled(patches.clone(), seed).into_iter().map(fact).collect::<Vec<_>>()).await;
@@ -53,15 +53,15 @@ async fn preferences_have_a_time_of_their_own(f: Fixture) {
     let preferences = |on: bool| serde_json::from_value(json!({"channels": {"sms": on}})).unwrap();
     f.archive.set_preferences(&app(), &who, &preferences(false), at(20)).await.unwrap();
     f.archive.set_preferences(&app(), &who, &preferences(true), at(10)).await.unwrap();
-    f.archive.upsert_recipients(&app(), &[(who.clone(), patch(json!({"locale": "de"})))], at(30)).await.unwrap();
+    f.archive.upsert_recipients(&app(), &[(who.clone(), patch(json!({"locale": "de"})))], at(30), 0).await.unwrap();
     let expected = profile(json!({"locale": "de", "preferences": {"channels": {"sms": false}}}));
     assert_eq!(f.archive.find_recipient(&app(), &who).await.unwrap(), Some(expected));
 }
 
 async fn many_are_found_and_listed(f: Fixture) {
     let all: Vec<_> = (0..2_500).map(|n| (person(&format!("u{n:04}")), patch(json!({"locale": "en"})))).collect();
-    f.archive.upsert_recipients(&app(), &all, at(1)).await.unwrap();
-    f.archive.upsert_recipients(&other(), &all[..1], at(1)).await.unwrap();
+    f.archive.upsert_recipients(&app(), &all, at(1), 0).await.unwrap();
+    f.archive.upsert_recipients(&other(), &all[..1], at(1), 0).await.unwrap();
     let mut ids: Vec<_> = all.iter().map(|(id, _)| id.clone()).collect();
     ids.push(person("nobody"));
     let found = f.archive.find_profiles(&app(), &ids).await.unwrap();
@@ -79,7 +79,7 @@ async fn many_are_found_and_listed(f: Fixture) {
 
 async fn an_erased_recipient_is_gone(f: Fixture) {
     for app in [app(), other()] {
-        f.archive.upsert_recipients(&app, &[(person("u1"), patch(json!({"locale": "en"})))], at(1)).await.unwrap();
+        f.archive.upsert_recipients(&app, &[(person("u1"), patch(json!({"locale": "en"})))], at(1), 0).await.unwrap();
     }
     f.write(&[item("u1", 1), item("u2", 1)]).await;
     f.archive.delete_recipient(&app(), &person("u1")).await.unwrap();

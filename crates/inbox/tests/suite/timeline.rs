@@ -70,7 +70,8 @@ async fn an_entry_is_written_once_and_withdrawn_for_good() {
     let (f, i, record) = inboxes().await;
     i.overview(&f.app, &f.me, at(1)).await.unwrap();
     let first = append(&f, &i, &record, &[everyone(1)], at(1)).await.remove(0);
-    assert_eq!(append(&f, &i, &record, &[everyone(1)], at(2)).await, [first.clone()], "a repeated dispatch changes nothing");
+    let again = append(&f, &i, &record, &[everyone(1)], at(2)).await.remove(0);
+    assert_eq!(again, first, "a repeated dispatch changes nothing");
     assert_eq!((unread(&f, &i, at(2)).await, listed(&f, &i, 9, at(2)).await), (1, ids([1])));
     let (recalled, changed) = i.timelines().edit(&f.app, id(1), &EntryEdit::Recall, at(3)).await.unwrap().unwrap();
     assert_eq!((recalled.gone, recalled.seq, recalled.rev, changed), (Some(Gone::Recalled), first.seq, first.rev + 1, true));

@@ -35,7 +35,12 @@ async fn a_job_keeps_its_body_and_waits_for_its_time() {
     let job = NewJob { body: Some(b"body \xff"), due: Some(far), ..new_job("a", Lane::High, "{\"n\":1}") };
     f.queue.enqueue(&[job]).await.unwrap();
     let record = f.queue.find_job("a").await.unwrap().unwrap();
-    assert_eq!(record, JobRecord { state: "queued".into(), attempt: 0, body: Some(b"body \xff".to_vec()), outcome: None });
+    let body = Some(b"body \xff".to_vec());
+    let new = JobRecord { state: "queued".into(), attempt: 0, body, outcome: None, progress: None, withdrawn: None };
+    assert_eq!(record, new);
+    f.queue.rewrite("a", b"another").await.unwrap();
+    f.queue.rewrite("b", b"of nobody").await.unwrap();
+    assert_eq!(f.queue.find_job("a").await.unwrap().unwrap().body.as_deref(), Some(&b"another"[..]));
     let depth = f.queue.depth().await.unwrap();
     assert_eq!((depth.high, depth.due), (0, 1));
     assert_eq!(f.queue.find_job("b").await.unwrap(), None);

@@ -41,6 +41,8 @@ async fn one_claim_at_a_time_and_an_outcome_for_everyone_after() {
     assert_eq!(second.begin_sending().await.unwrap(), Begin::Lost);
     assert!(!second.settle("sent", b"stolen").await && !second.release(Sending::Nothing).await);
 
+    first.keep_progress(b"half").await.unwrap();
+    assert_eq!(f.queue.find_job("job-1").await.unwrap().unwrap().progress.as_deref(), Some(&b"half"[..]));
     assert_eq!(first.begin_sending().await.unwrap(), Begin::Go { attempt: 1 });
     assert_eq!(first.begin_sending().await.unwrap(), Begin::Go { attempt: 1 }, "said again, it is the same attempt");
     assert_eq!(f.queue.find_job("job-1").await.unwrap().unwrap().state, "sending");
@@ -143,12 +145,15 @@ async fn what_is_expired_or_withdrawn_is_refused_at_both_gates() {
         leases.insert(lease.job_id().to_owned(), lease);
         ends.push(end);
     }
-    f.command::<u8>("HSET @job:cancelled cancel recalled").await;
+    let before = f.queue.withdraw(&["cancelled", "nobody"], "recalled").await.unwrap();
+    assert_eq!(before, [Some("queued".to_owned()), None]);
+    assert_eq!(f.queue.withdraw(&["cancelled"], "another reason").await.unwrap(), before[..1]);
+    assert_eq!(f.queue.withdrawn("cancelled").await.unwrap().as_deref(), Some("recalled"), "the first stays");
     let expired = Claim::Refused { reason: "expired".into() };
     assert_eq!(leases["old"].claim().await.unwrap(), expired);
     assert_eq!(leases["cancelled"].claim().await.unwrap(), Claim::Refused { reason: "recalled".into() });
     assert!(matches!(leases["late"].claim().await.unwrap(), Claim::Claimed { .. }));
-    f.command::<u8>("HSET @job:late cancel recalled").await;
+    assert_eq!(f.queue.withdraw(&["late"], "recalled").await.unwrap(), [Some("claimed".to_owned())]);
     assert_eq!(leases["late"].begin_sending().await.unwrap(), Begin::Refused { reason: "recalled".into() });
 
     assert!(matches!(leases["soon"].claim().await.unwrap(), Claim::Claimed { .. }), "not expired yet");

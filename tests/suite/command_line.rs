@@ -18,7 +18,7 @@ async fn what_is_sent_is_seen_by_inbox_tail() {
     let api = [("STENTOR_API_URL", dev.text("api_url")), ("STENTOR_API_KEY", dev.text("api_key"))];
     let mut tail = stentor();
     let mut tail = tail
-        .args(["inbox", "tail", "--recipient", "ada", "--count", "2"])
+        .args(["inbox", "tail", "--recipient", "ada", "--count", "3"])
         .envs(api.clone())
         .stdout(Stdio::piped())
         .spawn()
@@ -30,6 +30,9 @@ async fn what_is_sent_is_seen_by_inbox_tail() {
     assert_eq!(lines.next().unwrap().unwrap(), "unread 1");
     let item = lines.next().unwrap().unwrap();
     assert!(item.contains("Hello from the shell") && item.contains(sent.split('\t').next().unwrap()), "{item}");
+    let (code, _, _) = run(stentor().args(["send", "--everyone", "--title", "To all"]).envs(api.clone()));
+    assert_eq!((code, lines.next().unwrap().unwrap().as_str()), (0, "unread 2"));
+    assert!(lines.next().unwrap().unwrap().contains("To all"));
     assert!(tail.wait().unwrap().success());
     let (code, letters, _) = run(stentor().args(["--json", "dead-letters", "list"]).envs(api));
     assert_eq!((code, letters.trim()), (0, "[]"));

@@ -12,8 +12,14 @@ pub(crate) struct Send {
     #[command(flatten)]
     api: ApiArgs,
     /// For whom: a recipient's id; may be repeated
-    #[arg(long, required_unless_present = "request")]
+    #[arg(long, required_unless_present_any = ["request", "topic", "everyone"])]
     to: Vec<String>,
+    /// For the members of this topic, instead of --to
+    #[arg(long, conflicts_with_all = ["to", "everyone"])]
+    topic: Option<String>,
+    /// For everybody who uses the app, instead of --to
+    #[arg(long, conflicts_with = "to")]
+    everyone: bool,
     /// Which template
     #[arg(long, conflicts_with = "title")]
     template: Option<String>,
@@ -37,7 +43,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// The whole request as JSON, or - for standard input, instead of the options above
-    #[arg(long, conflicts_with_all = ["to", "template", "title", "channels", "send_at"], value_name = "JSON")]
+    #[arg(long, conflicts_with_all = ["to", "topic", "everyone", "template", "title", "channels", "send_at"], value_name = "JSON")]
     request: Option<String>,
 }
 
@@ -58,7 +64,12 @@ impl Send {
             return serde_json::from_str(&text).context("--request is not JSON");
         }
         let mut body = Map::new();
-        body.insert("audience".into(), json!({ "recipients": self.to }));
+        let audience = match &self.topic {
+            Some(topic) => json!({ "topic": topic }),
+            None if self.everyone => json!("everyone"),
+            None => json!({ "recipients": self.to }),
+        };
+        body.insert("audience".into(), audience);
         match (&self.template, &self.title) {
             (Some(template), _) => {
                 body.insert("template".into(), json!(template));

@@ -30,6 +30,8 @@ async fn each_wrong_request_is_refused_with_its_code_and_pointer_and_nothing_is_
         ("no audience", body(&json!({"audience": null})), "missing_field", ""),
         ("0 recipients", body(&json!({"audience": recipients(0)})), "recipient_count", "/audience/recipients"),
         ("1,001 recipients", body(&json!({"audience": recipients(1001)})), "recipient_count", "/audience/recipients"),
+        ("a topic that nobody made", body(&json!({"audience": {"topic": "nobody"}})), "unknown_topic", "/audience/topic"),
+        ("an audience that is none", body(&json!({"audience": "everybody"})), "wrong_value", "/audience"),
         (
             "a recipient twice",
             body(&json!({"audience": {"recipients": ["u1", "u2", "u1"]}})),

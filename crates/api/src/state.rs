@@ -1,10 +1,15 @@
 //! What every handler shares.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use stentor_archive::Archive;
 use stentor_channels::SmsReceipts;
-use stentor_domain::{Clock, Timestamp};
+use stentor_domain::{AppId, Clock, Timestamp, TopicId};
 use stentor_inbox::{Inboxes, Presences, Profiles};
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
@@ -56,13 +61,15 @@ pub struct ApiState(Arc<Shared>);
 pub struct Shared {
     parts: ApiParts,
     pub(crate) credentials: Credentials,
+    /// Topics that were there a moment ago.
+    pub(crate) topics: Mutex<HashMap<(AppId, TopicId), Instant>>,
 }
 
 impl ApiState {
     /// The state over `parts`.
     pub fn new(parts: ApiParts) -> Self {
         let credentials = Credentials::new(parts.archive.clone());
-        Self(Arc::new(Shared { parts, credentials }))
+        Self(Arc::new(Shared { parts, credentials, topics: Mutex::default() }))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Audience {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Audience, E> {
-                if text == "everyone" { Ok(Audience::Everyone) } else { Err(E::unknown_variant(text, &["everyone"])) }
+                if text == "everyone" { Ok(Audience::Everyone) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
             }
 
             // By hand, which keeps the path of an error within (see `RecipientRef`).

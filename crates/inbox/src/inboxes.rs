@@ -15,6 +15,8 @@ use crate::{
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
 const WARMINGS: usize = 3;
+/// How many inboxes are warmed at once.
+const WARMED_AT_ONCE: usize = 16;
 /// How many items the record gives to warm an inbox; fewer means that there are no others.
 pub(crate) const FULL: usize = 128;
 
@@ -103,9 +105,7 @@ impl Inboxes {
             if cold.is_empty() {
                 return Ok(done.into_iter().flatten().collect());
             }
-            for recipient in cold {
-                self.warm(app, recipient, now).await?;
-            }
+            self.warm_all(app, &cold, now).await?;
         }
         Err(InboxError::StaysCold)
     }
@@ -289,11 +289,11 @@ impl Inboxes {
             if from_timeline {
                 let Some(entry) = shared.next() else { break };
                 place.timeline = Some(entry.seq);
-                items.extend(reader.item(entry).map(|(item, variant)| FoundItem { item, variant }));
+                items.extend(reader.item(entry).map(|(item, variant)| FoundItem { item, variant, shared: true }));
             } else {
                 let Some(HotItem { item, seq, variant, .. }) = own.next() else { break };
                 place.own = Some(seq);
-                items.push(FoundItem { item, variant });
+                items.push(FoundItem { item, variant, shared: false });
             }
         }
         let next = (items.len() == limit).then_some(place);
@@ -312,9 +312,9 @@ impl Inboxes {
         if let Some(entry) = view.find(id) {
             let own = self.own(app, recipient, now).await?;
             let item = if own.reader.holds(entry, now) { own.reader.item(entry) } else { None };
-            return Ok(item.map(|(item, variant)| FoundItem { item, variant }));
+            return Ok(item.map(|(item, variant)| FoundItem { item, variant, shared: true }));
         }
-        let found = |i: HotItem| FoundItem { item: i.item, variant: i.variant };
+        let found = |i: HotItem| FoundItem { item: i.item, variant: i.variant, shared: false };
         let hot = warmed!(self, app, recipient, now, self.hot.find(app, recipient, id, now))?;
         if hot.is_some() {
             return Ok(hot.map(found));
@@ -389,6 +389,21 @@ impl Inboxes {
     /// Removes everything hot of a recipient.
     pub async fn forget(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
         self.hot.forget(app, recipient).await
+    }
+
+    /// Warms several, a few at a time: each takes some round trips to the record.
+    async fn warm_all(&self, app: &AppId, recipients: &[&RecipientId], now: Timestamp) -> Result<(), InboxError> {
+        for some in recipients.chunks(WARMED_AT_ONCE) {
+            let mut warming = tokio::task::JoinSet::new();
+            for recipient in some {
+                let (this, app, recipient) = (self.clone(), app.clone(), (*recipient).clone());
+                warming.spawn(async move { this.warm(&app, &recipient, now).await });
+            }
+            while let Some(warmed) = warming.join_next().await {
+                warmed.map_err(|e| InboxError::Record(Box::new(e)))??;
+            }
+        }
+        Ok(())
     }
 
     async fn warm(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<(), InboxError> {

@@ -200,6 +200,8 @@ pub struct FoundItem {
     pub item: Item,
     /// Which content belongs to it.
     pub variant: String,
+    /// True: it is an entry of the timeline, which many share.
+    pub shared: bool,
 }
 
 /// Hot items of a page.

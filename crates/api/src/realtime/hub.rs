@@ -14,7 +14,7 @@ use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
 use stentor_inbox::{InboxError, LiveEvent, LiveFeed, LiveMessage, Position, Presence, Presences, TimelineView, Timelines};
 use tokio::{
     sync::{Notify, mpsc},
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{Manners, Receipts, manners::Bucket};
@@ -152,18 +152,23 @@ impl Hub {
         tokio::spawn(hub.clone().report());
         let fed = hub.clone();
         tokio::spawn(async move {
+            let mut check_at = Instant::now() + CHECK_EVERY;
             loop {
-                let check = fed.next_check();
                 let event = tokio::select! {
                     event = events.recv() => event,
-                    () = sleep(check) => {
+                    () = sleep_until(check_at) => {
                         fed.check_timelines().await;
+                        check_at = Instant::now() + fed.next_check();
                         continue;
                     }
                 };
                 match event {
                     Some(LiveEvent::Message { app, recipient, message }) => fed.push(&app, &recipient, &message),
-                    Some(LiveEvent::Timeline { app, epoch, entry }) => fed.push_entry(&app, epoch, &entry).await,
+                    Some(LiveEvent::Timeline { app, epoch, entry }) => {
+                        fed.push_entry(&app, epoch, &entry).await;
+                        let expires = entry.body.expires_at().map(|at| Instant::now() + at.since(fed.now()));
+                        check_at = expires.map_or(check_at, |at| at.min(check_at));
+                    }
                     Some(LiveEvent::Resubscribed) => fed.all_behind(),
                     None => return,
                 }

@@ -1,12 +1,15 @@
 //! Accepting a request: everything that is checked before the 202, and the one write behind it.
 
-use std::time::Duration;
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use stentor_domain::{
-    AppId, Notification, NotificationId, NotificationRequest, Priority, Timestamp, Violation, notification::NotificationStatus,
-    text::check_line,
+    AppId, Audience, Notification, NotificationId, NotificationRequest, Priority, Timestamp, Violation,
+    notification::NotificationStatus, text::check_line,
 };
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
@@ -14,6 +17,8 @@ use crate::{problem::ApiError, state::ApiState};
 
 /// How long a repeat of an idempotency key is recognised.
 const IDEMPOTENCY_LIFE: Duration = Duration::from_hours(24);
+/// How long a topic is believed to be there.
+const TOPIC_LIFE: Duration = Duration::from_secs(10);
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 
@@ -69,6 +74,34 @@ impl ApiState {
             idempotency: key.map(|k| (format!("{app}:{k}"), fingerprint())),
             notification,
         })
+    }
+
+    /// Refuses a topic that was never made: nobody would be told, and nobody would learn why. With SQL down it is taken as it is.
+    pub(crate) async fn check_topic(&self, checked: &Checked) -> Result<(), ApiError> {
+        let n = &checked.notification;
+        let Audience::Topic(topic) = &n.request.audience else { return Ok(()) };
+        let key = (n.app.clone(), topic.clone());
+        if self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(&key).is_some_and(|at| at.elapsed() < TOPIC_LIFE) {
+            return Ok(());
+        }
+        match self.archive.find_topic(&n.app, topic).await {
+            Ok(None) => {
+                let message = format!("there is no topic {topic:?}: make it with PUT /v1/topics, or by its first member");
+                Err(ApiError::invalid(vec![Violation::new("/audience/topic", "unknown_topic", message)]))
+            }
+            Ok(Some(_)) => {
+                let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+                if topics.len() >= 10_000 {
+                    topics.clear();
+                }
+                topics.insert(key, Instant::now());
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a topic is not looked up");
+                Ok(())
+            }
+        }
     }
 
     /// Writes one checked request. Nothing is answered 202 before it is in Redis.

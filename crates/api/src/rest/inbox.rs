@@ -32,18 +32,14 @@ impl InboxPage {
         app: &AppId,
         recipient: &RecipientId,
         query: &PageQuery,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<(Self, Vec<FoundItem>), ApiError> {
         let (after, now) = (query.after::<PagePlace>()?, state.now());
         // The overview first: its cursor must not lie behind the items, or an update between the two would be missed.
         let overview = state.inboxes.overview(app, recipient, now).await?;
         let page = state.inboxes.page(app, recipient, after, query.limit(), now).await?;
         let next = page.next.map(|place| place.to_string());
-        Ok(Self {
-            items: page.items.into_iter().map(|i| i.item).collect(),
-            next,
-            unread: overview.unread,
-            cursor: overview.cursor,
-        })
+        let items = page.items.iter().map(|i| i.item.clone()).collect();
+        Ok((Self { items, next, unread: overview.unread, cursor: overview.cursor }, page.items))
     }
 }
 
@@ -51,8 +47,8 @@ impl InboxPage {
 #[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(PageQuery),
     responses((status = 200, body = InboxPage), Problems))]
 pub(crate) async fn list(State(state): State<ApiState>, person: Person, query: PageQuery) -> Result<Json<InboxPage>, ApiError> {
-    let page = InboxPage::read(&state, &person.app, &person.recipient, &query).await?;
-    state.hub.receipts().note(&person.app, &person.recipient, page.items.iter().map(|i| i.card.id));
+    let (page, found) = InboxPage::read(&state, &person.app, &person.recipient, &query).await?;
+    state.note_delivered(&person, &found);
     Ok(Json(page))
 }
 
@@ -89,7 +85,7 @@ impl ApiState {
     pub(crate) async fn item_with_content(&self, person: &Person, id: NotificationId) -> Result<ItemWithContent, ApiError> {
         let gone = || ApiError::not_found("item in this inbox");
         let found = self.inboxes.find(&person.app, &person.recipient, id, self.now()).await?;
-        let FoundItem { item, variant } = found.ok_or_else(gone)?;
+        let FoundItem { item, variant, .. } = found.ok_or_else(gone)?;
         let content = match self.inboxes.content(&person.app, id, &variant).await? {
             Some(content) => content,
             None => self.archive.find_content(&person.app, id, &variant).await?.ok_or_else(gone)?,
@@ -111,9 +107,10 @@ impl ApiState {
         Ok(marked)
     }
 
-    /// Notes that a device of `person` was given `items`.
+    /// Notes that a device of `person` was given `items`. Entries of the timeline are no deliveries of a person.
     pub(crate) fn note_delivered(&self, person: &Person, items: &[FoundItem]) {
-        self.hub.receipts().note(&person.app, &person.recipient, items.iter().map(|i| i.item.card.id));
+        let own = items.iter().filter(|i| !i.shared).map(|i| i.item.card.id);
+        self.hub.receipts().note(&person.app, &person.recipient, own);
     }
 
     async fn record(&self, person: &Person, marked: &Marked) -> Result<(), ApiError> {

@@ -67,6 +67,7 @@ pub(crate) async fn send(
     RawJson(request, bytes): RawJson<NotificationRequest>,
 ) -> Result<Response, ApiError> {
     let checked = state.check(&key.app, request, idempotency_key(&headers)?, || fingerprint(&bytes))?;
+    state.check_topic(&checked).await?;
     let accepted = state.accept(&checked).await?;
     let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(&accepted))).into_response();
     if accepted.replayed {
@@ -129,7 +130,13 @@ pub(crate) async fn send_batch(
         let message = format!("send 1 to {MAX_BATCH} notifications in a batch, not {count}");
         return Err(ApiError::invalid(vec![Violation::new("/notifications", "batch_size", message)]));
     }
-    let checks: Vec<_> = batch.notifications.iter().map(|raw| check_one(&state, &key.app, raw)).collect();
+    let mut checks = Vec::with_capacity(count);
+    for raw in &batch.notifications {
+        checks.push(match check_one(&state, &key.app, raw) {
+            Ok(checked) => state.check_topic(&checked).await.map(|()| checked),
+            Err(error) => Err(error),
+        });
+    }
     let (good, checks): (Vec<Checked>, Vec<Result<(), ApiError>>) = split(checks);
     let mut accepted = state.accept_many(&good).await?.into_iter();
     let results = checks.into_iter().enumerate().map(|(index, check)| {

@@ -215,5 +215,5 @@ pub(crate) async fn get_inbox(
     Path(id): Path<RecipientId>,
     query: PageQuery,
 ) -> Result<Json<InboxPage>, ApiError> {
-    InboxPage::read(&state, &key.app, &id, &query).await.map(Json)
+    InboxPage::read(&state, &key.app, &id, &query).await.map(|(page, _)| Json(page))
 }

@@ -67,7 +67,7 @@ pub(crate) fn recorded(n: u32, seq: u64, rev: u64) -> HotItem {
 
 /// The items as they are found, without their places.
 pub(crate) fn found(items: &[HotItem]) -> Vec<FoundItem> {
-    items.iter().map(|i| FoundItem { item: i.item.clone(), variant: i.variant.clone() }).collect()
+    items.iter().map(|i| FoundItem { item: i.item.clone(), variant: i.variant.clone(), shared: false }).collect()
 }
 
 /// A person's own part at a glance.

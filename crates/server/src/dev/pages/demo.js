@@ -64,7 +64,7 @@ function received(frame) {
     case "state":
       if (["archived", "expired", "removed", "recalled"].includes(frame.change)) drop(frame.ids);
       else if (frame.change === "unarchived") { items = []; send({ type: "list" }); }
-      else if (frame.change === "updated") frame.items.forEach(put);
+      else if (frame.change === "updated") { frame.items.forEach(put); if (frame.ids.includes(open?.id)) send({ type: "open", ref: open.id, id: open.id }); }
       else if (frame.change !== "seen") for (const item of frame.ids.map(find).filter(Boolean)) item.read_at = frame.change === "unread" ? undefined : (item.read_at ?? new Date().toISOString());
       break;
     case "resync": items = []; send({ type: "list" }); break;

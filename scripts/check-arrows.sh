@@ -18,8 +18,8 @@ inbox       : domain connection
 archive     : domain migrations
 channels    : domain
 worker      : domain connection templates queue inbox archive channels
-api         : domain connection templates queue inbox archive channels
-server      : domain connection templates queue inbox archive channels worker api
+api         : domain connection templates queue inbox archive channels socket
+server      : domain connection templates queue inbox archive channels worker api socket
 '
 # Which crates alone may name a library (a pattern of package names).
 readonly LIBRARIES='

@@ -79,6 +79,17 @@ impl Device {
         }
     }
 
+    /// The next frame; `None` once the connection has ended.
+    pub async fn try_frame(&mut self) -> Option<Value> {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.expect("a frame or the end in time") {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
     /// The close code with which the server ends the connection.
     pub async fn closed(&mut self) -> u16 {
         loop {

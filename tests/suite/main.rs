@@ -24,5 +24,6 @@ mod providers;
 mod recall;
 mod receipts;
 mod retries;
+mod slow_reader;
 mod topologies;
 mod without_websocket;

@@ -13,6 +13,8 @@ pub(crate) struct Progress {
     cursor: Cursor,
     /// How many of the person's own items are unread.
     own_unread: u64,
+    /// How many items were unread when that was last told.
+    unread: u64,
     /// What the person is to the timeline.
     reader: Reader,
     answers: Vec<Answer>,
@@ -36,8 +38,14 @@ pub(crate) enum Next {
 }
 
 impl Progress {
-    pub(crate) fn new(cursor: Cursor, own: HotOverview) -> Self {
-        Self { cursor, own_unread: own.unread, reader: own.reader, answers: Vec::new() }
+    /// A connection that was told of `unread` items at `cursor`.
+    pub(crate) fn new(cursor: Cursor, own: HotOverview, unread: u64) -> Self {
+        Self { cursor, own_unread: own.unread, unread, reader: own.reader, answers: Vec::new() }
+    }
+
+    /// How many items are unread at the cursor.
+    pub(crate) fn latest_unread(&self) -> u64 {
+        self.unread
     }
 
     pub(crate) fn cursor(&self) -> &Cursor {
@@ -117,8 +125,9 @@ impl Progress {
         Next::Send(Box::new(frame))
     }
 
-    fn unread(&self, view: &TimelineView, now: Timestamp) -> u64 {
-        self.own_unread + view.unread(&self.reader, now)
+    fn unread(&mut self, view: &TimelineView, now: Timestamp) -> u64 {
+        self.unread = self.own_unread + view.unread(&self.reader, now);
+        self.unread
     }
 
     /// The reference of the request that made revision `rev`, if this connection made it.
@@ -131,6 +140,7 @@ impl Progress {
     pub(crate) fn catch_up(&mut self, changes: Changes) -> Vec<ServerFrame> {
         let (unread, cursor) = (changes.unread, changes.cursor);
         (self.cursor, self.own_unread, self.reader) = (cursor, changes.own.unread, changes.own.reader);
+        self.unread = unread;
         let mut frames = Vec::new();
         if changes.recovered {
             let ids = changes.removed;

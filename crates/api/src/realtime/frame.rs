@@ -223,8 +223,8 @@ pub enum CloseCode {
     NoAuth = 4408,
     /// The person has too many connections.
     TooMany = 4409,
-    /// A frame is too large (RFC 6455).
-    TooLarge = 1009,
+    /// Nothing was read for 10 seconds.
+    TooSlow = 4410,
     /// The server restarts (IANA registry: service restart).
     Restart = 1012,
 }

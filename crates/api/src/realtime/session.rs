@@ -139,7 +139,7 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
     if let Some(cursor) = cursor {
         let changes = state.inboxes.changes_since(app, recipient, &cursor, MAX_CATCH_UP, now).await?;
         if changes.recovered {
-            let progress = Progress::new(changes.cursor, changes.own);
+            let progress = Progress::new(changes.cursor, changes.own, changes.unread);
             let (unread, cursor, items) = (changes.unread, changes.cursor, changes.items);
             let (recipient, removed) = (recipient.clone(), changes.removed);
             let frame = ServerFrame::Welcome { recipient, unread, cursor, recovered: true, items, removed, next: None };
@@ -150,7 +150,7 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
     let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
     state.note_delivered(person, &page.items);
     let unread = own.unread + view.unread(&own.reader, now);
-    let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own);
+    let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own, unread);
     let frame = ServerFrame::Welcome {
         recipient: recipient.clone(),
         unread,

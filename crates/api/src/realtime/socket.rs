@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use axum::{
-    extract::{
-        State,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
-    },
-    http::HeaderMap,
-    response::Response,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
 };
 use stentor_domain::NotificationId;
 use stentor_inbox::{Change, PagePlace};
+use stentor_socket::{Frame, Full, Handshake, HandshakeError, Incoming, Options, Sender, Socket};
 use tokio::time::{interval, sleep_until, timeout};
 
 use super::{
@@ -24,39 +22,49 @@ use crate::{auth::Person, problem::ApiError, state::ApiState};
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
 /// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
 const PING_EVERY: Duration = Duration::from_secs(25);
-/// The longest that one write may take before the connection is given up.
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
-/// The largest frame that a client may send, in bytes.
-const MAX_FRAME: usize = 16 * 1024;
+/// How long one may read nothing of what waits before the connection is given up.
+const STALLED_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether somebody reads nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The most ids in one frame.
 const MAX_IDS: usize = 100;
 
 /// `GET /v1/inbox/ws`
-pub(crate) async fn upgrade(
-    State(state): State<ApiState>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Result<Response, ApiError> {
-    state.manners.admit_origin(&headers)?;
+pub(crate) async fn upgrade(State(state): State<ApiState>, mut request: Request) -> Result<Response, ApiError> {
+    state.manners.admit_origin(request.headers())?;
+    let token = token_of(request.headers());
+    let (handshake, upgrading) = match Handshake::begin(&mut request, &[PROTOCOL]) {
+        Ok(begun) => begun,
+        Err(error) => return Ok(no_handshake(error)),
+    };
     state.hub.admit()?;
-    let mut protocols = upgrade.requested_protocols().filter_map(|p| p.to_str().ok());
-    let token = protocols.find_map(|p| p.strip_prefix("bearer.").map(str::to_owned));
-    drop(protocols);
-    let response = upgrade
-        .protocols([PROTOCOL])
-        // axum's default of 128 KiB a socket would be most of what a connection costs
-        .read_buffer_size(4_096)
-        .max_message_size(MAX_FRAME)
-        .max_frame_size(MAX_FRAME)
-        .on_upgrade(move |socket| async move {
-            let mut socket = socket;
-            let close = match serve(&state, &mut socket, token).await {
-                Ok(()) | Err(Closed::Gone) => return,
-                Err(Closed::With(code, reason)) => CloseFrame { code: code as u16, reason: Utf8Bytes::from(reason) },
-            };
-            let _ = timeout(WRITE_WITHIN, socket.send(Message::Close(Some(close)))).await;
-        });
-    Ok(response)
+    tokio::spawn(async move {
+        let mut socket = match upgrading.socket(Options::default()).await {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::debug!(%error, "a connection was not upgraded");
+                return;
+            }
+        };
+        if let Err(Closed::With(code, reason)) = serve(&state, &mut socket, token).await {
+            socket.close(code as u16, &reason).await;
+        }
+    });
+    Ok(handshake.response())
+}
+
+/// A browser cannot set headers of a WebSocket, but it can name subprotocols: `bearer.TOKEN` is one.
+fn token_of(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).find_map(|p| p.trim().strip_prefix("bearer.").map(str::to_owned))
+}
+
+fn no_handshake(error: HandshakeError) -> Response {
+    let mut response = ApiError::new(error.status(), "no_websocket", error.to_string()).into_response();
+    if error == HandshakeError::Version {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    response
 }
 
 /// How a connection ends.
@@ -69,7 +77,7 @@ enum Closed {
 
 type Served<T> = Result<T, Closed>;
 
-async fn serve(state: &ApiState, socket: &mut WebSocket, token: Option<String>) -> Served<()> {
+async fn serve(state: &ApiState, socket: &mut Socket, token: Option<String>) -> Served<()> {
     let first = timeout(AUTH_WITHIN, receive_frame(socket)).await;
     let no_auth = || Closed::With(CloseCode::NoAuth, "send auth within 5 seconds".into());
     let ClientFrame { command, .. } = first.map_err(|_| no_auth())??.ok_or_else(no_auth)?;
@@ -79,8 +87,10 @@ async fn serve(state: &ApiState, socket: &mut WebSocket, token: Option<String>) 
         Refused::TooMany => Closed::With(CloseCode::TooMany, "too many connections of one person".into()),
         Refused::Unavailable(error) => unavailable(&error),
     })?;
-    send(socket, &welcome).await?;
-    Connection { session, socket, silent: 0 }.run().await
+    let sender = socket.sender();
+    let mut connection = Connection { session, socket, sender, silent: 0 };
+    connection.send_all(&[welcome]);
+    connection.run().await
 }
 
 async fn authenticate(state: &ApiState, token: Option<String>) -> Served<Person> {
@@ -100,7 +110,8 @@ fn unavailable(error: &ApiError) -> Closed {
 
 struct Connection<'a> {
     session: Session,
-    socket: &'a mut WebSocket,
+    socket: &'a mut Socket,
+    sender: Sender,
     /// Questions since the client was last heard.
     silent: u32,
 }
@@ -109,12 +120,13 @@ impl Connection<'_> {
     async fn run(mut self) -> Served<()> {
         let mut pings = interval(PING_EVERY);
         pings.reset(); // the first tick of an interval is at once
+        let mut looks = interval(LOOK_EVERY);
         loop {
             let token_end = self.session.token_end();
             tokio::select! {
                 frames = self.session.next() => match frames {
-                    Ok(Some(frames)) => self.send_all(&frames).await?,
-                    Ok(None) => return self.bye().await,
+                    Ok(Some(frames)) => self.send_all(&frames),
+                    Ok(None) => return self.bye(),
                     Err(error) => return Err(unavailable(&error)),
                 },
                 frame = receive_frame(self.socket) => match frame? {
@@ -124,7 +136,8 @@ impl Connection<'_> {
                     }
                     None => self.silent = 0,
                 },
-                _ = pings.tick() => self.ping().await?,
+                _ = pings.tick() => self.ping()?,
+                _ = looks.tick(), if self.sender.stalled_since().is_some() => self.look()?,
                 () = sleep_until(token_end) => {
                     return Err(Closed::With(CloseCode::Token, "the token ran out; come back with another".into()));
                 }
@@ -141,7 +154,8 @@ impl Connection<'_> {
                 vec![ServerFrame::Error { reference, code: error.code().to_owned(), message: error.detail().to_owned() }]
             }
         };
-        self.send_all(&frames).await
+        self.send_all(&frames);
+        Ok(())
     }
 
     async fn perform(&mut self, reference: Option<String>, command: Command) -> Result<Vec<ServerFrame>, ApiError> {
@@ -202,24 +216,42 @@ impl Connection<'_> {
         Ok(self.session.progress.answer(reference, change, &marked))
     }
 
-    async fn ping(&mut self) -> Served<()> {
+    fn ping(&mut self) -> Served<()> {
         if self.silent >= 2 {
             return Err(Closed::Gone);
         }
         self.silent += 1;
-        write(self.socket, Message::Ping(axum::body::Bytes::new())).await
+        let _ = self.sender.send(Frame::ping()); // one who does not read is found out otherwise
+        Ok(())
     }
 
-    async fn bye(&mut self) -> Served<()> {
-        self.send_all(&[bye("restart")]).await?;
+    fn look(&self) -> Served<()> {
+        match self.sender.stalled_since() {
+            Some(since) if since.elapsed() >= STALLED_WITHIN => {
+                self.sender.clear_waiting();
+                Err(Closed::With(CloseCode::TooSlow, "nothing was read for 10 seconds".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bye(&mut self) -> Served<()> {
+        self.send_all(&[bye("restart")]);
         Err(Closed::With(CloseCode::Restart, "restart".into()))
     }
 
-    async fn send_all(&mut self, frames: &[ServerFrame]) -> Served<()> {
-        for frame in frames {
-            send(self.socket, frame).await?;
+    /// Sends frames. To one who reads too slowly, what waits is dropped: the client is told to list again instead.
+    fn send_all(&mut self, frames: &[ServerFrame]) {
+        let texts: Vec<Frame> = frames.iter().filter_map(encode).collect();
+        if let Err(Full) = self.sender.send_all(texts) {
+            self.sender.clear_waiting();
+            let resync = encode(&ServerFrame::Resync {
+                unread: self.session.progress.latest_unread(),
+                cursor: *self.session.progress.cursor(),
+            });
+            let _ = self.sender.send_all(resync); // a frame that was begun is at most what the bound lets wait
+            metrics::counter!("stentor_sockets_too_slow_total").increment(1);
         }
-        Ok(())
     }
 }
 
@@ -227,44 +259,32 @@ fn refused(code: &'static str, message: &str) -> ApiError {
     ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, code, message)
 }
 
-/// The next frame; `None` for what is not one of ours (a pong, or text that is no frame, which was answered).
-async fn receive_frame(socket: &mut WebSocket) -> Served<Option<ClientFrame>> {
+/// The next frame; `None` for what is not one of ours (a sign of life, or text that is no frame, which was answered).
+async fn receive_frame(socket: &mut Socket) -> Served<Option<ClientFrame>> {
     let text = match socket.recv().await {
-        None | Some(Ok(Message::Close(_))) => return Err(Closed::Gone),
-        Some(Err(error)) => {
-            let too_large = error.to_string().contains("too long");
-            return Err(if too_large {
-                Closed::With(CloseCode::TooLarge, "a frame is at most 16 KiB".into())
-            } else {
-                Closed::Gone
-            });
+        Ok(Incoming::Text(text)) => text,
+        Ok(Incoming::Binary(_) | Incoming::Alive) => return Ok(None),
+        Err(closed) => {
+            tracing::debug!(%closed, "a connection ended");
+            return Err(Closed::Gone);
         }
-        Some(Ok(Message::Text(text))) => text,
-        Some(Ok(_)) => return Ok(None),
     };
     match serde_json::from_str(&text) {
         Ok(frame) => Ok(Some(frame)),
         Err(error) => {
             let frame = ServerFrame::Error { reference: None, code: "bad_frame".into(), message: error.to_string() };
-            send(socket, &frame).await?;
+            let _ = socket.sender().send_all(encode(&frame));
             Ok(None)
         }
     }
 }
 
-async fn send(socket: &mut WebSocket, frame: &ServerFrame) -> Served<()> {
-    match serde_json::to_string(frame) {
-        Ok(text) => write(socket, Message::Text(text.into())).await,
+fn encode(frame: &ServerFrame) -> Option<Frame> {
+    match serde_json::to_vec(frame) {
+        Ok(json) => Some(Frame::text(json)),
         Err(error) => {
             tracing::error!(%error, "a frame cannot be written as JSON");
-            Ok(())
+            None
         }
-    }
-}
-
-async fn write(socket: &mut WebSocket, message: Message) -> Served<()> {
-    match timeout(WRITE_WITHIN, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Closed::Gone),
     }
 }

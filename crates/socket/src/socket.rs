@@ -1,0 +1,191 @@
+//! A connection: what comes in, and how it ends.
+
+use std::{cell::RefCell, collections::VecDeque, io, net::Shutdown, sync::Arc, time::Duration};
+
+use socket2::SockRef;
+use tokio::{
+    io::Interest,
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Frame, Sender,
+    frame::CloseCode,
+    message::{Assembler, Message, Violation},
+    outbox::Shared,
+};
+
+/// How long a farewell may take: to be written, and to be answered.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// What every connection of a thread reads into.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+}
+
+/// Bounds of a connection, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The largest message that is taken in.
+    pub max_message: usize,
+    /// How much may wait to be written, beyond what the kernel has taken, before nothing more is taken.
+    pub max_waiting: usize,
+    /// How much the kernel takes: the less, the sooner somebody shows who does not read.
+    pub send_buffer: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_message: 16 * 1024, max_waiting: 32 * 1024, send_buffer: 16 * 1024 }
+    }
+}
+
+/// What comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A sign of life: a ping (answered already), or the answer to one.
+    Alive,
+}
+
+/// How a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Closed {
+    /// The other side said farewell, and was answered.
+    #[error("closed by the other side")]
+    ByPeer {
+        /// Its code, if it gave one.
+        code: Option<CloseCode>,
+        /// Its reason; may be empty.
+        reason: String,
+    },
+    /// The other side did what the protocol forbids, and was told so.
+    #[error("closed, because the other side sent {0}")]
+    Violation(#[from] Violation),
+    /// The connection is gone, without a word.
+    #[error("the connection is gone")]
+    Gone(#[from] io::Error),
+}
+
+/// A WebSocket connection: its reading half, and whatever has to wait for the stream.
+pub struct Socket {
+    shared: Arc<Shared>,
+    assembler: Assembler,
+    told: VecDeque<Message>,
+    violation: Option<Violation>,
+    /// The farewell was begun: how the connection ends, and until when that may take.
+    ending: Option<(Closed, Instant)>,
+}
+
+impl Socket {
+    /// A socket on a stream of which `read` was read already.
+    pub(crate) fn new(stream: TcpStream, read: &[u8], options: Options) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_send_buffer_size(options.send_buffer)?;
+        let shared = Arc::new(Shared::new(stream, options.max_waiting));
+        let mut socket =
+            Self { shared, assembler: Assembler::new(options.max_message), told: VecDeque::new(), violation: None, ending: None };
+        socket.take(&mut read.to_vec());
+        Ok(socket)
+    }
+
+    /// A handle that writes.
+    pub fn sender(&self) -> Sender {
+        Sender(self.shared.clone())
+    }
+
+    /// What comes next. It has to be awaited all the time: it also writes what had to wait. May be cancelled and called again.
+    pub async fn recv(&mut self) -> Result<Incoming, Closed> {
+        loop {
+            if let Some((_, end)) = self.ending {
+                self.farewell(end).await;
+                let (closed, _) = self.ending.take().unwrap_or((Closed::Gone(io::ErrorKind::NotConnected.into()), end));
+                return Err(closed);
+            }
+            match self.told.pop_front() {
+                Some(Message::Text(text)) => return Ok(Incoming::Text(text)),
+                Some(Message::Binary(bytes)) => return Ok(Incoming::Binary(bytes)),
+                Some(Message::Pong) => return Ok(Incoming::Alive),
+                Some(Message::Ping(body)) => {
+                    let _ = self.sender().send(Frame::pong(&body)); // one who does not read asks in vain
+                    return Ok(Incoming::Alive);
+                }
+                Some(Message::Close(code, reason)) => {
+                    self.shared.close(Frame::close(code, ""));
+                    self.ending = Some((Closed::ByPeer { code, reason }, Instant::now() + FAREWELL));
+                    continue;
+                }
+                None => {}
+            }
+            if let Some(violation) = self.violation.take() {
+                self.shared.close(Frame::close(Some(violation.code()), &violation.to_string()));
+                self.ending = Some((violation.into(), Instant::now() + FAREWELL));
+                continue;
+            }
+            let interest = if self.shared.is_waiting() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            tokio::select! {
+                ready = self.shared.stream.ready(interest) => {
+                    let ready = ready?;
+                    if ready.is_writable() {
+                        self.shared.flush()?;
+                    }
+                    if ready.is_readable() {
+                        self.read()?;
+                    }
+                }
+                () = self.shared.wake.notified() => {}
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        BUFFER.with_borrow_mut(|buffer| match self.shared.stream.try_read(buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                self.take(&mut buffer[..read]);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn take(&mut self, bytes: &mut [u8]) {
+        let mut told = Vec::new();
+        self.violation = self.assembler.take(bytes, &mut told).err();
+        self.told.extend(told);
+    }
+
+    /// Ends the connection with a code and a reason, after what waits.
+    pub async fn close(self, code: CloseCode, reason: &str) {
+        self.shared.close(Frame::close(Some(code), reason));
+        self.farewell(Instant::now() + FAREWELL).await;
+    }
+
+    /// Writes what waits, then waits for the other side to hang up: hanging up first, with bytes of theirs unread, would make the
+    /// kernel take back what they have not read yet.
+    async fn farewell(&self, end: Instant) {
+        let stream = &self.shared.stream;
+        let _ = timeout_at(end, async {
+            while self.shared.is_waiting() {
+                stream.writable().await?;
+                self.shared.flush()?;
+            }
+            SockRef::from(stream).shutdown(Shutdown::Write)?;
+            loop {
+                stream.readable().await?;
+                let read = BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer));
+                match read {
+                    Ok(0) => return Ok(()),
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                    _ => {}
+                }
+            }
+        })
+        .await;
+    }
+}

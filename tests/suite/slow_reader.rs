@@ -1,0 +1,50 @@
+//! One who does not read: is told to list again, then let go, and costs nobody else anything.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stentor_tests::{Dev, client, device::Device, eventually};
+
+async fn metric(api: &stentor_tests::Api, name: &str) -> u64 {
+    let metrics = client().get(format!("{}/metrics", api.url)).send().await.unwrap().text().await.unwrap();
+    let line = metrics.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
+    line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map_or(0, |n| n as u64)
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_told_to_list_again_and_who_reads_nothing_is_let_go() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    let (mut slow, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let (mut stalled, _) = Device::open(&api.url, &api.token("bob").await, None).await;
+    let (mut reader, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let summary = "x".repeat(300);
+    let mut sent = 0;
+    // Far more than the kernel and the gateway hold for one who does not read, in one request after the other.
+    while metric(api, "stentor_sockets_too_slow_total").await < 2 {
+        let one = json!({"audience": "everyone", "content": {"title": format!("n-{sent}"), "summary": summary}});
+        let (_, answer) = api.post("/v1/notifications/batch", &json!({"notifications": vec![one; 100]})).await;
+        assert_eq!(answer["results"].as_array().unwrap().len(), 100);
+        sent += 100;
+        for _ in 0..100 {
+            assert!(["item", "resync"].contains(&reader.frame().await["type"].as_str().unwrap()));
+        }
+        assert!(sent < 50_000, "nobody was found too slow");
+    }
+    // The slow one reads again: whole frames, one of which says to list again, and the count is right in the end.
+    let mut told = false;
+    while slow.unread < sent {
+        told |= slow.frame().await["type"] == "resync";
+    }
+    assert!(told, "it had missed something");
+    // The other is let go, and nobody else is.
+    eventually("bob is let go", async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (metric(api, "stentor_sockets").await == 2).then_some(())
+    })
+    .await;
+    // What had left for it before was whole as well.
+    while let Some(frame) = stalled.try_frame().await {
+        assert!(["item", "resync"].contains(&frame["type"].as_str().unwrap()), "{frame}");
+    }
+}

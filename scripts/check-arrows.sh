@@ -9,6 +9,7 @@ cd "${1:-"$(dirname "$0")/.."}"
 readonly ARROWS='
 domain      :
 connection  :
+socket      :
 migrations  :
 testkit     :
 tests       : testkit

@@ -89,6 +89,12 @@ impl Outbox {
         }
     }
 
+    fn clear(&mut self) {
+        let keep = if self.begun { self.parts.iter().position(|part| part.last).map_or(0, |at| at + 1) } else { 0 };
+        self.parts.truncate(keep);
+        self.bytes = self.parts.iter().map(|part| part.bytes.len()).sum();
+    }
+
     fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
         while !self.parts.is_empty() {
             let slices: Vec<IoSlice<'_>> = self.parts.iter().take(PARTS).map(|part| IoSlice::new(&part.bytes)).collect();
@@ -157,10 +163,17 @@ impl Sender {
 
     /// Drops what waits, but for the rest of a frame that was begun.
     pub fn clear_waiting(&self) {
+        self.0.out().clear();
+    }
+
+    /// Drops what waits, but for the rest of a frame that was begun, and lets `frame` wait in its place, whatever the bound.
+    pub fn replace_waiting(&self, frame: Frame) {
         let mut out = self.0.out();
-        let keep = if out.begun { out.parts.iter().position(|part| part.last).map_or(0, |at| at + 1) } else { 0 };
-        out.parts.truncate(keep);
-        out.bytes = out.parts.iter().map(|part| part.bytes.len()).sum();
+        if !out.closed {
+            out.clear();
+            out.push(frame);
+            self.0.wake.notify_one();
+        }
     }
 
     /// Since when the other side has taken nothing of what waits; `None` if nothing does.

@@ -145,8 +145,7 @@ async fn one_who_does_not_read_is_noticed_soon_and_no_frame_of_theirs_is_cut() {
         assert!(sent < 10_000, "a client that reads nothing takes megabytes");
     }
     assert!(sender.stalled_since().is_some());
-    sender.clear_waiting();
-    sender.send(Frame::text("list again")).unwrap();
+    sender.replace_waiting(Frame::text("list again"));
     // It reads after all: whole frames in order, then what was said instead of the rest.
     let reading = tokio::spawn(async move { while socket.recv().await.is_ok() {} });
     let mut heard = 0;

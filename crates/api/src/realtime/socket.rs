@@ -244,12 +244,11 @@ impl Connection<'_> {
     fn send_all(&mut self, frames: &[ServerFrame]) {
         let texts: Vec<Frame> = frames.iter().filter_map(encode).collect();
         if let Err(Full) = self.sender.send_all(texts) {
-            self.sender.clear_waiting();
-            let resync = encode(&ServerFrame::Resync {
-                unread: self.session.progress.latest_unread(),
-                cursor: *self.session.progress.cursor(),
-            });
-            let _ = self.sender.send_all(resync); // a frame that was begun is at most what the bound lets wait
+            let progress = &self.session.progress;
+            let resync = ServerFrame::Resync { unread: progress.latest_unread(), cursor: *progress.cursor() };
+            if let Some(resync) = encode(&resync) {
+                self.sender.replace_waiting(resync);
+            }
             metrics::counter!("stentor_sockets_too_slow_total").increment(1);
         }
     }

@@ -70,6 +70,19 @@ async fn what_is_recalled_before_its_time_is_never_sent() {
     let (status, _) = dev.api.post(&format!("/v1/notifications/{id}/recall"), &json!(null)).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     assert_eq!(dev.api.get(&format!("/v1/notifications/{id}")).await["status"], "cancelled");
+    // One whose time comes: it is not sent then either.
+    for audience in [json!({"recipients": ["bob"]}), json!("everyone")] {
+        let soon = json!({"audience": audience, "content": {"title": "x"}, "send_at": at(1.5)});
+        let id = dev.api.send(&soon).await;
+        dev.api.post(&format!("/v1/notifications/{id}/recall"), &json!(null)).await;
+        eventually("its time", async || {
+            let story = dev.api.get(&format!("/v1/notifications/{id}/timeline")).await;
+            story["events"].as_array().unwrap().iter().any(|e| e["event"] == "dispatched").then_some(())
+        })
+        .await;
+        assert_eq!(dev.api.get(&format!("/v1/notifications/{id}")).await["status"], "cancelled");
+        assert_eq!(dev.api.get("/v1/recipients/bob/inbox").await["items"], json!([]));
+    }
     let (status, _) = dev.api.post("/v1/notifications/00000000-0000-7000-8000-000000000000/recall", &json!(null)).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }

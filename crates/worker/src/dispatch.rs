@@ -28,6 +28,7 @@ use crate::{
     jobs::{DeliveryJob, DispatchJob, Task, lane},
     notifications::{Notifications, ReadError},
     profiles::{ProfileError, look_up, resolve},
+    recall::RECALLED,
     render::{Reader, Words},
 };
 
@@ -113,7 +114,10 @@ impl Dispatch {
         self.facts.write(&[Event::new(notification.app.clone(), notification.accepted_at, accepted)]).await?;
         let progress: Progress = record.progress.as_deref().and_then(|p| serde_json::from_slice(p).ok()).unwrap_or_default();
         let resolved = match Words::of(&notification, &self.templates) {
-            _ if record.withdrawn.is_some() => Resolved::Whole { deliveries: progress.deliveries, error: None },
+            _ if record.withdrawn.is_some() => {
+                let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
+                Resolved::Whole { deliveries: progress.deliveries, error }
+            }
             Some(words) => self.deliver_to_all(&notification, &words, progress, lease).await?,
             None => Resolved::Whole { deliveries: 0, error: Some("its template is gone".to_owned()) },
         };

@@ -95,7 +95,7 @@ impl Session {
             };
             let frames = match pushed {
                 Some(pushed) => self.take(&pushed).await,
-                None => self.catch_up().await,
+                None => Box::pin(self.catch_up()).await,
             };
             match frames {
                 Ok(frames) if frames.is_empty() => {}
@@ -107,7 +107,7 @@ impl Session {
     async fn take(&mut self, pushed: &Pushed) -> Result<Vec<ServerFrame>, ApiError> {
         match self.progress.take(pushed, self.state.now()) {
             Next::Nothing => Ok(Vec::new()),
-            Next::Missing => self.catch_up().await,
+            Next::Missing => Box::pin(self.catch_up()).await,
             Next::Send(frame) => Ok(vec![*frame]),
         }
     }

@@ -82,8 +82,8 @@ async fn serve(state: &ApiState, socket: &mut Socket, token: Option<String>) -> 
     let no_auth = || Closed::With(CloseCode::NoAuth, "send auth within 5 seconds".into());
     let ClientFrame { command, .. } = first.map_err(|_| no_auth())??.ok_or_else(no_auth)?;
     let Command::Auth { token: given, cursor } = command else { return Err(no_auth()) };
-    let person = authenticate(state, given.or(token)).await?;
-    let (welcome, session) = Session::open(state, person, cursor).await.map_err(|refused| match refused {
+    let person = Box::pin(authenticate(state, given.or(token))).await?;
+    let (welcome, session) = Box::pin(Session::open(state, person, cursor)).await.map_err(|refused| match refused {
         Refused::TooMany => Closed::With(CloseCode::TooMany, "too many connections of one person".into()),
         Refused::Unavailable(error) => unavailable(&error),
     })?;
@@ -132,7 +132,8 @@ impl Connection<'_> {
                 frame = receive_frame(self.socket) => match frame? {
                     Some(frame) => {
                         self.silent = 0;
-                        self.answer(frame).await?;
+                        // In a box, which a silent connection does not carry along.
+                        Box::pin(self.answer(frame)).await?;
                     }
                     None => self.silent = 0,
                 },

@@ -243,6 +243,8 @@ pub(crate) async fn get(
         }
         let status = match (archived.recalled_at, archived.dispatched_at) {
             (Some(_), None) => NotificationStatus::Cancelled,
+            // Its time came after it was withdrawn: nothing was dispatched.
+            (Some(_), Some(_)) if archived.error.as_deref() == Some("recalled") => NotificationStatus::Cancelled,
             _ if open => NotificationStatus::Dispatching,
             _ => NotificationStatus::Completed,
         };

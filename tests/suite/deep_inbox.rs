@@ -60,7 +60,12 @@ async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
     let (_, unread) = dev.api.as_person(Method::GET, "/v1/inbox/unread", &token, None).await;
     assert_eq!(unread["unread"], ITEMS - 1);
 
-    // a lost Redis: the inbox is cold and not empty
+    // a lost Redis: once it is on record, the inbox is cold and not empty
+    eventually("the record", async || {
+        let story = dev.api.get(&format!("/v1/notifications/{oldest}/timeline")).await;
+        story["events"].as_array().unwrap().iter().any(|e| e["event"] == "items_changed").then_some(())
+    })
+    .await;
     let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
     let (_, page) = dev.api.as_person(Method::GET, "/v1/inbox?limit=100", &token, None).await;
     assert_eq!((page["items"].as_array().unwrap().len(), &page["unread"]), (100, &json!(ITEMS - 1)), "{}", page["unread"]);

@@ -15,7 +15,7 @@ pub struct Position {
 
 /// A point in the life of an inbox, which is a person's own part and their app's timeline. As text it is opaque: clients keep
 /// it and give it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// In the person's own part.
     pub own: Position,

@@ -199,11 +199,11 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
     let (feed, live) = LiveFeed::connect(redis).await.context(away)?;
     let receipts = Receipts::start(events.clone(), clock.clone());
-    let timelines = inboxes.timelines().clone();
     let presences = Presences::new(conn.clone());
     let manners = Manners { origins: config.realtime.origins.clone(), connects_per_second: config.realtime.connects_per_second };
-    let parts = HubParts { feed, events: live, timelines, presences: presences.clone(), receipts, clock: clock.clone() };
-    let hub = Hub::start(parts, &manners, stop.clone());
+    let parts =
+        HubParts { feed, events: live, inboxes: inboxes.clone(), presences: presences.clone(), receipts, clock: clock.clone() };
+    let hub = Hub::start(parts, &manners, stop.clone()).context("the threads of the sockets cannot be started")?;
     let state = ApiState::new(ApiParts {
         dispatch,
         outside: vec![email, sms],

@@ -1,20 +1,25 @@
 //! Frames as they are written: never masked, never fragmented.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 /// A number that says why a connection ends (RFC 6455 section 7.4; 4000 to 4999 are the application's).
 pub type CloseCode = u16;
 
 /// A frame that is ready to be written: a header, a body of its own or one that many share, and a tail of its own.
 ///
-/// Cloning it copies nothing.
+/// Making one from a shared body allocates nothing, as long as the tail is short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The header, and what stands before the shared body.
-    head: Bytes,
+    head: SmallVec<[u8; HEAD]>,
     shared: Bytes,
-    tail: Bytes,
+    tail: SmallVec<[u8; TAIL]>,
 }
+
+/// The longest header of a frame without a mask.
+const HEAD: usize = 10;
+/// A tail up to this many bytes lies in the frame itself.
+const TAIL: usize = 96;
 
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
@@ -27,28 +32,26 @@ const FINAL: u8 = 0x80;
 impl Frame {
     /// A text message, which must be UTF-8.
     pub fn text(body: impl Into<Bytes>) -> Self {
-        Self::shared_text(body.into(), Bytes::new())
+        Self::shared_text(body.into(), &[])
     }
 
     /// A text message of a body that many share and a tail of its own; together they must be UTF-8.
-    pub fn shared_text(shared: Bytes, tail: Bytes) -> Self {
-        let head = header(TEXT, shared.len() + tail.len()).freeze();
-        Self { head, shared, tail }
+    pub fn shared_text(shared: Bytes, tail: &[u8]) -> Self {
+        Self::new(TEXT, shared, tail)
     }
 
     /// A binary message.
     pub fn binary(body: impl Into<Bytes>) -> Self {
-        let shared = body.into();
-        Self { head: header(BINARY, shared.len()).freeze(), shared, tail: Bytes::new() }
+        Self::new(BINARY, body.into(), &[])
     }
 
     /// Asks whether somebody is there.
     pub fn ping() -> Self {
-        Self { head: header(PING, 0).freeze(), shared: Bytes::new(), tail: Bytes::new() }
+        Self::new(PING, Bytes::new(), &[])
     }
 
     pub(crate) fn pong(body: &[u8]) -> Self {
-        Self::control(PONG, body)
+        Self::new(PONG, Bytes::copy_from_slice(body), &[])
     }
 
     /// Ends the connection. What is too long for a control frame (123 bytes) is cut off.
@@ -62,18 +65,28 @@ impl Frame {
             }
             body.extend_from_slice(&reason.as_bytes()[..end]);
         }
-        Self::control(CLOSE, &body)
+        Self::new(CLOSE, body.freeze(), &[])
     }
 
-    fn control(opcode: u8, body: &[u8]) -> Self {
-        let mut head = header(opcode, body.len());
-        head.extend_from_slice(body);
-        Self { head: head.freeze(), shared: Bytes::new(), tail: Bytes::new() }
+    fn new(opcode: u8, shared: Bytes, tail: &[u8]) -> Self {
+        Self { head: header(opcode, shared.len() + tail.len()), shared, tail: SmallVec::from_slice(tail) }
     }
 
     /// Its parts, in the order in which they are written.
-    pub(crate) fn parts(self) -> [Bytes; 3] {
-        [self.head, self.shared, self.tail]
+    pub(crate) fn slices(&self) -> [&[u8]; PARTS] {
+        [&self.head, &self.shared, &self.tail]
+    }
+
+    /// Its parts from byte `from` on, to be kept.
+    pub(crate) fn parts(&self, from: usize) -> impl Iterator<Item = Bytes> {
+        let (head, tail) = (Bytes::copy_from_slice(&self.head), Bytes::copy_from_slice(&self.tail));
+        let mut skip = from;
+        [head, self.shared.clone(), tail].into_iter().filter_map(move |mut part| {
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            bytes::Buf::advance(&mut part, skipped);
+            (!part.is_empty()).then_some(part)
+        })
     }
 
     /// How many bytes are written.
@@ -83,18 +96,21 @@ impl Frame {
     }
 }
 
-fn header(opcode: u8, length: usize) -> BytesMut {
-    let mut head = BytesMut::with_capacity(10);
-    head.put_u8(FINAL | opcode);
+/// Of how many parts a frame is made.
+pub(crate) const PARTS: usize = 3;
+
+fn header(opcode: u8, length: usize) -> SmallVec<[u8; HEAD]> {
+    let mut head = SmallVec::new();
+    head.push(FINAL | opcode);
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..=125), _) => head.put_u8(short),
+        (Ok(short @ 0..=125), _) => head.push(short),
         (_, Ok(medium)) => {
-            head.put_u8(126);
-            head.put_u16(medium);
+            head.push(126);
+            head.extend_from_slice(&medium.to_be_bytes());
         }
         _ => {
-            head.put_u8(127);
-            head.put_u64(length as u64);
+            head.push(127);
+            head.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
     head
@@ -108,6 +124,15 @@ mod tests {
     fn the_length_takes_as_many_bytes_as_it_needs() {
         for (length, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
             assert_eq!(Frame::text(vec![b'x'; length]).len(), length + header);
+        }
+    }
+
+    #[test]
+    fn what_was_written_of_it_is_not_kept() {
+        let frame = Frame::shared_text(Bytes::from_static(b"shared"), b"tail");
+        let whole: Vec<u8> = frame.slices().concat();
+        for from in 0..=whole.len() {
+            assert_eq!(frame.parts(from).collect::<Vec<_>>().concat(), &whole[from..]);
         }
     }
 

@@ -21,4 +21,4 @@ pub use frame::{CloseCode, Frame};
 pub use handshake::{Handshake, HandshakeError, NotTcp, Upgrading};
 pub use message::Violation;
 pub use outbox::{Full, Sender};
-pub use socket::{Closed, Incoming, Options, Socket};
+pub use socket::{Closed, Detached, Incoming, Options, Socket};

@@ -10,10 +10,12 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::{net::TcpStream, sync::Notify};
 
-use crate::Frame;
+use crate::{CloseCode, Frame, frame};
 
-/// The most parts of one write.
+/// The most parts of what waited in one write.
 const PARTS: usize = 64;
+/// The most frames in one write, while nothing waits.
+const AT_ONCE: usize = 16;
 
 /// So much waits for the socket already that the frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,9 +57,22 @@ impl Shared {
         Self { stream, out: Mutex::default(), limit, wake: Notify::new() }
     }
 
+    /// The stream by itself, without a runtime, if nothing waits for it.
+    pub(crate) fn into_idle(self) -> io::Result<(std::net::TcpStream, usize)> {
+        if self.is_waiting() {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "something waits to be written"));
+        }
+        Ok((self.stream.into_std()?, self.limit))
+    }
+
     fn out(&self) -> MutexGuard<'_, Outbox> {
         // Nothing panics while it is locked.
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if the last frame was queued or written.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.out().closed
     }
 
     /// True if something waits to be written.
@@ -71,22 +86,53 @@ impl Shared {
     }
 
     /// Queues the last frame, whatever waits; nothing is taken after it.
-    pub(crate) fn close(&self, frame: Frame) {
+    pub(crate) fn close(&self, frame: &Frame) {
         let mut out = self.out();
         if !out.closed {
-            out.push(frame);
+            out.push(frame, 0);
             out.closed = true;
         }
     }
 }
 
 impl Outbox {
-    fn push(&mut self, frame: Frame) {
-        self.bytes += frame.len();
-        let mut parts = frame.parts().into_iter().filter(|part| !part.is_empty()).peekable();
+    /// Queues what of a frame was not written yet.
+    fn push(&mut self, frame: &Frame, written: usize) {
+        self.bytes += frame.len() - written;
+        let mut parts = frame.parts(written).peekable();
         while let Some(bytes) = parts.next() {
             self.parts.push_back(Part { bytes, last: parts.peek().is_none() });
         }
+        self.begun |= written > 0;
+    }
+
+    /// Writes frames while nothing waits, and queues what the stream does not take.
+    fn write(&mut self, frames: &[Frame], stream: &TcpStream) -> io::Result<()> {
+        for (at, some) in frames.chunks(AT_ONCE).enumerate() {
+            let mut slices = [IoSlice::new(&[]); AT_ONCE * frame::PARTS];
+            let all = some.iter().flat_map(Frame::slices);
+            slices.iter_mut().zip(all).for_each(|(slot, part)| *slot = IoSlice::new(part));
+            let mut written = match stream.try_write_vectored(&slices[..some.len() * frame::PARTS]) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return Err(error),
+            };
+            for frame in some {
+                let whole = written >= frame.len();
+                if !whole {
+                    self.push(frame, written);
+                }
+                written = written.saturating_sub(frame.len());
+            }
+            if !self.parts.is_empty() {
+                self.stalled = Some(Instant::now());
+                for frame in frames.iter().skip((at + 1) * AT_ONCE) {
+                    self.push(frame, 0);
+                }
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     fn clear(&mut self) {
@@ -133,13 +179,12 @@ impl Outbox {
 impl Sender {
     /// Sends a frame.
     pub fn send(&self, frame: Frame) -> Result<(), Full> {
-        self.send_all([frame])
+        self.send_all(&[frame])
     }
 
     /// Sends frames, in one write with whatever waits. What is not taken by the stream waits; beyond the bound nothing more is
     /// taken, and none of `frames` is.
-    pub fn send_all(&self, frames: impl IntoIterator<Item = Frame>) -> Result<(), Full> {
-        let frames = frames.into_iter();
+    pub fn send_all(&self, frames: &[Frame]) -> Result<(), Full> {
         let mut out = self.0.out();
         if out.closed {
             return Ok(()); // it ends: nobody would read it
@@ -147,12 +192,14 @@ impl Sender {
         if out.bytes >= self.0.limit {
             return Err(Full);
         }
-        let idle = out.parts.is_empty();
-        for frame in frames {
-            out.push(frame);
+        if !out.parts.is_empty() {
+            // The reader is waiting to write what waits.
+            for frame in frames {
+                out.push(frame, 0);
+            }
+            return Ok(());
         }
-        // If something waited before, the reader is waiting to write it.
-        if idle && out.flush(&self.0.stream).is_err() {
+        if out.write(frames, &self.0.stream).is_err() {
             out.closed = true; // the reader finds out why
         }
         if !out.parts.is_empty() {
@@ -161,17 +208,23 @@ impl Sender {
         Ok(())
     }
 
+    /// Ends the connection with a code and a reason, after what waits. The reader is told ([`Closed::ByUs`](crate::Closed)).
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.0.close(&Frame::close(Some(code), reason));
+        self.0.wake.notify_one();
+    }
+
     /// Drops what waits, but for the rest of a frame that was begun.
     pub fn clear_waiting(&self) {
         self.0.out().clear();
     }
 
     /// Drops what waits, but for the rest of a frame that was begun, and lets `frame` wait in its place, whatever the bound.
-    pub fn replace_waiting(&self, frame: Frame) {
+    pub fn replace_waiting(&self, frame: &Frame) {
         let mut out = self.0.out();
         if !out.closed {
             out.clear();
-            out.push(frame);
+            out.push(frame, 0);
             self.0.wake.notify_one();
         }
     }

@@ -63,12 +63,32 @@ pub enum Closed {
         /// Its reason; may be empty.
         reason: String,
     },
+    /// We ended it, by [`Sender::close`].
+    #[error("closed by us")]
+    ByUs,
     /// The other side did what the protocol forbids, and was told so.
     #[error("closed, because the other side sent {0}")]
     Violation(#[from] Violation),
     /// The connection is gone, without a word.
     #[error("the connection is gone")]
     Gone(#[from] io::Error),
+}
+
+/// A socket between two runtimes.
+pub struct Detached {
+    stream: std::net::TcpStream,
+    max_waiting: usize,
+    assembler: Assembler,
+    told: VecDeque<Message>,
+}
+
+impl Detached {
+    /// Goes on in the runtime of the caller.
+    pub fn attach(self) -> io::Result<Socket> {
+        let mut socket = Socket::on(TcpStream::from_std(self.stream)?, self.max_waiting, self.assembler);
+        socket.told = self.told;
+        Ok(socket)
+    }
 }
 
 /// A WebSocket connection: its reading half, and whatever has to wait for the stream.
@@ -86,11 +106,26 @@ impl Socket {
     pub(crate) fn new(stream: TcpStream, read: &[u8], options: Options) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_send_buffer_size(options.send_buffer)?;
-        let shared = Arc::new(Shared::new(stream, options.max_waiting));
-        let mut socket =
-            Self { shared, assembler: Assembler::new(options.max_message), told: VecDeque::new(), violation: None, ending: None };
+        let mut socket = Self::on(stream, options.max_waiting, Assembler::new(options.max_message));
         socket.take(&mut read.to_vec());
         Ok(socket)
+    }
+
+    fn on(stream: TcpStream, max_waiting: usize, assembler: Assembler) -> Self {
+        let shared = Arc::new(Shared::new(stream, max_waiting));
+        Self { shared, assembler, told: VecDeque::new(), violation: None, ending: None }
+    }
+
+    /// Takes the socket off its runtime, so that another one may go on with it. Fails if it ends, if something waits to be
+    /// written, or if a [`Sender`] is left.
+    pub fn detach(self) -> io::Result<Detached> {
+        let Self { shared, assembler, told, violation, ending } = self;
+        let shared = Arc::into_inner(shared).ok_or_else(|| io::Error::other("a sender is left"))?;
+        if violation.is_some() || ending.is_some() || shared.is_closed() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let (stream, max_waiting) = shared.into_idle()?;
+        Ok(Detached { stream, max_waiting, assembler, told })
     }
 
     /// A handle that writes.
@@ -115,15 +150,19 @@ impl Socket {
                     return Ok(Incoming::Alive);
                 }
                 Some(Message::Close(code, reason)) => {
-                    self.shared.close(Frame::close(code, ""));
+                    self.shared.close(&Frame::close(code, ""));
                     self.ending = Some((Closed::ByPeer { code, reason }, Instant::now() + FAREWELL));
                     continue;
                 }
                 None => {}
             }
             if let Some(violation) = self.violation.take() {
-                self.shared.close(Frame::close(Some(violation.code()), &violation.to_string()));
+                self.shared.close(&Frame::close(Some(violation.code()), &violation.to_string()));
                 self.ending = Some((violation.into(), Instant::now() + FAREWELL));
+                continue;
+            }
+            if self.shared.is_closed() {
+                self.ending = Some((Closed::ByUs, Instant::now() + FAREWELL));
                 continue;
             }
             let interest = if self.shared.is_waiting() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
@@ -138,6 +177,19 @@ impl Socket {
                     }
                 }
                 () = self.shared.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Writes what has to wait, while nothing is read: for as long as the caller is busy with what it was told.
+    pub async fn write_waiting(&mut self) -> io::Error {
+        loop {
+            if self.shared.is_waiting() {
+                if let Err(error) = self.shared.stream.writable().await.and_then(|()| self.shared.flush()) {
+                    return error;
+                }
+            } else {
+                self.shared.wake.notified().await;
             }
         }
     }
@@ -162,7 +214,7 @@ impl Socket {
 
     /// Ends the connection with a code and a reason, after what waits.
     pub async fn close(self, code: CloseCode, reason: &str) {
-        self.shared.close(Frame::close(Some(code), reason));
+        self.shared.close(&Frame::close(Some(code), reason));
         self.farewell(Instant::now() + FAREWELL).await;
     }
 

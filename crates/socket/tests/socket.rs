@@ -118,7 +118,7 @@ async fn messages_go_both_ways_also_when_reading_is_cancelled_again_and_again() 
         match incoming {
             Ok(Incoming::Text(text)) => {
                 assert!(text.starts_with(&format!("{expected}:")));
-                sender.send(Frame::shared_text(Bytes::from(expected.to_string()), Bytes::from_static(b" heard"))).unwrap();
+                sender.send(Frame::shared_text(Bytes::from(expected.to_string()), b" heard")).unwrap();
                 expected += 1;
             }
             Ok(Incoming::Alive) => {}
@@ -139,13 +139,13 @@ async fn one_who_does_not_read_is_noticed_soon_and_no_frame_of_theirs_is_cut() {
     let sender = socket.sender();
     let shared = Bytes::from("x".repeat(300));
     let mut sent = 0_u64;
-    let frame = |n: u64| Frame::shared_text(shared.clone(), Bytes::from(format!(":{n}")));
+    let frame = |n: u64| Frame::shared_text(shared.clone(), format!(":{n}").as_bytes());
     while sender.send(frame(sent)) != Err(Full) {
         sent += 1;
         assert!(sent < 10_000, "a client that reads nothing takes megabytes");
     }
     assert!(sender.stalled_since().is_some());
-    sender.replace_waiting(Frame::text("list again"));
+    sender.replace_waiting(&Frame::text("list again"));
     // It reads after all: whole frames in order, then what was said instead of the rest.
     let reading = tokio::spawn(async move { while socket.recv().await.is_ok() {} });
     let mut heard = 0;

@@ -202,6 +202,16 @@ impl ServerFrame {
         }
     }
 
+    /// How many are unread and where it leaves the client, if these are what it ends with.
+    pub(crate) fn count(&self) -> Option<(u64, Cursor)> {
+        match self {
+            Self::Item { unread, cursor, .. } | Self::State { unread, cursor, .. } | Self::Resync { unread, cursor } => {
+                Some((*unread, *cursor))
+            }
+            _ => None,
+        }
+    }
+
     /// Where it leaves the client, if it says so.
     pub fn cursor(&self) -> Option<&Cursor> {
         match self {
@@ -219,6 +229,8 @@ impl ServerFrame {
 pub enum CloseCode {
     /// No valid token, or it ran out.
     Token = 4401,
+    /// Nobody answers (RFC 6455: going away).
+    Gone = 1001,
     /// No `auth` within 5 seconds.
     NoAuth = 4408,
     /// The person has too many connections.

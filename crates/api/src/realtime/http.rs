@@ -2,7 +2,7 @@
 //!
 //! Both show the token as `Authorization: Bearer`, never in the URL, and both go on from the same cursor.
 
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json,
@@ -12,15 +12,13 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use stentor_domain::Violation;
 use stentor_inbox::Cursor;
 use tokio::time::{Instant, timeout_at};
 use utoipa::IntoParams;
 
-use super::{
-    frame::ServerFrame,
-    session::{Session, bye},
-};
+use super::{frame::ServerFrame, session::Session, told::Told};
 use crate::{auth::Person, problem::ApiError, state::ApiState};
 
 /// How often a silent stream shows that it is alive: proxies close what is silent for a minute, some for half of that.
@@ -69,13 +67,6 @@ fn invalid(code: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::invalid(vec![Violation::new("", code, message.into())])
 }
 
-/// A stream of frames, and what ends it.
-enum Stage {
-    Welcomed(Box<(ServerFrame, Session)>),
-    Live(Box<Session>, VecDeque<ServerFrame>),
-    Over,
-}
-
 /// `GET /v1/inbox/events`
 pub(crate) async fn events(
     State(state): State<ApiState>,
@@ -85,43 +76,22 @@ pub(crate) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     state.hub.admit()?;
     let cursor = from.cursor(&headers)?;
-    let welcomed = Session::open(&state, person, cursor).await.map_err(ApiError::from)?;
-    let events = stream::unfold(Stage::Welcomed(Box::new(welcomed)), |stage| async move {
-        match stage {
-            Stage::Welcomed(welcomed) => {
-                let (welcome, session) = *welcomed;
-                Some((event(&welcome), Stage::Live(Box::new(session), VecDeque::new())))
-            }
-            Stage::Live(mut session, mut waiting) => {
-                if waiting.is_empty() {
-                    match timeout_at(session.token_end(), session.next()).await {
-                        Ok(Ok(Some(frames))) => waiting.extend(frames),
-                        Ok(Ok(None)) => return Some((event(&bye("restart")), Stage::Over)),
-                        Ok(Err(error)) => {
-                            error.log();
-                            return Some((event(&bye("unavailable")), Stage::Over));
-                        }
-                        Err(_) => return Some((event(&bye("token")), Stage::Over)),
-                    }
-                }
-                let frame = waiting.pop_front()?;
-                Some((event(&frame), Stage::Live(session, waiting)))
-            }
-            Stage::Over => None,
-        }
+    let session = Session::open(&state, &person, cursor).await.map_err(ApiError::from)?;
+    let events = stream::unfold(session.stream().await, |(membership, frames)| async move {
+        let told = frames.next().await?;
+        Some((event(&told), (membership, frames)))
     });
     Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// A frame as an event: its type, its JSON, and the cursor as the id from which a browser goes on by itself.
-fn event(frame: &ServerFrame) -> Event {
-    let json = serde_json::to_string(frame).unwrap_or_default();
-    let mut event = Event::default().event(frame.name()).data(json);
-    if let Some(cursor) = frame.cursor() {
+fn event(told: &Told) -> Event {
+    let mut event = Event::default().event(told.name).data(told.json());
+    if let Some(cursor) = told.cursor() {
         event = event.id(cursor.to_string());
     }
-    if let ServerFrame::Bye { reconnect_after_ms, .. } = frame {
-        event = event.retry(Duration::from_millis(*reconnect_after_ms));
+    if let Some(pause) = told.pause {
+        event = event.retry(pause);
     }
     event
 }
@@ -130,7 +100,7 @@ fn event(frame: &ServerFrame) -> Event {
 #[derive(Debug, Serialize)]
 pub(crate) struct Polled {
     /// The frames, in order; none if nothing happened.
-    frames: Vec<ServerFrame>,
+    frames: Vec<Box<RawValue>>,
     /// Where to go on.
     cursor: Cursor,
 }
@@ -144,21 +114,22 @@ pub(crate) async fn poll(
 ) -> Result<Json<Polled>, ApiError> {
     let cursor = from.cursor(&headers)?;
     let until = Instant::now() + Duration::from_secs(from.wait.unwrap_or(WAIT));
-    let (welcome, mut session) = Session::open(&state, person, cursor).await.map_err(ApiError::from)?;
-    let news = match &welcome {
-        ServerFrame::Welcome { recovered: true, items, removed, unread: _, cursor: now, .. } => {
-            !items.is_empty() || !removed.is_empty() || cursor != Some(*now)
+    let session = Session::open(&state, &person, cursor).await.map_err(ApiError::from)?;
+    let at = session.welcome.cursor().copied().unwrap_or_default();
+    let news = match &session.welcome {
+        ServerFrame::Welcome { recovered: true, items, removed, .. } => {
+            !items.is_empty() || !removed.is_empty() || cursor != Some(at)
         }
         _ => true,
     };
-    let mut frames = Vec::new();
-    if news {
-        frames.push(welcome);
-    } else if let Ok(next) = timeout_at(until, session.next()).await {
-        match next? {
-            Some(next) => frames.extend(next),
-            None => frames.push(bye("restart")),
-        }
+    let (_membership, stream) = session.stream().await;
+    let mut told: Vec<Told> = stream.next().await.into_iter().collect(); // the welcome
+    if !news {
+        told.clear();
+        told.extend(timeout_at(until, stream.next()).await.ok().flatten());
     }
-    Ok(Json(Polled { frames, cursor: *session.progress.cursor() }))
+    told.extend(std::iter::from_fn(|| stream.try_next()));
+    let cursor = told.iter().rev().find_map(Told::cursor).unwrap_or(at);
+    let frames = told.iter().filter_map(|told| RawValue::from_string(told.json()).ok()).collect();
+    Ok(Json(Polled { frames, cursor }))
 }

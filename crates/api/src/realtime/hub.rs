@@ -1,53 +1,37 @@
 //! Who is connected to this process, and the one subscription that feeds them all.
 
 use std::{
-    collections::HashMap,
-    hash::{Hash, Hasher},
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
-use stentor_inbox::{InboxError, LiveEvent, LiveFeed, LiveMessage, Position, Presence, Presences, TimelineView, Timelines};
+use stentor_inbox::{Applied, InboxError, Inboxes, LiveEvent, LiveFeed, Position, Presence, Presences, Timelines};
 use tokio::{
-    sync::{Notify, mpsc},
+    runtime::Handle,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{Manners, Receipts, manners::Bucket};
+use super::{
+    Manners, Receipts,
+    manners::Bucket,
+    shard::{Attach, CLOSE_WITHIN, Message, Place, Shard, ShardParts},
+};
 use crate::problem::ApiError;
-
-/// The most connections that one person may have to one process: ten devices with a few tabs each.
-pub(crate) const MAX_CONNECTIONS: usize = 64;
-/// How many messages may wait for one connection before it has to catch up by itself.
-const WAITING: usize = 256;
 
 /// How often the copy of a timeline is held against Redis, whatever was published.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
-
-/// How many connections are ended in a millisecond when the process stops: those who come back must be received elsewhere.
-const CLOSINGS_A_MS: u64 = 2;
-/// The longest that ending them takes.
-const CLOSE_WITHIN: Duration = Duration::from_secs(10);
-
-/// What happened, and the timeline as it was then.
-#[derive(Clone)]
-pub(crate) struct Pushed {
-    pub what: What,
-    pub view: Arc<TimelineView>,
-}
-
-/// What happened.
-#[derive(Clone)]
-pub(crate) enum What {
-    /// Something in the person's own part.
-    Message(Arc<LiveMessage>),
-    /// An entry of the timeline was written or changed.
-    Entry { epoch: u64, entry: Arc<Entry> },
-}
+/// How many subscriptions may be made at a time: each is a round trip, and strangers need not wait for one another.
+const SUBSCRIBING: usize = 64;
+/// The most shards: beyond it the subscription, which all share, is what limits.
+const MAX_SHARDS: usize = 16;
 
 /// What a hub is built on.
 pub struct HubParts {
@@ -55,8 +39,8 @@ pub struct HubParts {
     pub feed: LiveFeed,
     /// What `feed` tells.
     pub events: mpsc::Receiver<LiveEvent>,
-    /// The timelines.
-    pub timelines: Timelines,
+    /// Where what was missed is read.
+    pub inboxes: Inboxes,
     /// Where it is told who is connected.
     pub presences: Presences,
     /// Where it is noted what devices were shown.
@@ -73,60 +57,23 @@ struct Inner {
     feed: LiveFeed,
     timelines: Timelines,
     clock: Arc<dyn Clock>,
-    apps: Mutex<HashMap<AppId, App>>,
+    shards: Vec<Shard>,
+    hasher: RandomState,
+    /// How far the shards were told of each app's timeline.
+    told: Mutex<HashMap<AppId, Position>>,
+    /// The apps of which somebody is connected, as of a moment ago.
+    busy: Mutex<HashSet<AppId>>,
     /// Taken around each subscription and its end, so that who comes just as the last one leaves is not unsubscribed.
-    /// By person, in shards: a subscription is a round trip, and strangers need not wait for one another.
-    subscriptions: [tokio::sync::Mutex<()>; SHARDS],
+    subscriptions: [tokio::sync::Mutex<()>; SUBSCRIBING],
     next: AtomicU64,
+    sockets: Arc<AtomicUsize>,
     receipts: Receipts,
     presences: Presences,
     /// This process among those that report who is connected.
     name: String,
     bucket: Bucket,
-    closing: tokio_util::sync::CancellationToken,
-}
-
-const SHARDS: usize = 64;
-
-type Address = (AppId, RecipientId);
-
-/// The people of an app who are connected, and how far they were told of its timeline.
-#[derive(Default)]
-struct App {
-    people: HashMap<RecipientId, Person>,
-    told: Position,
-}
-
-#[derive(Default)]
-struct Person {
-    connections: Vec<Member>,
-}
-
-struct Member {
-    id: u64,
-    tx: mpsc::Sender<Pushed>,
-    behind: Arc<Behind>,
-}
-
-/// Set when a message could not be handed over: the connection then catches up from its own cursor.
-#[derive(Default)]
-pub(crate) struct Behind {
-    flag: AtomicBool,
-    wake: Notify,
-}
-
-impl Behind {
-    fn set(&self) {
-        self.flag.store(true, Relaxed);
-        self.wake.notify_one();
-    }
-
-    /// Waits until the connection is behind, and takes note.
-    pub(crate) async fn wait(&self) {
-        while !self.flag.swap(false, Relaxed) {
-            self.wake.notified().await;
-        }
-    }
+    closing: CancellationToken,
+    main: Handle,
 }
 
 /// The person has too many connections already.
@@ -134,47 +81,75 @@ pub(crate) struct TooMany;
 
 impl Hub {
     /// A hub over `parts`, until `closing` is cancelled.
-    pub fn start(parts: HubParts, manners: &Manners, closing: tokio_util::sync::CancellationToken) -> Self {
-        let HubParts { feed, mut events, timelines, presences, receipts, clock } = parts;
+    pub fn start(parts: HubParts, manners: &Manners, closing: CancellationToken) -> std::io::Result<Self> {
+        let HubParts { feed, events, inboxes, presences, receipts, clock } = parts;
+        let (gone, leavers) = mpsc::unbounded_channel();
+        let sockets = Arc::<AtomicUsize>::default();
+        let shards = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
+        let parts = ShardParts {
+            timelines: inboxes.timelines().clone(),
+            inboxes: inboxes.clone(),
+            receipts: receipts.clone(),
+            clock: clock.clone(),
+            main: Handle::current(),
+            closing: closing.clone(),
+            shards,
+            sockets: sockets.clone(),
+            gone,
+        };
         let hub = Self(Arc::new(Inner {
             feed,
-            timelines,
+            timelines: inboxes.timelines().clone(),
             clock,
-            apps: Mutex::default(),
+            shards: (0..shards).map(|number| Shard::start(number, parts.clone())).collect::<Result<_, _>>()?,
+            hasher: RandomState::new(),
+            told: Mutex::default(),
+            busy: Mutex::default(),
             subscriptions: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             next: AtomicU64::new(0),
+            sockets,
             receipts,
             presences,
             name: uuid::Uuid::now_v7().to_string(),
             bucket: Bucket::new(manners.connects_per_second),
             closing,
+            main: Handle::current(),
         }));
         tokio::spawn(hub.clone().report());
-        let fed = hub.clone();
-        tokio::spawn(async move {
-            let mut check_at = Instant::now() + CHECK_EVERY;
-            loop {
-                let event = tokio::select! {
-                    event = events.recv() => event,
-                    () = sleep_until(check_at) => {
-                        fed.check_timelines().await;
-                        check_at = Instant::now() + fed.next_check();
-                        continue;
-                    }
-                };
-                match event {
-                    Some(LiveEvent::Message { app, recipient, message }) => fed.push(&app, &recipient, &message),
-                    Some(LiveEvent::Timeline { app, epoch, entry }) => {
-                        fed.push_entry(&app, epoch, &entry).await;
-                        let expires = entry.body.expires_at().map(|at| Instant::now() + at.since(fed.now()));
-                        check_at = expires.map_or(check_at, |at| at.min(check_at));
-                    }
-                    Some(LiveEvent::Resubscribed) => fed.all_behind(),
-                    None => return,
+        tokio::spawn(hub.clone().unsubscribe(leavers));
+        tokio::spawn(hub.clone().feed(events));
+        Ok(hub)
+    }
+
+    /// Hands on what happens.
+    async fn feed(self, mut events: mpsc::Receiver<LiveEvent>) {
+        let mut check_at = Instant::now() + CHECK_EVERY;
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = sleep_until(check_at) => {
+                    self.check_timelines().await;
+                    check_at = Instant::now() + self.next_check();
+                    continue;
                 }
+            };
+            match event {
+                Some(LiveEvent::Message { app, recipient, message }) => {
+                    self.shard(&app, &recipient).tell(Message::Live(app, recipient, message)).await;
+                }
+                Some(LiveEvent::Timeline { app, epoch, entry }) => {
+                    self.entry(&app, epoch, &entry).await;
+                    let expires = entry.body.expires_at().map(|at| Instant::now() + at.since(self.now()));
+                    check_at = expires.map_or(check_at, |at| at.min(check_at));
+                }
+                Some(LiveEvent::Resubscribed) => {
+                    for shard in &self.0.shards {
+                        shard.tell(Message::Behind(None)).await;
+                    }
+                }
+                None => return,
             }
-        });
-        hub
+        }
     }
 
     /// Lets a connection begin, unless too many do at once.
@@ -189,9 +164,13 @@ impl Hub {
             for presence in apps.values_mut() {
                 *presence = Presence::default();
             }
-            for (app, here) in self.apps().iter() {
-                let connections = here.people.values().map(|p| p.connections.len() as u64).sum();
-                apps.insert(app.clone(), Presence { connections, people: here.people.len() as u64 });
+            for shard in &self.0.shards {
+                let (reply, counted) = oneshot::channel();
+                shard.tell(Message::Count(reply)).await;
+                for (app, here) in counted.await.unwrap_or_default() {
+                    let all = apps.entry(app).or_default();
+                    (all.connections, all.people) = (all.connections + here.connections, all.people + here.people);
+                }
             }
             for (app, presence) in &apps {
                 if let Err(error) = self.0.presences.report(app, &self.0.name, *presence).await {
@@ -199,19 +178,12 @@ impl Hub {
                 }
             }
             apps.retain(|_, presence| presence.connections > 0);
+            *self.busy() = apps.keys().cloned().collect();
             tokio::select! { () = sleep(CHECK_EVERY) => {} () = self.0.closing.cancelled() => {} }
         }
         for app in apps.keys() {
             let _ = self.0.presences.report(app, &self.0.name, Presence::default()).await;
         }
-    }
-
-    /// Waits until the process wants this connection to end: not all in one moment, at most 10 s after the first.
-    pub(crate) async fn closed(&self) {
-        self.0.closing.cancelled().await;
-        let spread = Duration::from_millis(self.sockets() as u64 / CLOSINGS_A_MS).min(CLOSE_WITHIN);
-        let share: f64 = rand::Rng::random(&mut rand::rng());
-        sleep(spread.mul_f64(share)).await;
     }
 
     /// Waits until every connection has ended, once the process wants that.
@@ -229,27 +201,24 @@ impl Hub {
         &self.0.receipts
     }
 
-    /// How many sockets are open.
+    /// How many connections there are.
     pub fn sockets(&self) -> usize {
-        self.apps().values().flat_map(|app| app.people.values()).map(|p| p.connections.len()).sum()
+        self.0.sockets.load(Relaxed)
     }
 
-    /// Joins a connection of `person`. When this returns, the subscription is confirmed: what is published from
-    /// now on arrives, so that a snapshot read afterwards leaves no gap.
+    /// Joins a connection of a person. When this returns, the subscription is confirmed: what is published from
+    /// now on is kept for it, so that a snapshot read afterwards leaves no gap.
     pub(crate) async fn join(&self, app: &AppId, recipient: &RecipientId) -> Result<Result<Membership, TooMany>, InboxError> {
-        let (tx, rx) = mpsc::channel(WAITING);
-        let (id, behind) = (self.0.next.fetch_add(1, Relaxed), Arc::<Behind>::default());
-        let address = (app.clone(), recipient.clone());
-        {
-            let mut apps = self.apps();
-            let person = apps.entry(app.clone()).or_default().people.entry(recipient.clone()).or_default();
-            if person.connections.len() >= MAX_CONNECTIONS {
-                return Ok(Err(TooMany));
-            }
-            person.connections.push(Member { id, tx, behind: behind.clone() });
+        let id = self.0.next.fetch_add(1, Relaxed);
+        let place = Place { app: app.clone(), recipient: recipient.clone(), id };
+        let (reply, may) = oneshot::channel();
+        let shard = self.shard(app, recipient);
+        shard.tell(Message::Join(place.clone(), reply)).await;
+        if !may.await.unwrap_or_default() {
+            return Ok(Err(TooMany));
         }
-        let membership = Membership { hub: self.clone(), address, id, rx, behind };
-        let _guard = self.subscription(&membership.address).lock().await;
+        let membership = Membership { hub: self.clone(), place: Some(place) };
+        let _guard = self.subscription(app, recipient).lock().await;
         // Also for the second connection: the first may have failed to subscribe.
         self.0.feed.subscribe(app, recipient).await?;
         self.0.feed.subscribe_timeline(app).await?;
@@ -259,51 +228,48 @@ impl Hub {
 
     /// From where on the app's people are told of its timeline: the subscription is confirmed, so nothing after it is missed.
     async fn begin_timeline(&self, app: &AppId) -> Result<(), InboxError> {
-        if self.apps().get(app).is_some_and(|a| a.told != Position::default()) {
+        self.busy().insert(app.clone());
+        if self.told().contains_key(app) {
             return Ok(());
         }
         let position = self.0.timelines.fresh(app, self.now()).await?.position();
-        if let Some(app) = self.apps().get_mut(app)
-            && app.told == Position::default()
-        {
-            app.told = position;
-        }
+        self.told().entry(app.clone()).or_insert(position);
         Ok(())
     }
 
-    fn subscription(&self, address: &Address) -> &tokio::sync::Mutex<()> {
-        let mut hasher = std::hash::DefaultHasher::new();
-        address.hash(&mut hasher);
-        &self.0.subscriptions[hasher.finish() as usize % SHARDS]
+    fn hash(&self, app: &AppId, recipient: &RecipientId) -> usize {
+        self.0.hasher.hash_one((app, recipient)) as usize
     }
 
-    async fn unsubscribe_if_gone(&self, address: &Address) {
-        let _guard = self.subscription(address).lock().await;
-        let gone = self.apps().get(&address.0).is_none_or(|app| !app.people.contains_key(&address.1));
-        if gone && let Err(error) = self.0.feed.unsubscribe(&address.0, &address.1).await {
-            tracing::debug!(%error, "a live channel stays subscribed until the next reconnect");
+    fn shard(&self, app: &AppId, recipient: &RecipientId) -> &Shard {
+        &self.0.shards[self.hash(app, recipient) % self.0.shards.len()]
+    }
+
+    fn subscription(&self, app: &AppId, recipient: &RecipientId) -> &tokio::sync::Mutex<()> {
+        &self.0.subscriptions[self.hash(app, recipient) % SUBSCRIBING]
+    }
+
+    /// Ends the subscriptions of those who have gone.
+    async fn unsubscribe(self, mut leavers: mpsc::UnboundedReceiver<(AppId, RecipientId)>) {
+        while let Some((app, recipient)) = leavers.recv().await {
+            let _guard = self.subscription(&app, &recipient).lock().await;
+            let (reply, here) = oneshot::channel();
+            self.shard(&app, &recipient).tell(Message::IsHere(app.clone(), recipient.clone(), reply)).await;
+            if !here.await.unwrap_or(true)
+                && let Err(error) = self.0.feed.unsubscribe(&app, &recipient).await
+            {
+                tracing::debug!(%error, "a live channel stays subscribed until the next reconnect");
+            }
         }
     }
 
-    fn push(&self, app: &AppId, recipient: &RecipientId, message: &Arc<LiveMessage>) {
-        {
-            let view = self.0.timelines.known(app);
-            let apps = self.apps();
-            let Some(person) = apps.get(app).and_then(|app| app.people.get(recipient)) else { return };
-            person.push(&Pushed { what: What::Message(message.clone()), view });
-        }
-        if let LiveMessage::Item { item, .. } = &**message {
-            self.0.receipts.note(app, recipient, [item.card.id]);
-        }
-    }
-
-    /// Hands an entry to everyone of the app who is connected; whether it is theirs, each connection knows.
-    async fn push_entry(&self, app: &AppId, epoch: u64, entry: &Arc<Entry>) {
-        let told = self.apps().get(app).map(|a| a.told);
+    /// Hands an entry to everyone of the app who is connected; whether it is theirs is found out there.
+    async fn entry(&self, app: &AppId, epoch: u64, entry: &Arc<Entry>) {
+        let told = self.told().get(app).copied();
         let next = told == Some(Position { epoch, rev: entry.rev - 1 });
-        if next && self.0.timelines.apply(app, epoch, entry) != stentor_inbox::Applied::Missing {
-            self.tell(app, Position { epoch, rev: entry.rev }, std::slice::from_ref(entry));
-        } else if told.is_some_and(|told| (told.epoch, told.rev) < (epoch, entry.rev)) {
+        if next && self.0.timelines.apply(app, epoch, entry) != Applied::Missing {
+            self.tell(app, Position { epoch, rev: entry.rev }, vec![entry.clone()]).await;
+        } else if told.is_some_and(|told| told < Position { epoch, rev: entry.rev }) {
             self.check_timeline(app, self.now()).await; // one was not heard of
         }
     }
@@ -317,33 +283,32 @@ impl Hub {
                 return;
             }
         };
-        let told = self.apps().get(app).map(|a| a.told).unwrap_or_default();
+        let told = self.told().get(app).copied().unwrap_or_default();
         if view.position() == told {
             return;
         }
         if let Some(entries) = view.since(told) {
             let entries: Vec<Arc<Entry>> = entries.into_iter().cloned().collect();
-            self.tell(app, view.position(), &entries);
-        } else if let Some(app) = self.apps().get_mut(app) {
-            app.told = view.position();
-            app.people.values().for_each(Person::all_behind);
+            self.tell(app, view.position(), entries).await;
+        } else {
+            self.told().insert(app.clone(), view.position());
+            for shard in &self.0.shards {
+                shard.tell(Message::Behind(Some((app.clone(), view.clone())))).await;
+            }
         }
     }
 
-    fn tell(&self, app: &AppId, position: Position, entries: &[Arc<Entry>]) {
+    async fn tell(&self, app: &AppId, position: Position, entries: Vec<Arc<Entry>>) {
+        self.told().insert(app.clone(), position);
         let view = self.0.timelines.known(app);
-        let mut apps = self.apps();
-        let Some(app) = apps.get_mut(app) else { return };
-        app.told = position;
-        for entry in entries {
-            let what = What::Entry { epoch: position.epoch, entry: entry.clone() };
-            let pushed = Pushed { what, view: view.clone() };
-            app.people.values().for_each(|person| person.push(&pushed));
+        for shard in &self.0.shards {
+            let (app, epoch) = (app.clone(), position.epoch);
+            shard.tell(Message::Entries { app, epoch, entries: entries.clone(), view: view.clone() }).await;
         }
     }
 
     async fn check_timelines(&self) {
-        let apps: Vec<AppId> = self.apps().iter().filter(|(_, a)| !a.people.is_empty()).map(|(app, _)| app.clone()).collect();
+        let apps: Vec<AppId> = self.busy().iter().cloned().collect();
         for app in apps {
             self.check_timeline(&app, self.now()).await;
         }
@@ -352,7 +317,7 @@ impl Hub {
     /// Until the next entry of anybody's timeline expires, or the next check is due.
     fn next_check(&self) -> Duration {
         let now = self.now();
-        let apps: Vec<AppId> = self.apps().iter().filter(|(_, a)| !a.people.is_empty()).map(|(app, _)| app.clone()).collect();
+        let apps: Vec<AppId> = self.busy().iter().cloned().collect();
         let expiry = apps.iter().filter_map(|app| self.0.timelines.known(app).next_expiry(now)).min();
         expiry.map_or(CHECK_EVERY, |at| at.since(now).min(CHECK_EVERY))
     }
@@ -361,49 +326,40 @@ impl Hub {
         self.0.clock.now()
     }
 
-    fn all_behind(&self) {
-        self.apps().values().flat_map(|app| app.people.values()).for_each(Person::all_behind);
+    fn busy(&self) -> MutexGuard<'_, HashSet<AppId>> {
+        self.0.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apps(&self) -> MutexGuard<'_, HashMap<AppId, App>> {
+    fn told(&self) -> MutexGuard<'_, HashMap<AppId, Position>> {
         // A panic between two operations on the map cannot leave it half-changed.
-        self.0.apps.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Person {
-    fn push(&self, pushed: &Pushed) {
-        for member in &self.connections {
-            if member.tx.try_send(pushed.clone()).is_err() {
-                member.behind.set();
-            }
-        }
-    }
-
-    fn all_behind(&self) {
-        self.connections.iter().for_each(|member| member.behind.set());
-    }
-}
-
-/// One connection's place in the hub; it leaves when dropped.
+/// A connection's place in the hub; it leaves when dropped.
 pub(crate) struct Membership {
     hub: Hub,
-    address: Address,
-    id: u64,
-    pub(crate) rx: mpsc::Receiver<Pushed>,
-    pub(crate) behind: Arc<Behind>,
+    /// `None` once the shard itself sees to it.
+    place: Option<Place>,
+}
+
+impl Membership {
+    /// Hands a connection that was welcomed to its shard. What arrives on a socket leaves by itself; of a stream the
+    /// membership is to be kept.
+    pub(crate) async fn attach(&mut self, attach: impl FnOnce(Place) -> Attach, leaves_by_itself: bool) {
+        let Some(place) = self.place.clone() else { return };
+        if leaves_by_itself {
+            self.place = None;
+        }
+        let shard = self.hub.shard(&place.app, &place.recipient).clone();
+        shard.tell(Message::Attach(Box::new(attach(place)))).await;
+    }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut apps = self.hub.apps();
-        let Some(app) = apps.get_mut(&self.address.0) else { return };
-        let Some(person) = app.people.get_mut(&self.address.1) else { return };
-        person.connections.retain(|m| m.id != self.id);
-        if person.connections.is_empty() {
-            app.people.remove(&self.address.1);
-            let (hub, address) = (self.hub.clone(), self.address.clone());
-            tokio::spawn(async move { hub.unsubscribe_if_gone(&address).await });
-        }
+        let Some(place) = self.place.take() else { return };
+        let shard = self.hub.shard(&place.app, &place.recipient).clone();
+        self.hub.0.main.spawn(async move { shard.tell(Message::Leave(place)).await });
     }
 }

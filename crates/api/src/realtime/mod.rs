@@ -9,14 +9,18 @@
 //! was too slow to take it) the connection catches up from its own cursor. Each frame with a count carries the
 //! absolute unread. Answers to a device's own changes go the same way, so that they cannot overtake.
 
-mod connection;
 pub mod frame;
 mod http;
 mod hub;
 mod manners;
+mod outlet;
+mod present;
+mod progress;
 mod receipts;
 mod session;
+mod shard;
 mod socket;
+mod told;
 
 pub(crate) use http::{events, poll};
 pub use hub::{Hub, HubParts};

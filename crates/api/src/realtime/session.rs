@@ -1,36 +1,39 @@
 //! One connection to an inbox, whatever carries it: what it missed, and then whatever happens.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use stentor_inbox::Cursor;
-use tokio::time::{Instant, timeout};
+use stentor_inbox::{Cursor, TimelineView};
+use tokio::time::timeout;
 
 use super::{
-    connection::{Next, Progress},
     frame::ServerFrame,
-    hub::{Membership, Pushed, TooMany},
+    hub::{Membership, TooMany},
+    outlet::Stream,
+    progress::Progress,
+    shard::{Arriving, Attach},
+    told::Told,
 };
 use crate::{auth::Person, problem::ApiError, state::ApiState};
 
 /// How long a subscription may take.
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
 /// The most changes that are told one by one.
-const MAX_CATCH_UP: usize = 300;
+pub(crate) const MAX_CATCH_UP: usize = 300;
 /// Items on the first page.
 pub(crate) const FIRST_PAGE: usize = 20;
 /// Over how long clients come back after a restart, or after an outage that all noticed at once.
 const RECONNECT_OVER_MS: u64 = 10_000;
 
-/// A connection that was welcomed.
+/// A connection that is welcomed, once it is handed over.
 pub(crate) struct Session {
-    pub state: ApiState,
-    pub person: Person,
-    pub progress: Progress,
+    pub welcome: ServerFrame,
     membership: Membership,
-    /// A catch-up was begun and not finished.
-    behind: bool,
-    /// Ends when the process wants this connection to end.
-    closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    progress: Progress,
+    view: Arc<TimelineView>,
+    token_end: Instant,
 }
 
 /// Why there is no session.
@@ -61,7 +64,7 @@ impl From<Refused> for ApiError {
 
 impl Session {
     /// Joins the live feed, then reads what the client missed since `cursor`, or the first page: nothing lies between the two.
-    pub(crate) async fn open(state: &ApiState, person: Person, cursor: Option<Cursor>) -> Result<(ServerFrame, Self), Refused> {
+    pub(crate) async fn open(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> Result<Self, Refused> {
         // Without Redis a subscription waits for it; the client is better told to come back.
         let membership = match timeout(JOIN_WITHIN, state.hub.join(&person.app, &person.recipient)).await {
             Ok(Ok(Ok(membership))) => membership,
@@ -69,62 +72,30 @@ impl Session {
             Ok(Err(error)) => return Err(ApiError::from(error).into()),
             Err(late) => return Err(ApiError::unavailable("the live feed (Redis)", late).into()),
         };
-        let (welcome, progress) = welcome(state, &person, cursor).await?;
-        let hub = state.hub.clone();
-        let closed = Box::pin(async move { hub.closed().await });
-        Ok((welcome, Self { state: state.clone(), person, progress, membership, behind: false, closed }))
+        let (welcome, progress) = welcome(state, person, cursor).await?;
+        let view = state.inboxes.timelines().known(&person.app);
+        Ok(Self { welcome, membership, progress, view, token_end: token_end(state, person) })
     }
 
-    /// What is to be sent next; `None` once the process wants its connections to end. May be cancelled and called again.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<ServerFrame>>, ApiError> {
-        loop {
-            let pushed = if self.behind {
-                None
-            } else {
-                tokio::select! {
-                    pushed = self.membership.rx.recv() => match pushed {
-                        Some(pushed) => Some(pushed),
-                        None => return Ok(None),
-                    },
-                    () = self.membership.behind.wait() => {
-                        while self.membership.rx.try_recv().is_ok() {} // the catch-up tells it all
-                        None
-                    }
-                    () = &mut self.closed => return Ok(None),
-                }
-            };
-            let frames = match pushed {
-                Some(pushed) => self.take(&pushed).await,
-                None => Box::pin(self.catch_up()).await,
-            };
-            match frames {
-                Ok(frames) if frames.is_empty() => {}
-                frames => return frames.map(Some),
-            }
-        }
+    /// Hands the connection over: what happens from the snapshot on goes to `line`. Of a stream the membership is to be kept.
+    pub(crate) async fn attach(self, line: Arriving) -> Membership {
+        let Self { welcome, mut membership, progress, view, token_end } = self;
+        let leaves_by_itself = matches!(line, Arriving::Socket(_));
+        let welcome = Told::whole(&welcome);
+        membership.attach(|place| Attach { place, line, welcome, progress, view, token_end }, leaves_by_itself).await;
+        membership
     }
 
-    async fn take(&mut self, pushed: &Pushed) -> Result<Vec<ServerFrame>, ApiError> {
-        match self.progress.take(pushed, self.state.now()) {
-            Next::Nothing => Ok(Vec::new()),
-            Next::Missing => Box::pin(self.catch_up()).await,
-            Next::Send(frame) => Ok(vec![*frame]),
-        }
+    /// Hands the connection over to a stream, whose first frame is `welcome`.
+    pub(crate) async fn stream(self) -> (Membership, Stream) {
+        let stream = Stream::default();
+        (self.attach(Arriving::Stream(stream.clone())).await, stream)
     }
+}
 
-    async fn catch_up(&mut self) -> Result<Vec<ServerFrame>, ApiError> {
-        self.behind = true; // also if this is cancelled half-way
-        let (app, recipient) = (&self.person.app, &self.person.recipient);
-        let changes = self.state.inboxes.changes_since(app, recipient, self.progress.cursor(), MAX_CATCH_UP, self.state.now());
-        let changes = changes.await?;
-        self.behind = false;
-        Ok(self.progress.catch_up(changes))
-    }
-
-    /// When the token runs out.
-    pub(crate) fn token_end(&self) -> Instant {
-        Instant::now() + self.person.expires_at.since(self.state.now())
-    }
+/// When a person's token runs out.
+pub(crate) fn token_end(state: &ApiState, person: &Person) -> Instant {
+    Instant::now() + person.expires_at.since(state.now())
 }
 
 /// Told when the process ends: clients come back spread over a while.
@@ -139,7 +110,7 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
     if let Some(cursor) = cursor {
         let changes = state.inboxes.changes_since(app, recipient, &cursor, MAX_CATCH_UP, now).await?;
         if changes.recovered {
-            let progress = Progress::new(changes.cursor, changes.own, changes.unread);
+            let progress = Progress::new(changes.cursor, changes.own, changes.unread, now);
             let (unread, cursor, items) = (changes.unread, changes.cursor, changes.items);
             let (recipient, removed) = (recipient.clone(), changes.removed);
             let frame = ServerFrame::Welcome { recipient, unread, cursor, recovered: true, items, removed, next: None };
@@ -150,11 +121,11 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
     let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
     state.note_delivered(person, &page.items);
     let unread = own.unread + view.unread(&own.reader, now);
-    let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own, unread);
+    let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own, unread, now);
     let frame = ServerFrame::Welcome {
         recipient: recipient.clone(),
         unread,
-        cursor: *progress.cursor(),
+        cursor: progress.cursor(),
         recovered: false,
         items: page.items.into_iter().map(|i| i.item).collect(),
         removed: Vec::new(),

@@ -1,36 +1,32 @@
 //! One WebSocket: handshake, authentication, frames in both directions, and manners.
 
-use std::time::Duration;
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use axum::{
-    extract::{Request, State},
+    extract::{self, Request},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use stentor_domain::NotificationId;
-use stentor_inbox::{Change, PagePlace};
-use stentor_socket::{Frame, Full, Handshake, HandshakeError, Incoming, Options, Sender, Socket};
-use tokio::time::{interval, sleep_until, timeout};
+use stentor_inbox::{Change, Marked, PagePlace};
+use stentor_socket::{Handshake, HandshakeError, Incoming, Options, Socket};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{
     frame::{ClientFrame, CloseCode, Command, PROTOCOL, ServerFrame},
-    session::{FIRST_PAGE, Refused, Session, bye},
+    session::{FIRST_PAGE, Refused, Session, token_end},
+    shard::{Arriving, Place, State},
+    told::Told,
 };
 use crate::{auth::Person, problem::ApiError, state::ApiState};
 
 /// How long a client may take to send `auth`.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
-/// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
-const PING_EVERY: Duration = Duration::from_secs(25);
-/// How long one may read nothing of what waits before the connection is given up.
-const STALLED_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is looked whether somebody reads nothing.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The most ids in one frame.
 const MAX_IDS: usize = 100;
 
 /// `GET /v1/inbox/ws`
-pub(crate) async fn upgrade(State(state): State<ApiState>, mut request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn upgrade(extract::State(state): extract::State<ApiState>, mut request: Request) -> Result<Response, ApiError> {
     state.manners.admit_origin(request.headers())?;
     let token = token_of(request.headers());
     let (handshake, upgrading) = match Handshake::begin(&mut request, &[PROTOCOL]) {
@@ -46,8 +42,13 @@ pub(crate) async fn upgrade(State(state): State<ApiState>, mut request: Request)
                 return;
             }
         };
-        if let Err(Closed::With(code, reason)) = serve(&state, &mut socket, token).await {
-            socket.close(code as u16, &reason).await;
+        match open(&state, &mut socket, token).await {
+            Err(Closed::With(code, reason)) => socket.close(code as u16, &reason).await,
+            Err(Closed::Gone) => {}
+            Ok((session, person)) => match socket.detach() {
+                Ok(detached) => drop(session.attach(Arriving::Socket(Box::new((detached, state, person)))).await),
+                Err(error) => tracing::debug!(%error, "a connection ended before it was welcomed"),
+            },
         }
     });
     Ok(handshake.response())
@@ -77,20 +78,18 @@ enum Closed {
 
 type Served<T> = Result<T, Closed>;
 
-async fn serve(state: &ApiState, socket: &mut Socket, token: Option<String>) -> Served<()> {
+/// Authenticates a connection, and reads what it is welcomed with.
+async fn open(state: &ApiState, socket: &mut Socket, token: Option<String>) -> Served<(Session, Person)> {
     let first = timeout(AUTH_WITHIN, receive_frame(socket)).await;
     let no_auth = || Closed::With(CloseCode::NoAuth, "send auth within 5 seconds".into());
     let ClientFrame { command, .. } = first.map_err(|_| no_auth())??.ok_or_else(no_auth)?;
     let Command::Auth { token: given, cursor } = command else { return Err(no_auth()) };
     let person = Box::pin(authenticate(state, given.or(token))).await?;
-    let (welcome, session) = Box::pin(Session::open(state, person, cursor)).await.map_err(|refused| match refused {
+    let session = Box::pin(Session::open(state, &person, cursor)).await.map_err(|refused| match refused {
         Refused::TooMany => Closed::With(CloseCode::TooMany, "too many connections of one person".into()),
         Refused::Unavailable(error) => unavailable(&error),
     })?;
-    let sender = socket.sender();
-    let mut connection = Connection { session, socket, sender, silent: 0 };
-    connection.send_all(&[welcome]);
-    connection.run().await
+    Ok((session, person))
 }
 
 async fn authenticate(state: &ApiState, token: Option<String>) -> Served<Person> {
@@ -108,151 +107,128 @@ fn unavailable(error: &ApiError) -> Closed {
     Closed::With(CloseCode::Restart, "come back in a moment".into())
 }
 
-struct Connection<'a> {
-    session: Session,
-    socket: &'a mut Socket,
-    sender: Sender,
-    /// Questions since the client was last heard.
-    silent: u32,
+/// Reads a connection until it ends; what is sent to it, its shard sends.
+pub(super) async fn serve(shard: Rc<RefCell<State>>, place: Place, mut socket: Socket, api: ApiState, mut person: Person) {
+    let main = shard.borrow().main();
+    while let Ok(frame) = receive_frame(&mut socket).await {
+        shard.borrow_mut().heard(&place, None);
+        // In a box, which a silent connection does not carry along.
+        if let Some(frame) = frame
+            && !Box::pin(answer(&shard, &main, &place, &mut socket, &api, &mut person, frame)).await
+        {
+            break;
+        }
+    }
+    shard.borrow_mut().leave(&place);
 }
 
-impl Connection<'_> {
-    async fn run(mut self) -> Served<()> {
-        let mut pings = interval(PING_EVERY);
-        pings.reset(); // the first tick of an interval is at once
-        let mut looks = interval(LOOK_EVERY);
-        loop {
-            let token_end = self.session.token_end();
-            tokio::select! {
-                frames = self.session.next() => match frames {
-                    Ok(Some(frames)) => self.send_all(&frames),
-                    Ok(None) => return self.bye(),
-                    Err(error) => return Err(unavailable(&error)),
-                },
-                frame = receive_frame(self.socket) => match frame? {
-                    Some(frame) => {
-                        self.silent = 0;
-                        // In a box, which a silent connection does not carry along.
-                        Box::pin(self.answer(frame)).await?;
-                    }
-                    None => self.silent = 0,
-                },
-                _ = pings.tick() => self.ping()?,
-                _ = looks.tick(), if self.sender.stalled_since().is_some() => self.look()?,
-                () = sleep_until(token_end) => {
-                    return Err(Closed::With(CloseCode::Token, "the token ran out; come back with another".into()));
-                }
-            }
+/// Does what a frame asks for, in the runtime of the process. False if the connection broke meanwhile.
+async fn answer(
+    shard: &RefCell<State>,
+    main: &Handle,
+    place: &Place,
+    socket: &mut Socket,
+    api: &ApiState,
+    person: &mut Person,
+    ClientFrame { reference, command }: ClientFrame,
+) -> bool {
+    let reference = reference.filter(|r| r.len() <= 64);
+    if let Command::Ping = command {
+        shard.borrow_mut().tell(place, Told::whole(&ServerFrame::Pong { reference }));
+        return true;
+    }
+    shard.borrow_mut().ask(place);
+    let work = {
+        let (api, person, reference) = (api.clone(), person.clone(), reference.clone());
+        main.spawn(async move { perform(&api, &person, reference, command).await })
+    };
+    let done = tokio::select! {
+        done = work => done,
+        error = socket.write_waiting() => {
+            tracing::debug!(%error, "a connection ended");
+            return false;
         }
-    }
-
-    async fn answer(&mut self, ClientFrame { reference, command }: ClientFrame) -> Served<()> {
-        let reference = reference.filter(|r| r.len() <= 64);
-        let frames = match self.perform(reference.clone(), command).await {
-            Ok(frames) => frames,
-            Err(error) => {
-                error.log();
-                vec![ServerFrame::Error { reference, code: error.code().to_owned(), message: error.detail().to_owned() }]
-            }
-        };
-        self.send_all(&frames);
-        Ok(())
-    }
-
-    async fn perform(&mut self, reference: Option<String>, command: Command) -> Result<Vec<ServerFrame>, ApiError> {
-        match command {
-            Command::Auth { token, .. } => {
-                let token = token.ok_or_else(|| refused("no_token", "auth sent again must carry the new token"))?;
-                let renewed = self.session.state.credentials.verify(&token, self.session.state.now()).await?;
-                if (&renewed.app, &renewed.recipient) != (&self.session.person.app, &self.session.person.recipient) {
-                    return Err(refused("another_person", "the token is another person's; open another connection"));
-                }
-                self.session.person = renewed;
-                Ok(vec![ServerFrame::Ok { reference, expires_at: self.session.person.expires_at }])
-            }
-            Command::Open { id } => {
-                let mut item = self.session.state.item_with_content(&self.session.person, id).await?;
-                let marked = self.session.state.mark(&self.session.person, Change::Read, &[id]).await?;
-                if let Some(state) = marked.state_of(id) {
-                    (item.item.state, item.item.rev) = (state, item.item.rev.max(marked.rev));
-                }
-                // That it is read now is told to every device, this one among them, by the live message.
-                Ok(vec![ServerFrame::Content { reference, item: Box::new(item) }])
-            }
-            Command::Read { ids } => self.mark(reference, Change::Read, &ids).await,
-            Command::Unread { ids } => self.mark(reference, Change::Unread, &ids).await,
-            Command::Archive { ids } => self.mark(reference, Change::Archive, &ids).await,
-            Command::Unarchive { ids } => self.mark(reference, Change::Unarchive, &ids).await,
-            Command::ReadAll { cursor } => {
-                let marked = self.session.state.mark_all_read(&self.session.person, cursor.as_ref()).await?;
-                Ok(self.session.progress.answer(reference, Change::Read, &marked))
-            }
-            Command::List { after, limit } => {
-                let limit = limit.unwrap_or(FIRST_PAGE);
-                if limit == 0 || limit > 100 {
-                    return Err(refused("wrong_value", "limit must be 1 to 100"));
-                }
-                let after = after.map(|a| a.parse::<PagePlace>()).transpose();
-                let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
-                let (app, recipient) = (&self.session.person.app, &self.session.person.recipient);
-                let page = self.session.state.inboxes.page(app, recipient, after, limit, self.session.state.now()).await?;
-                self.session.state.note_delivered(&self.session.person, &page.items);
-                let items = page.items.into_iter().map(|i| i.item).collect();
-                Ok(vec![ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }])
-            }
-            Command::Ping => Ok(vec![ServerFrame::Pong { reference }]),
+    };
+    let frame = match done {
+        Ok(Ok(Done::Frame(frame))) => *frame,
+        Ok(Ok(Done::Marked(change, marked))) => {
+            shard.borrow_mut().answer(place, reference, change.as_str(), &marked);
+            return true;
         }
-    }
-
-    async fn mark(
-        &mut self,
-        reference: Option<String>,
-        change: Change,
-        ids: &[NotificationId],
-    ) -> Result<Vec<ServerFrame>, ApiError> {
-        if ids.is_empty() || ids.len() > MAX_IDS {
-            return Err(refused("wrong_value", "name 1 to 100 ids"));
+        Ok(Ok(Done::Renewed(renewed))) => {
+            *person = *renewed;
+            shard.borrow_mut().heard(place, Some(token_end(api, person)));
+            ServerFrame::Ok { reference, expires_at: person.expires_at }
         }
-        let marked = self.session.state.mark(&self.session.person, change, ids).await?;
-        Ok(self.session.progress.answer(reference, change, &marked))
-    }
-
-    fn ping(&mut self) -> Served<()> {
-        if self.silent >= 2 {
-            return Err(Closed::Gone);
+        Ok(Err(error)) => {
+            error.log();
+            ServerFrame::Error { reference, code: error.code().to_owned(), message: error.detail().to_owned() }
         }
-        self.silent += 1;
-        let _ = self.sender.send(Frame::ping()); // one who does not read is found out otherwise
-        Ok(())
-    }
+        Err(error) => {
+            tracing::error!(%error, "a request of a device failed");
+            let (code, message) = ("internal".to_owned(), "this failed; it is in the log".to_owned());
+            ServerFrame::Error { reference, code, message }
+        }
+    };
+    shard.borrow_mut().tell(place, Told::whole(&frame));
+    true
+}
 
-    fn look(&self) -> Served<()> {
-        match self.sender.stalled_since() {
-            Some(since) if since.elapsed() >= STALLED_WITHIN => {
-                self.sender.clear_waiting();
-                Err(Closed::With(CloseCode::TooSlow, "nothing was read for 10 seconds".into()))
+/// What came of a request.
+enum Done {
+    Frame(Box<ServerFrame>),
+    Marked(Change, Marked),
+    Renewed(Box<Person>),
+}
+
+async fn perform(api: &ApiState, person: &Person, reference: Option<String>, command: Command) -> Result<Done, ApiError> {
+    let frame = match command {
+        Command::Auth { token, .. } => {
+            let token = token.ok_or_else(|| refused("no_token", "auth sent again must carry the new token"))?;
+            let renewed = api.credentials.verify(&token, api.now()).await?;
+            if (&renewed.app, &renewed.recipient) != (&person.app, &person.recipient) {
+                return Err(refused("another_person", "the token is another person's; open another connection"));
             }
-            _ => Ok(()),
+            return Ok(Done::Renewed(Box::new(renewed)));
         }
-    }
-
-    fn bye(&mut self) -> Served<()> {
-        self.send_all(&[bye("restart")]);
-        Err(Closed::With(CloseCode::Restart, "restart".into()))
-    }
-
-    /// Sends frames. To one who reads too slowly, what waits is dropped: the client is told to list again instead.
-    fn send_all(&mut self, frames: &[ServerFrame]) {
-        let texts: Vec<Frame> = frames.iter().filter_map(encode).collect();
-        if let Err(Full) = self.sender.send_all(texts) {
-            let progress = &self.session.progress;
-            let resync = ServerFrame::Resync { unread: progress.latest_unread(), cursor: *progress.cursor() };
-            if let Some(resync) = encode(&resync) {
-                self.sender.replace_waiting(resync);
+        Command::Open { id } => {
+            let mut item = api.item_with_content(person, id).await?;
+            let marked = api.mark(person, Change::Read, &[id]).await?;
+            if let Some(state) = marked.state_of(id) {
+                (item.item.state, item.item.rev) = (state, item.item.rev.max(marked.rev));
             }
-            metrics::counter!("stentor_sockets_too_slow_total").increment(1);
+            // That it is read now is told to every device, this one among them, by the live message.
+            ServerFrame::Content { reference, item: Box::new(item) }
         }
+        Command::Read { ids } => return mark(api, person, Change::Read, &ids).await,
+        Command::Unread { ids } => return mark(api, person, Change::Unread, &ids).await,
+        Command::Archive { ids } => return mark(api, person, Change::Archive, &ids).await,
+        Command::Unarchive { ids } => return mark(api, person, Change::Unarchive, &ids).await,
+        Command::ReadAll { cursor } => {
+            return Ok(Done::Marked(Change::Read, api.mark_all_read(person, cursor.as_ref()).await?));
+        }
+        Command::List { after, limit } => {
+            let limit = limit.unwrap_or(FIRST_PAGE);
+            if limit == 0 || limit > 100 {
+                return Err(refused("wrong_value", "limit must be 1 to 100"));
+            }
+            let after = after.map(|a| a.parse::<PagePlace>()).transpose();
+            let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
+            let page = api.inboxes.page(&person.app, &person.recipient, after, limit, api.now()).await?;
+            api.note_delivered(person, &page.items);
+            let items = page.items.into_iter().map(|i| i.item).collect();
+            ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }
+        }
+        Command::Ping => ServerFrame::Pong { reference },
+    };
+    Ok(Done::Frame(Box::new(frame)))
+}
+
+async fn mark(api: &ApiState, person: &Person, change: Change, ids: &[NotificationId]) -> Result<Done, ApiError> {
+    if ids.is_empty() || ids.len() > MAX_IDS {
+        return Err(refused("wrong_value", "name 1 to 100 ids"));
     }
+    Ok(Done::Marked(change, api.mark(person, change, ids).await?))
 }
 
 fn refused(code: &'static str, message: &str) -> ApiError {
@@ -273,18 +249,8 @@ async fn receive_frame(socket: &mut Socket) -> Served<Option<ClientFrame>> {
         Ok(frame) => Ok(Some(frame)),
         Err(error) => {
             let frame = ServerFrame::Error { reference: None, code: "bad_frame".into(), message: error.to_string() };
-            let _ = socket.sender().send_all(encode(&frame));
+            let _ = socket.sender().send(Told::whole(&frame).frame());
             Ok(None)
-        }
-    }
-}
-
-fn encode(frame: &ServerFrame) -> Option<Frame> {
-    match serde_json::to_vec(frame) {
-        Ok(json) => Some(Frame::text(json)),
-        Err(error) => {
-            tracing::error!(%error, "a frame cannot be written as JSON");
-            None
         }
     }
 }

@@ -1,0 +1,210 @@
+//! What one person, or one connection, was sent and is still owed: the order and completeness of frames.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use stentor_domain::{Entry, Item, Locale, NotificationId, Timestamp, timeline::Gone};
+use stentor_inbox::{Changes, Cursor, HotOverview, LiveMessage, Reader, TimelineView};
+
+use super::{frame::ServerFrame, told::Told};
+
+/// How long a count is carried on before the timeline is counted anew: entries leave it by age, without a word.
+const COUNT_EVERY: Duration = Duration::from_mins(1);
+
+/// What happened.
+#[derive(Clone)]
+pub(crate) enum What {
+    /// Something in the person's own part.
+    Message(Arc<LiveMessage>),
+    /// An entry of the timeline was written or changed.
+    Entry(Rc<Logged>),
+}
+
+/// An entry of the timeline, and its frame in every language in which somebody here reads it.
+pub(crate) struct Logged {
+    pub epoch: u64,
+    pub entry: Arc<Entry>,
+    cards: RefCell<Vec<(Option<Locale>, Told)>>,
+}
+
+impl Logged {
+    pub(crate) fn new(epoch: u64, entry: Arc<Entry>) -> Self {
+        Self { epoch, entry, cards: RefCell::default() }
+    }
+
+    /// The frame with which it comes to one who has not treated it, encoded once for all readers of a language.
+    fn told(&self, reader: &Reader) -> Option<Told> {
+        if let Some((_, told)) = self.cards.borrow().iter().find(|(locale, _)| *locale == reader.locale) {
+            return Some(told.clone());
+        }
+        let (item, _) = reader.item(&self.entry)?;
+        let told = Told::shared(&ServerFrame::Item { item, unread: 0, cursor: Cursor::default() });
+        self.cards.borrow_mut().push((reader.locale.clone(), told.clone()));
+        Some(told)
+    }
+}
+
+/// How far a person (or a connection that is not in step with the person's others) is in both parts of the inbox.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    cursor: Cursor,
+    /// How many of the person's own items are unread.
+    own_unread: u64,
+    /// How many entries of the timeline are unread.
+    entries_unread: u64,
+    /// When these were counted; `None`: they have to be counted anew.
+    counted_at: Option<Timestamp>,
+    /// What the person is to the timeline.
+    reader: Reader,
+}
+
+/// What to do about what happened.
+pub(crate) enum Next {
+    /// Nothing: it was sent before, or is not for this person.
+    Nothing,
+    /// Send this.
+    Send(Told),
+    /// Something is missing before it: read what changed since the cursor.
+    Missing,
+}
+
+impl Progress {
+    /// One that was told of `unread` items at `cursor`.
+    pub(crate) fn new(cursor: Cursor, own: HotOverview, unread: u64, now: Timestamp) -> Self {
+        let entries_unread = unread.saturating_sub(own.unread);
+        Self { cursor, own_unread: own.unread, entries_unread, counted_at: Some(now), reader: own.reader }
+    }
+
+    /// How many items are unread at the cursor.
+    pub(crate) fn unread(&self) -> u64 {
+        self.own_unread + self.entries_unread
+    }
+
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Takes in what happened. [`settle`](Self::settle) has to follow, before any of it is sent.
+    pub(crate) fn take(&mut self, what: &What, view: &TimelineView, now: Timestamp) -> Next {
+        match what {
+            What::Message(message) => self.take_message(message, view, now),
+            What::Entry(logged) => self.take_entry(logged, now),
+        }
+    }
+
+    /// Counts what is unread in the timeline anew, if something happened that does not tell by itself what it changed.
+    pub(crate) fn settle(&mut self, view: &TimelineView, now: Timestamp, told: &mut [Told]) {
+        if self.counted_at.is_some_and(|at| at.after(COUNT_EVERY) > now) {
+            return;
+        }
+        self.entries_unread = view.unread(&self.reader, now);
+        // Until the view is the one at the cursor the count is the best there is, and is made again.
+        self.counted_at = (view.position() == self.cursor.timeline).then_some(now);
+        for told in told {
+            told.set_unread(self.unread());
+        }
+    }
+
+    fn take_message(&mut self, message: &LiveMessage, view: &TimelineView, now: Timestamp) -> Next {
+        let position = message.position();
+        if position.epoch == self.cursor.own.epoch && position.rev <= self.cursor.own.rev {
+            return Next::Nothing;
+        }
+        if position.epoch != self.cursor.own.epoch || position.rev != self.cursor.own.rev + 1 {
+            return Next::Missing;
+        }
+        let passed = self.passed_by(message, view, now);
+        self.cursor.own = position;
+        self.own_unread = message.unread();
+        let reload = message.apply_to(&mut self.reader);
+        let (unread, cursor) = (self.unread(), self.cursor);
+        let frame = match message {
+            LiveMessage::Item { item, .. } => ServerFrame::Item { item: (**item).clone(), unread, cursor },
+            LiveMessage::State { change, items, entries, read_upto, .. } => {
+                if !entries.is_empty() || read_upto.is_some() {
+                    self.counted_at = None;
+                }
+                let ids = items.iter().chain(entries.iter().map(|e| &e.item)).map(|i| i.notification).chain(passed);
+                state(change.as_str(), ids.collect(), Vec::new(), unread, cursor)
+            }
+            LiveMessage::Updated { item, .. } => state("updated", vec![item.card.id], vec![(**item).clone()], unread, cursor),
+            LiveMessage::Reader { .. } => {
+                self.counted_at = None;
+                if !reload {
+                    return Next::Nothing;
+                }
+                ServerFrame::Resync { unread, cursor }
+            }
+        };
+        let change = matches!(message, LiveMessage::State { .. }).then_some(position.rev);
+        let mut told = Told::shared(&frame);
+        told.change = change;
+        Next::Send(told)
+    }
+
+    /// The entries that are read by having read the timeline up to a place.
+    fn passed_by(&self, message: &LiveMessage, view: &TimelineView, now: Timestamp) -> Vec<NotificationId> {
+        let LiveMessage::State { read_upto: Some(upto), .. } = message else { return Vec::new() };
+        let passed = view.newest(Some(upto.seq + 1)).filter(|e| self.reader.is_unread(e, now));
+        passed.filter(|e| !self.reader.treated.contains_key(&e.seq)).map(|e| e.body.id).collect()
+    }
+
+    fn take_entry(&mut self, logged: &Logged, now: Timestamp) -> Next {
+        let (at, entry) = (self.cursor.timeline, &*logged.entry);
+        if logged.epoch == at.epoch && entry.rev <= at.rev {
+            return Next::Nothing;
+        }
+        if logged.epoch != at.epoch || entry.rev != at.rev + 1 {
+            return Next::Missing;
+        }
+        self.cursor.timeline.rev = entry.rev;
+        if !self.reader.is_addressed(entry) {
+            return Next::Nothing;
+        }
+        let held = self.reader.holds(entry, now);
+        let is_new = entry.rev == entry.seq && entry.gone.is_none();
+        let untouched = || {
+            let read = self.reader.read_upto.is_some_and(|(upto, _)| upto.seq >= entry.seq);
+            !read && !self.reader.treated.contains_key(&entry.seq)
+        };
+        if is_new && held && untouched() {
+            self.entries_unread += 1;
+            return logged.told(&self.reader).map_or(Next::Nothing, |t| Next::Send(t.counted(self.unread(), self.cursor)));
+        }
+        if is_new && !held {
+            return Next::Nothing; // muted
+        }
+        self.counted_at = None;
+        let (unread, cursor) = (self.unread(), self.cursor);
+        let state = |change: &str, items| state(change, vec![entry.body.id], items, unread, cursor);
+        let item = if held { self.reader.item(entry).map(|(item, _)| item) } else { None };
+        let frame = match (entry.gone, item) {
+            (Some(Gone::Recalled), _) => state("recalled", Vec::new()),
+            (Some(Gone::Expired), _) => state("expired", Vec::new()),
+            (None, Some(item)) if is_new => ServerFrame::Item { item, unread, cursor },
+            (None, Some(item)) => state("updated", vec![item]),
+            (None, None) => return Next::Nothing,
+        };
+        Next::Send(Told::shared(&frame))
+    }
+
+    /// Takes in what changed since the cursor: as frames, or as a call to list again if that is too much to tell.
+    pub(crate) fn catch_up(&mut self, changes: Changes, now: Timestamp) -> Vec<Told> {
+        let (unread, cursor) = (changes.unread, changes.cursor);
+        *self = Self::new(cursor, changes.own, unread, now);
+        if !changes.recovered {
+            return vec![Told::shared(&ServerFrame::Resync { unread, cursor })];
+        }
+        let removed = (!changes.removed.is_empty()).then(|| state("removed", changes.removed, Vec::new(), unread, cursor));
+        let items = changes.items.into_iter().map(|item| ServerFrame::Item { item, unread, cursor });
+        removed.into_iter().chain(items).map(|frame| Told::shared(&frame)).collect()
+    }
+
+    /// Says to list again.
+    pub(crate) fn resync(&self) -> Told {
+        Told::shared(&ServerFrame::Resync { unread: self.unread(), cursor: self.cursor })
+    }
+}
+
+fn state(change: &str, ids: Vec<NotificationId>, items: Vec<Item>, unread: u64, cursor: Cursor) -> ServerFrame {
+    ServerFrame::State { reference: None, ids, change: change.to_owned(), items, unread, cursor }
+}

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "${1:-"$(dirname "$0")/.."}"
 
 # Which of our crates a crate may name as a dependency or build dependency. No row, no crate. The testkit is for
-# dev-dependencies, which are free, and for `tests`, which is nothing but tests.
+# dev-dependencies, which are free, and for `tests` and `bench`, which are nothing else.
 readonly ARROWS='
 domain      :
 connection  :
@@ -13,6 +13,7 @@ socket      :
 migrations  :
 testkit     :
 tests       : testkit
+bench       : testkit tests socket
 templates   : domain
 queue       : domain connection
 inbox       : domain connection

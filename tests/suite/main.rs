@@ -10,6 +10,7 @@ mod back_pressure;
 mod bad_input;
 mod broadcast;
 mod command_line;
+mod crowds;
 mod dead_letters;
 mod deep_inbox;
 mod idempotency;

@@ -1,5 +1,6 @@
 //! The opening handshake (RFC 6455 section 4.2), and the stream that it leaves.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
@@ -87,9 +88,15 @@ impl Handshake {
 impl Upgrading {
     /// The socket, once the answer was sent.
     pub async fn socket(self, options: Options) -> Result<Socket, std::io::Error> {
+        let (stream, read) = self.stream().await?;
+        Socket::new(stream, &read, options)
+    }
+
+    /// The bare stream, once the answer was sent, and what was read of it already.
+    pub async fn stream(self) -> Result<(TcpStream, Bytes), std::io::Error> {
         let upgraded = self.0.await.map_err(std::io::Error::other)?;
         let parts = downcast::<TokioIo<TcpStream>>(upgraded).map_err(|_| std::io::Error::other(NotTcp))?;
-        Socket::new(parts.io.into_inner(), &parts.read_buf, options)
+        Ok((parts.io.into_inner(), parts.read_buf))
     }
 }
 

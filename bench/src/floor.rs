@@ -1,0 +1,98 @@
+//! The least that could do the work: `POST /all` sends its body to every socket, `POST /one/{i}` to one.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, Request, State, WebSocketUpgrade, ws},
+    response::Response,
+    routing::{get, post},
+};
+use stentor_socket::Handshake;
+use tokio::{net::TcpListener, sync::mpsc};
+
+/// Serves a floor on a free port, whose address it prints.
+pub(crate) async fn serve(kind: &str) -> std::io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    println!("{}", listener.local_addr()?);
+    let router = match kind {
+        "raw" => Router::new()
+            .route("/ws", get(raw_socket))
+            .route("/all", post(raw_all))
+            .route("/one/{i}", post(raw_one))
+            .with_state(Arc::<Mutex<Vec<std::net::TcpStream>>>::default()),
+        _ => Router::new()
+            .route("/ws", get(axum_socket))
+            .route("/all", post(axum_all))
+            .route("/one/{i}", post(axum_one))
+            .with_state(Arc::<Mutex<Vec<mpsc::UnboundedSender<ws::Message>>>>::default()),
+    };
+    axum::serve(listener, router).await
+}
+
+type Raw = Arc<Mutex<Vec<std::net::TcpStream>>>;
+
+async fn raw_socket(State(all): State<Raw>, mut request: Request) -> Response {
+    let (handshake, upgrading) = Handshake::begin(&mut request, &["stentor.v1"]).expect("a WebSocket");
+    tokio::spawn(async move {
+        let stream = upgrading.stream().await.expect("an upgrade").0.into_std().expect("a stream");
+        let _ = stream.set_nodelay(true);
+        all.lock().expect("no panic").push(stream);
+    });
+    handshake.response()
+}
+
+fn prepared(body: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x81, 126];
+    frame.extend_from_slice(&u16::try_from(body.len()).expect("a short frame").to_be_bytes());
+    frame.extend_from_slice(body);
+    frame
+}
+
+async fn raw_all(State(all): State<Raw>, body: Bytes) {
+    use std::io::Write;
+    let frame = prepared(&body);
+    for mut stream in all.lock().expect("no panic").iter() {
+        let _ = stream.write(&frame); // one send()
+    }
+}
+
+async fn raw_one(State(all): State<Raw>, Path(i): Path<usize>, body: Bytes) {
+    use std::io::Write;
+    let frame = prepared(&body);
+    let all = all.lock().expect("no panic");
+    let _ = (&all[i % all.len()]).write(&frame);
+}
+
+type Tasks = Arc<Mutex<Vec<mpsc::UnboundedSender<ws::Message>>>>;
+
+async fn axum_socket(State(all): State<Tasks>, upgrade: WebSocketUpgrade) -> Response {
+    let upgrade = upgrade.protocols(["stentor.v1"]).read_buffer_size(4_096).write_buffer_size(0);
+    upgrade.on_upgrade(async move |mut socket| {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        all.lock().expect("no panic").push(tx);
+        loop {
+            tokio::select! {
+                Some(message) = rx.recv() => if socket.send(message).await.is_err() { return },
+                received = socket.recv() => if !matches!(received, Some(Ok(_))) { return },
+            }
+        }
+    })
+}
+
+fn text(body: &Bytes) -> ws::Message {
+    ws::Message::Text(ws::Utf8Bytes::try_from(body.clone()).expect("a text"))
+}
+
+async fn axum_all(State(all): State<Tasks>, body: Bytes) {
+    let message = text(&body);
+    for tx in all.lock().expect("no panic").iter() {
+        let _ = tx.send(message.clone());
+    }
+}
+
+async fn axum_one(State(all): State<Tasks>, Path(i): Path<usize>, body: Bytes) {
+    let all = all.lock().expect("no panic");
+    let _ = all[i % all.len()].send(text(&body));
+}

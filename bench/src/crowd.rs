@@ -46,10 +46,10 @@ struct Shared {
 }
 
 impl Crowd {
-    /// Connects `n` clients to `address`; each sends the first frame that `hello` gives it, if any, and waits for one frame.
+    /// Connects `n` clients to `address`, each by its `path`; each sends the first frame that `hello` gives it, if any, and waits for one frame.
     pub(crate) async fn connect(
         address: &str,
-        path: &str,
+        path: impl Fn(usize) -> String,
         n: usize,
         hello: impl Fn(usize) -> Option<String>,
     ) -> io::Result<Self> {
@@ -65,7 +65,7 @@ impl Crowd {
         let mut clients = JoinSet::new();
         let mut streams = Vec::with_capacity(n);
         for first in (0..n).step_by(AT_ONCE) {
-            let some = (first..n.min(first + AT_ONCE)).map(|i| open(address, path, hello(i)));
+            let some = (first..n.min(first + AT_ONCE)).map(|i| open(address, path(i), hello(i)));
             for opened in futures_util::future::join_all(some).await {
                 streams.push(opened?);
             }
@@ -117,7 +117,7 @@ impl Crowd {
     }
 }
 
-async fn open(address: &str, path: &str, hello: Option<String>) -> io::Result<TcpStream> {
+async fn open(address: &str, path: String, hello: Option<String>) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let ask = format!(

@@ -1,4 +1,5 @@
-//! The least that could do the work: `POST /all` sends its body to every socket, `POST /one/{i}` to one.
+//! The least that could do the work: `POST /all` sends its body to every socket, `POST /one/{i}` to one. `DELETE /all`
+//! forgets those who have left.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,27 +19,35 @@ pub(crate) async fn serve(kind: &str) -> std::io::Result<()> {
     println!("{}", listener.local_addr()?);
     let router = match kind {
         "raw" => Router::new()
-            .route("/ws", get(raw_socket))
-            .route("/all", post(raw_all))
+            .route("/ws/{i}", get(raw_socket))
+            .route("/all", post(raw_all).delete(raw_forget))
             .route("/one/{i}", post(raw_one))
-            .with_state(Arc::<Mutex<Vec<std::net::TcpStream>>>::default()),
+            .with_state(Arc::<Mutex<Vec<Option<std::net::TcpStream>>>>::default()),
         _ => Router::new()
-            .route("/ws", get(axum_socket))
-            .route("/all", post(axum_all))
+            .route("/ws/{i}", get(axum_socket))
+            .route("/all", post(axum_all).delete(axum_forget))
             .route("/one/{i}", post(axum_one))
-            .with_state(Arc::<Mutex<Vec<mpsc::UnboundedSender<ws::Message>>>>::default()),
+            .with_state(Arc::<Mutex<Vec<Option<mpsc::UnboundedSender<ws::Message>>>>>::default()),
     };
     axum::serve(listener, router).await
 }
 
-type Raw = Arc<Mutex<Vec<std::net::TcpStream>>>;
+/// Socket `i`, where `POST /one/{i}` finds it.
+fn put<T>(all: &Mutex<Vec<Option<T>>>, i: usize, one: T) {
+    let mut all = all.lock().expect("no panic");
+    let room = all.len().max(i + 1);
+    all.resize_with(room, || None);
+    all[i] = Some(one);
+}
 
-async fn raw_socket(State(all): State<Raw>, mut request: Request) -> Response {
+type Raw = Arc<Mutex<Vec<Option<std::net::TcpStream>>>>;
+
+async fn raw_socket(State(all): State<Raw>, Path(i): Path<usize>, mut request: Request) -> Response {
     let (handshake, upgrading) = Handshake::begin(&mut request, &["stentor.v1"]).expect("a WebSocket");
     tokio::spawn(async move {
         let stream = upgrading.stream().await.expect("an upgrade").0.into_std().expect("a stream");
         let _ = stream.set_nodelay(true);
-        all.lock().expect("no panic").push(stream);
+        put(&all, i, stream);
     });
     handshake.response()
 }
@@ -53,25 +62,29 @@ fn prepared(body: &[u8]) -> Vec<u8> {
 async fn raw_all(State(all): State<Raw>, body: Bytes) {
     use std::io::Write;
     let frame = prepared(&body);
-    for mut stream in all.lock().expect("no panic").iter() {
+    for mut stream in all.lock().expect("no panic").iter().flatten() {
         let _ = stream.write(&frame); // one send()
     }
+}
+
+async fn raw_forget(State(all): State<Raw>) {
+    all.lock().expect("no panic").clear();
 }
 
 async fn raw_one(State(all): State<Raw>, Path(i): Path<usize>, body: Bytes) {
     use std::io::Write;
     let frame = prepared(&body);
     let all = all.lock().expect("no panic");
-    let _ = (&all[i % all.len()]).write(&frame);
+    let _ = all[i].as_ref().expect("a socket").write(&frame);
 }
 
-type Tasks = Arc<Mutex<Vec<mpsc::UnboundedSender<ws::Message>>>>;
+type Tasks = Arc<Mutex<Vec<Option<mpsc::UnboundedSender<ws::Message>>>>>;
 
-async fn axum_socket(State(all): State<Tasks>, upgrade: WebSocketUpgrade) -> Response {
+async fn axum_socket(State(all): State<Tasks>, Path(i): Path<usize>, upgrade: WebSocketUpgrade) -> Response {
     let upgrade = upgrade.protocols(["stentor.v1"]).read_buffer_size(4_096).write_buffer_size(0);
     upgrade.on_upgrade(async move |mut socket| {
         let (tx, mut rx) = mpsc::unbounded_channel();
-        all.lock().expect("no panic").push(tx);
+        put(&all, i, tx);
         loop {
             tokio::select! {
                 Some(message) = rx.recv() => if socket.send(message).await.is_err() { return },
@@ -87,12 +100,16 @@ fn text(body: &Bytes) -> ws::Message {
 
 async fn axum_all(State(all): State<Tasks>, body: Bytes) {
     let message = text(&body);
-    for tx in all.lock().expect("no panic").iter() {
+    for tx in all.lock().expect("no panic").iter().flatten() {
         let _ = tx.send(message.clone());
     }
 }
 
+async fn axum_forget(State(all): State<Tasks>) {
+    all.lock().expect("no panic").clear();
+}
+
 async fn axum_one(State(all): State<Tasks>, Path(i): Path<usize>, body: Bytes) {
     let all = all.lock().expect("no panic");
-    let _ = all[i % all.len()].send(text(&body));
+    let _ = all[i].as_ref().expect("a socket").send(text(&body));
 }

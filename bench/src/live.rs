@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crowd::Crowd;
 use futures_util::{StreamExt, stream};
+use reqwest::Method;
 use serde_json::{Value, json};
 use server::Server;
 use stentor_testkit::RedisServer;
@@ -92,6 +93,7 @@ async fn run(args: &[String]) {
         line("bursts of ten, of raw's single rate", stentor.burst / raw.single, ">= 5");
         line("KiB of memory an idle socket", stentor.memory / 1_024.0, "<= 4");
         line(&format!("p99 of a push to one at {RATE}/s, ms"), stentor.p99, "<= 5");
+        line("its p50, of raw's POST to frame", stentor.p50 / raw.p50, "none");
         println!();
     }
 }
@@ -145,7 +147,7 @@ impl Subject {
 
     async fn crowd(&self, n: usize) -> Crowd {
         let Some(api) = &self.api else {
-            return Crowd::connect(&self.server.address, "/ws", n, |_| None).await.expect("all connect");
+            return Crowd::connect(&self.server.address, |i| format!("/ws/{i}"), n, |_| None).await.expect("all connect");
         };
         let tokens: Vec<String> = stream::iter(0..n)
             .map(async |i| {
@@ -156,7 +158,7 @@ impl Subject {
             .collect()
             .await;
         let hello = |i: usize| Some(json!({"type": "auth", "token": tokens[i]}).to_string());
-        Crowd::connect(&self.server.address, "/v1/inbox/ws", n, hello).await.expect("all connect")
+        Crowd::connect(&self.server.address, |_| "/v1/inbox/ws".to_owned(), n, hello).await.expect("all connect")
     }
 
     /// Sends `count` frames to everyone.
@@ -178,15 +180,16 @@ impl Subject {
         }
     }
 
-    async fn push(&self, i: usize) {
-        if let Some(api) = &self.api {
-            let one =
-                json!({"audience": {"recipients": [format!("p{i}")]}, "channels": ["inbox"], "content": {"title": "For you"}});
-            api.send(&one).await;
-            return;
+    fn push(&self, i: usize) -> impl Future<Output = ()> + Send + 'static {
+        let one = json!({"audience": {"recipients": [format!("p{i}")]}, "channels": ["inbox"], "content": {"title": "For you"}});
+        let request = match &self.api {
+            Some(api) => api.request(Method::POST, "/v1/notifications").json(&one),
+            None => self.http.post(format!("http://{}/one/{i}", self.server.address)).body(self.text.clone()),
+        };
+        async {
+            let answer = request.send().await.expect("an answer");
+            assert!(answer.status().is_success(), "{}", answer.status());
         }
-        let url = format!("http://{}/one/{i}", self.server.address);
-        self.http.post(&url).body(self.text.clone()).send().await.expect("an answer");
     }
 }
 
@@ -197,6 +200,10 @@ async fn measure(kind: Kind, n: usize, bytes: &mut usize) -> Measured {
     subject.broadcast(1).await;
     warm.reached().await;
     warm.leave().await;
+    if subject.api.is_none() {
+        let forgotten = subject.http.delete(format!("http://{}/all", subject.server.address)).send().await;
+        assert!(forgotten.is_ok_and(|answer| answer.status().is_success()));
+    }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = subject.server.rss();
     let crowd = subject.crowd(n).await;
@@ -233,18 +240,15 @@ async fn push_to_one(subject: &Subject, crowd: &Crowd, n: usize) -> (f64, f64) {
     crowd.took();
     crowd.expect(total);
     let pushes = async {
-        let mut open = futures_util::stream::FuturesUnordered::new();
+        let mut open = tokio::task::JoinSet::new();
         for k in 0..total {
-            tokio::select! {
-                biased;
-                _ = ticks.tick() => {}
-                Some(()) = open.next(), if !open.is_empty() => { ticks.tick().await; }
-            }
+            ticks.tick().await;
             let i = (k as usize * 7) % n;
+            let push = subject.push(i);
             crowd.sent(i);
-            open.push(subject.push(i));
+            open.spawn(push);
         }
-        while open.next().await.is_some() {}
+        open.join_all().await;
     };
     tokio::join!(pushes, crowd.reached());
     let took = crowd.took();

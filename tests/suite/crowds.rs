@@ -165,3 +165,29 @@ async fn everybody_is_back_soon_after_a_restart_and_has_what_was_sent_meanwhile(
         );
     }
 }
+
+#[tokio::test]
+async fn who_was_the_last_to_leave_is_told_live_again_on_return() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let (_server, api) = start(&redis, &dir).await;
+    let n = 64;
+    let tokens = tokens(&api, n).await;
+    let names: Vec<String> = (0..n).map(|i| format!("p{i}")).collect();
+    let own = json!({"audience": {"recipients": names}, "channels": ["inbox"], "content": {"title": "own"}});
+    for _ in 0..3 {
+        for name in &names {
+            api.put(&format!("/v1/recipients/{name}"), &json!({})).await;
+        }
+        let mut devices = connect(&api, &tokens, None).await;
+        api.send(&json!({"audience": "everyone", "content": {"title": "all"}})).await;
+        for (device, _) in &mut devices {
+            device.next("item").await;
+        }
+        let id = api.send(&own).await;
+        for (device, _) in &mut devices {
+            assert_eq!(device.next("item").await["item"]["id"], json!(id));
+        }
+        drop(devices);
+        eventually("all are gone", async || (sockets(&api).await == 0).then_some(())).await;
+    }
+}

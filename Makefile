@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos autobahn bench-live lint deps test-deps
+.PHONY: help run test chaos autobahn fuzz bench-live lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -23,6 +23,9 @@ chaos: test-deps ## Send through every fault at full length and print what was l
 
 autobahn: deps ## Run the Autobahn cases against the sockets
 	@scripts/autobahn.sh
+
+fuzz: deps ## Fuzz the parser of WebSocket frames; ARGS=600 for so many seconds
+	@scripts/fuzz.sh $(ARGS)
 
 bench-live: test-deps ## Measure pushes beside bare floors; ARGS="1000" for so many sockets, ROUNDS=1 for a short look
 	cargo build --release --package stentor-server --package stentor-bench

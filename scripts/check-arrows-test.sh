@@ -12,7 +12,7 @@ new_copy() {
   copy="$copies/$1"
   mkdir "$copy"
   cp "$root/Cargo.toml" "$root/Cargo.lock" "$copy"
-  cp -R "$root/crates" "$root/migrations" "$root/tests" "$copy"
+  cp -R "$root/crates" "$root/migrations" "$root/tests" "$root/bench" "$copy"
 }
 
 depend() { # FOLDER LINE: adds a line to the dependencies of a crate

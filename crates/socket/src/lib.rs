@@ -20,5 +20,7 @@ mod socket;
 pub use frame::{CloseCode, Frame};
 pub use handshake::{Handshake, HandshakeError, NotTcp, Upgrading};
 pub use message::Violation;
+#[cfg(feature = "fuzzing")]
+pub use message::fuzzing;
 pub use outbox::{Full, Sender};
 pub use socket::{Closed, Detached, Incoming, Options, Socket};

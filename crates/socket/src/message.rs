@@ -178,6 +178,53 @@ fn close(payload: &[u8]) -> Result<Message, Violation> {
     Ok(Message::Close(Some(code), reason.to_owned()))
 }
 
+/// What the fuzz target feeds and compares.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    use super::{Assembler, Message};
+
+    /// A data message.
+    #[derive(Debug, PartialEq, Eq)]
+    pub enum Told {
+        /// Of text.
+        Text(String),
+        /// Of bytes.
+        Binary(Vec<u8>),
+    }
+
+    /// What became of some bytes.
+    #[derive(Debug)]
+    pub struct Assembled {
+        /// The data messages before the end.
+        pub told: Vec<Told>,
+        /// True if they ended with a close or a violation.
+        pub ended: bool,
+        /// How much was held at most between two pieces.
+        pub held: usize,
+    }
+
+    /// Takes `bytes` in pieces of `piece`.
+    pub fn assemble(bytes: &[u8], piece: usize, limit: usize) -> Assembled {
+        let (mut assembler, mut told, mut held, mut ended) = (Assembler::new(limit), Vec::new(), 0, false);
+        for piece in bytes.chunks(piece) {
+            let taken = assembler.take(&mut piece.to_vec(), &mut told);
+            held = held.max(assembler.rest.len() + assembler.message.as_ref().map_or(0, |(_, body)| body.len()));
+            if taken.is_err() {
+                ended = true;
+                break;
+            }
+        }
+        ended |= told.iter().any(|message| matches!(message, Message::Close(..)));
+        let data = |message| match message {
+            Message::Text(text) => Some(Told::Text(text)),
+            Message::Binary(bytes) => Some(Told::Binary(bytes)),
+            _ => None,
+        };
+        let open = told.into_iter().take_while(|message| !matches!(message, Message::Close(..)));
+        Assembled { told: open.filter_map(data).collect(), ended, held }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

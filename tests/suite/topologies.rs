@@ -2,11 +2,11 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_testkit::{RedisCluster, RedisSentinel};
+use stentor_testkit::{RedisCluster, RedisSentinel, RedisServer};
 use stentor_tests::{
     device::Device,
     eventually,
-    serve::{Serve, sqlite},
+    serve::{Process, Serve, settings, sqlite},
 };
 
 /// To people whose inboxes lie in many slots.
@@ -74,6 +74,31 @@ async fn in_a_cluster_everything_works_that_works_on_one_node() {
     for node in cluster.nodes() {
         assert_ne!(node.command(&["DBSIZE"]), "int(0)");
     }
+    // A second gateway, and a person whose slot moves: both are told, by sharded channels.
+    let other = settings(&cluster.url(), &sqlite(&dir), &[("STENTOR__ROLES", "gateway")]);
+    let (_, listen) = other.iter().find(|(name, _)| name == "STENTOR__HTTP__LISTEN").unwrap();
+    let _other = Process::start(&other).await;
+    let (mut there, _) = Device::open(&format!("http://{listen}"), &token, None).await;
+    let sharded = |cluster: &mut RedisCluster| {
+        let of = |node: &RedisServer| node.query::<Vec<String>>(&["PUBSUB", "SHARDCHANNELS"]);
+        cluster.nodes().iter().flat_map(of).filter(|channel| channel.contains(":p7}")).collect::<Vec<_>>()
+    };
+    let live = sharded(&mut cluster);
+    assert_eq!(live.len(), 1, "{live:?}");
+    for title in ["Before the move", "After the move"] {
+        let own = json!({"audience": {"recipients": ["p7"]}, "content": {"title": title}});
+        let own = eventually("a 202", async || {
+            let (status, body) = serve.api.post("/v1/notifications", &own).await;
+            (status == StatusCode::ACCEPTED).then(|| body["id"].clone())
+        })
+        .await;
+        for device in [&mut device, &mut there] {
+            assert_eq!(device.until("item").await["item"]["id"], own, "{title}");
+        }
+        if title == "Before the move" {
+            cluster.move_slot_of(&live[0]);
+        }
+    }
     // One is lost and comes back.
     cluster.nodes()[1].kill();
     cluster.nodes()[1].restart();
@@ -84,6 +109,9 @@ async fn in_a_cluster_everything_works_that_works_on_one_node() {
     .await;
     serve.api.completed(&last).await;
     eventually("it is everywhere", async || (unread(&serve, "p8").await >= 4).then_some(())).await;
+    for device in [&mut device, &mut there] {
+        while device.until("item").await["item"]["id"] != json!(last) {}
+    }
 }
 
 #[tokio::test]

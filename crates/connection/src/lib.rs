@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{
-    Client, Cmd, Pipeline, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
+use tokio::sync::mpsc::UnboundedSender;
 
 pub use place::{BadUrl, Place};
 use sentinel::SentinelMaster;
@@ -80,16 +81,87 @@ impl Place {
         })
     }
 
-    /// A client of a node on which everything that is published is heard, with RESP3, which pub/sub needs. To be asked for
-    /// again at each connection: with Sentinel the master may be another one, in a Cluster (`attempt`) the next node is tried.
-    pub async fn subscriber(&self, attempt: usize) -> RedisResult<Client> {
+    /// A connection that hears what is published; every push goes to `pushes`. To be asked for again at each connection: with
+    /// Sentinel the master may be another one.
+    pub async fn subscriber(&self, patience: Duration, pushes: UnboundedSender<PushInfo>) -> RedisResult<Subscriber> {
+        let resp3 = redis::ProtocolVersion::RESP3; // pub/sub needs it
         let info = match self {
             Self::Node(info) => info.clone(),
             Self::Sentinel { nodes, name, settings } => sentinel::master(nodes, name, settings).await?,
-            Self::Cluster(nodes) => nodes[attempt % nodes.len()].clone(),
+            Self::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.clone())
+                    .use_protocol(resp3)
+                    .connection_timeout(patience)
+                    .response_timeout(patience)
+                    .retries(CLUSTER_RETRIES)
+                    .push_sender(pushes)
+                    .build()?;
+                return Ok(Subscriber::Cluster(client.get_async_connection().await?));
+            }
         };
-        let redis = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
-        Client::open(info.set_redis_settings(redis))
+        let redis = info.redis_settings().clone().set_protocol(resp3);
+        let config = AsyncConnectionConfig::new()
+            .set_push_sender(pushes)
+            .set_connection_timeout(Some(patience))
+            .set_response_timeout(Some(patience));
+        let client = Client::open(info.set_redis_settings(redis))?;
+        Ok(Subscriber::Node(client.get_multiplexed_async_connection_with_config(&config).await?))
+    }
+}
+
+/// A connection that hears what is published. In a Cluster it is to the nodes that have the channels' slots, and what is
+/// published stays on these (sharded pub/sub): what is heard by a few gateways costs the other nodes nothing.
+pub enum Subscriber {
+    /// To one node.
+    Node(MultiplexedConnection),
+    /// To a Cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Subscriber {
+    /// Subscribes to channels; returns once that is confirmed.
+    pub async fn subscribe(&mut self, channels: &[String]) -> RedisResult<()> {
+        match self {
+            Self::Node(conn) => conn.subscribe(channels).await,
+            Self::Cluster(conn) => {
+                // Each has a slot of its own, and a command is for one slot.
+                let each = channels.iter().map(|channel| {
+                    let mut conn = conn.clone();
+                    async move { conn.ssubscribe(channel).await }
+                });
+                join_all(each).await.into_iter().collect()
+            }
+        }
+    }
+
+    /// Ends a subscription.
+    pub async fn unsubscribe(&mut self, channel: &str) -> RedisResult<()> {
+        match self {
+            Self::Node(conn) => conn.unsubscribe(channel).await,
+            Self::Cluster(conn) => conn.sunsubscribe(channel).await,
+        }
+    }
+
+    /// Asks every node for a sign of life.
+    pub async fn ping(&mut self) -> RedisResult<()> {
+        let ping = redis::cmd("PING");
+        match self {
+            Self::Node(conn) => conn.req_packed_command(&ping).await.map(drop),
+            Self::Cluster(conn) => {
+                let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                conn.route_command(ping, all).await.map(drop)
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The command that publishes to [`Subscriber`]s, for scripts.
+    pub fn publishing(&self) -> &'static str {
+        match self {
+            Self::Node(_) | Self::Sentinel(_) => "PUBLISH",
+            Self::Cluster(_) => "SPUBLISH",
+        }
     }
 }
 

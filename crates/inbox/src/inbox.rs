@@ -66,12 +66,12 @@ impl Inbox {
     }
 
     /// A call of `script` on one inbox, with the arguments that all have.
-    fn call<'a>(script: &'a Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> ScriptInvocation<'a> {
+    fn call<'a>(&self, script: &'a Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         for key in keys::inbox(app, recipient) {
             call.key(key);
         }
-        call.arg(now.as_millis()).arg("PUBLISH");
+        call.arg(now.as_millis()).arg(self.conn.publishing());
         call
     }
 
@@ -86,7 +86,7 @@ impl Inbox {
         let mut calls = Vec::with_capacity(items.len());
         for item in items {
             let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            let mut call = Self::call(&WRITE, app, item.recipient, now);
+            let mut call = self.call(&WRITE, app, item.recipient, now);
             call.arg(item.card.id.to_string()).arg(item.variant);
             call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card).arg(millis(KNOWN_FOR));
             calls.push(call);
@@ -109,7 +109,7 @@ impl Inbox {
         ids: &[(NotificationId, Option<u64>)],
         now: Timestamp,
     ) -> Result<Hot<HotMarked>, InboxError> {
-        let mut call = Self::call(&MARK, app, recipient, now);
+        let mut call = self.call(&MARK, app, recipient, now);
         call.arg(change.as_str());
         for (id, place) in ids {
             call.arg(id.to_string()).arg(place.map_or_else(String::new, |seq| seq.to_string()));
@@ -139,7 +139,7 @@ impl Inbox {
     ) -> Result<Hot<HotMarked>, InboxError> {
         let mut all: Option<HotMarked> = None;
         loop {
-            let mut call = Self::call(&MARK_ALL_READ, app, recipient, now);
+            let mut call = self.call(&MARK_ALL_READ, app, recipient, now);
             match up_to {
                 Some(position) => call.arg(position.epoch).arg(position.rev),
                 None => call.arg("").arg(""),
@@ -178,7 +178,7 @@ impl Inbox {
         now: Timestamp,
     ) -> Result<Vec<Hot<Recalled>>, InboxError> {
         let call = |(recipient, place): &(&RecipientId, Option<u64>)| {
-            let mut call = Self::call(&RECALL, app, recipient, now);
+            let mut call = self.call(&RECALL, app, recipient, now);
             call.arg(id.to_string()).arg(place.map_or_else(String::new, |seq| seq.to_string()));
             call
         };
@@ -200,7 +200,7 @@ impl Inbox {
         let mut calls = Vec::with_capacity(items.len());
         for item in items {
             let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            let mut call = Self::call(&UPDATE, app, item.recipient, now);
+            let mut call = self.call(&UPDATE, app, item.recipient, now);
             call.arg(item.card.id.to_string()).arg(item.variant);
             call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
             calls.push(call);
@@ -216,7 +216,7 @@ impl Inbox {
 
     /// Lets items whose time is over leave, and tells the devices; in one round trip per 500.
     pub async fn purge(&self, app: &AppId, recipients: &[RecipientId], now: Timestamp) -> Result<(), InboxError> {
-        let calls = recipients.iter().map(|recipient| Self::call(&OVERVIEW, app, recipient, now)).collect();
+        let calls = recipients.iter().map(|recipient| self.call(&OVERVIEW, app, recipient, now)).collect();
         self.ask_many(&OVERVIEW, calls).await.map(drop)
     }
 
@@ -237,7 +237,7 @@ impl Inbox {
     /// How many own items are unread, and what the person is to the timeline.
     pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<HotOverview>, InboxError> {
         type Answer = (u64, u64, u64, Vec<String>);
-        let answer: Hot<Answer> = reply::hot(self.ask(&Self::call(&OVERVIEW, app, recipient, now)).await?)?;
+        let answer: Hot<Answer> = reply::hot(self.ask(&self.call(&OVERVIEW, app, recipient, now)).await?)?;
         let Hot::Warm((epoch, rev, unread, reader)) = answer else { return Ok(Hot::Cold) };
         Ok(Hot::Warm(HotOverview { unread, position: Position { epoch, rev }, reader: reply::reader(&reader)? }))
     }
@@ -285,7 +285,7 @@ impl Inbox {
         now: Timestamp,
     ) -> Result<(), InboxError> {
         let call = |(recipient, (field, value)): &(&RecipientId, (String, String))| {
-            let mut call = Self::call(&SET_READER, app, recipient, now);
+            let mut call = self.call(&SET_READER, app, recipient, now);
             call.arg(field).arg(value);
             call
         };
@@ -301,7 +301,7 @@ impl Inbox {
         limit: usize,
         now: Timestamp,
     ) -> Result<Hot<Page>, InboxError> {
-        let mut call = Self::call(&PAGE, app, recipient, now);
+        let mut call = self.call(&PAGE, app, recipient, now);
         call.arg(before_seq.map_or_else(String::new, |seq| seq.to_string())).arg(limit);
         let answer: Hot<(u64, Vec<String>, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((floor, flat, reader)) = answer else { return Ok(Hot::Cold) };
@@ -316,7 +316,7 @@ impl Inbox {
         id: NotificationId,
         now: Timestamp,
     ) -> Result<Hot<Option<HotItem>>, InboxError> {
-        let mut call = Self::call(&FIND, app, recipient, now);
+        let mut call = self.call(&FIND, app, recipient, now);
         call.arg(id.to_string());
         let answer: Hot<Vec<String>> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm(flat) = answer else { return Ok(Hot::Cold) };
@@ -333,7 +333,7 @@ impl Inbox {
         now: Timestamp,
     ) -> Result<Hot<HotChanges>, InboxError> {
         type Answer = (u8, u64, u64, u64, Vec<String>, Vec<String>, Vec<String>);
-        let mut call = Self::call(&CHANGES_SINCE, app, recipient, now);
+        let mut call = self.call(&CHANGES_SINCE, app, recipient, now);
         call.arg(position.epoch).arg(position.rev).arg(limit);
         let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((recovered, epoch, rev, unread, flat, left, reader)) = answer else { return Ok(Hot::Cold) };
@@ -382,7 +382,7 @@ impl Inbox {
         items: &[HotItem],
         now: Timestamp,
     ) -> Result<Hot<usize>, InboxError> {
-        let mut call = Self::call(&RESTORE, app, recipient, now);
+        let mut call = self.call(&RESTORE, app, recipient, now);
         for item in items {
             push_item(&mut call, item)?;
         }
@@ -397,7 +397,7 @@ impl Inbox {
         keep: usize,
         now: Timestamp,
     ) -> Result<Vec<HotItem>, InboxError> {
-        let mut call = Self::call(&EXCESS, app, recipient, now);
+        let mut call = self.call(&EXCESS, app, recipient, now);
         call.arg(keep);
         match reply::hot::<Vec<String>>(self.ask(&call).await?)? {
             Hot::Warm(flat) => reply::items(&flat),
@@ -414,7 +414,7 @@ impl Inbox {
         keep: usize,
         now: Timestamp,
     ) -> Result<usize, InboxError> {
-        let mut call = Self::call(&TRIM, app, recipient, now);
+        let mut call = self.call(&TRIM, app, recipient, now);
         call.arg(keep).arg(millis(KNOWN_FOR));
         for (seq, rev) in archived {
             call.arg(*seq).arg(*rev);

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use redis::{PushInfo, PushKind, aio::MultiplexedConnection};
-use stentor_connection::Place;
+use redis::{PushInfo, PushKind};
+use stentor_connection::{Place, Subscriber};
 use stentor_domain::{
     AppId, Entry, Item, ItemState, RecipientId,
     event::{EntryChange, ItemChange},
@@ -202,7 +202,7 @@ impl LiveFeed {
     pub async fn connect(place: Place) -> Result<(Self, mpsc::Receiver<LiveEvent>), InboxError> {
         let (tx, commands) = mpsc::channel(WAITING);
         let (events, rx) = mpsc::channel(WAITING);
-        let link = Link::open(&place, 0).await?;
+        let link = Link::open(&place).await?;
         tokio::spawn(run(place, link, commands, events));
         Ok((Self { tx }, rx))
     }
@@ -237,19 +237,14 @@ fn ended() -> InboxError {
 
 /// One connection: commands go out on it, and its push messages come in.
 struct Link {
-    conn: MultiplexedConnection,
+    conn: Subscriber,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
 }
 
 impl Link {
-    async fn open(place: &Place, attempt: usize) -> Result<Self, InboxError> {
+    async fn open(place: &Place) -> Result<Self, InboxError> {
         let (tx, pushes) = mpsc::unbounded_channel();
-        let config = redis::AsyncConnectionConfig::new()
-            .set_push_sender(tx)
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let conn = place.subscriber(attempt).await?.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok(Self { conn, pushes })
+        Ok(Self { conn: place.subscriber(PATIENCE, tx).await?, pushes })
     }
 }
 
@@ -262,7 +257,7 @@ async fn run(place: Place, mut link: Link, mut commands: mpsc::Receiver<Command>
             Ended::ByUs => return,
             Ended::Lost => {}
         }
-        let (mut pause, mut attempt) = (Duration::from_millis(50), 0);
+        let mut pause = Duration::from_millis(50);
         link = loop {
             // Half of it is chance, so that not every process comes at once.
             let jitter = f64::from(std::process::id() % 100) / 100.0;
@@ -271,8 +266,7 @@ async fn run(place: Place, mut link: Link, mut commands: mpsc::Receiver<Command>
             if events.is_closed() {
                 return;
             }
-            attempt += 1;
-            if let Ok(mut link) = Link::open(&place, attempt).await
+            if let Ok(mut link) = Link::open(&place).await
                 && resubscribe(&mut link, &subscribed).await.is_ok()
             {
                 break link;
@@ -303,13 +297,15 @@ async fn serve(
     events: &mpsc::Sender<LiveEvent>,
     subscribed: &Subscribed,
 ) -> Ended {
+    let mut leaving = HashSet::new(); // what we end ourselves, until that is confirmed
     let mut ask = tokio::time::interval(ASK_EVERY);
     ask.reset();
     loop {
         tokio::select! {
             push = link.pushes.recv() => match push {
                 None => return Ended::Lost,
-                Some(push) if push.kind == PushKind::Disconnection => return Ended::Lost,
+                // In a Cluster: one of its nodes, or a slot that moved to another.
+                Some(push) if push.kind == PushKind::Disconnection || is_taken_away(&push, &mut leaving) => return Ended::Lost,
                 Some(push) => {
                     if let Some(event) = event(push)
                         && events.send(event).await.is_err()
@@ -323,7 +319,7 @@ async fn serve(
                 Some(Command::Subscribe(channel, done)) => {
                     let new = subscribed.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.clone());
                     // Lost here, it is made good by `resubscribe`: it is in the set, and the caller then catches up.
-                    let lost = new && link.conn.subscribe(&channel).await.is_err();
+                    let lost = new && link.conn.subscribe(std::slice::from_ref(&channel)).await.is_err();
                     let _ = done.send(());
                     if lost {
                         return Ended::Lost;
@@ -331,6 +327,7 @@ async fn serve(
                 }
                 Some(Command::Unsubscribe(channel)) => {
                     subscribed.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+                    leaving.insert(channel.clone());
                     if link.conn.unsubscribe(&channel).await.is_err() {
                         return Ended::Lost;
                     }
@@ -338,7 +335,7 @@ async fn serve(
             },
             _ = ask.tick() => {
                 // A peer that vanished without a word is noticed here.
-                if redis::cmd("PING").query_async::<redis::Value>(&mut link.conn).await.is_err() {
+                if link.conn.ping().await.is_err() {
                     return Ended::Lost;
                 }
             }
@@ -346,8 +343,17 @@ async fn serve(
     }
 }
 
+/// True if a subscription was ended that we did not end.
+fn is_taken_away(push: &PushInfo, leaving: &mut HashSet<String>) -> bool {
+    matches!(push.kind, PushKind::Unsubscribe | PushKind::SUnsubscribe)
+        && push.data.first().is_some_and(|channel| {
+            let channel = redis::from_redis_value_ref::<String>(channel);
+            channel.is_ok_and(|channel| !leaving.remove(&channel))
+        })
+}
+
 fn event(push: PushInfo) -> Option<LiveEvent> {
-    if push.kind != PushKind::Message {
+    if !matches!(push.kind, PushKind::Message | PushKind::SMessage) {
         return None;
     }
     let mut data = push.data.into_iter();

@@ -67,12 +67,12 @@ impl Timeline {
         Self { conn }
     }
 
-    fn call<'a>(script: &'a Script, app: &AppId, now: Timestamp) -> ScriptInvocation<'a> {
+    fn call<'a>(&self, script: &'a Script, app: &AppId, now: Timestamp) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         for key in keys::timeline(app) {
             call.key(key);
         }
-        call.arg(now.as_millis()).arg("PUBLISH").arg(u64::try_from(RETENTION.as_millis()).unwrap_or(u64::MAX));
+        call.arg(now.as_millis()).arg(self.conn.publishing()).arg(u64::try_from(RETENTION.as_millis()).unwrap_or(u64::MAX));
         call
     }
 
@@ -82,7 +82,7 @@ impl Timeline {
 
     /// Writes an entry, unless the timeline has the notification already; tells the entry that there is now.
     pub async fn append(&self, app: &AppId, body: &EntryBody, now: Timestamp) -> Result<Hot<Entry>, InboxError> {
-        let mut call = Self::call(&APPEND, app, now);
+        let mut call = self.call(&APPEND, app, now);
         call.arg(body.id.to_string()).arg(expiry(body)).arg(json(body)?);
         let answer: Hot<(u8, u64, String)> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((_, _, value)) = answer else { return Ok(Hot::Cold) };
@@ -97,7 +97,7 @@ impl Timeline {
         edit: &EntryEdit,
         now: Timestamp,
     ) -> Result<Hot<Option<(Entry, bool)>>, InboxError> {
-        let mut call = Self::call(&CHANGE, app, now);
+        let mut call = self.call(&CHANGE, app, now);
         call.arg(id.to_string());
         match edit {
             EntryEdit::Recall => call.arg("recalled").arg("").arg(0),
@@ -113,7 +113,7 @@ impl Timeline {
 
     /// What changed since a revision of a life; everything if that cannot be told.
     pub async fn since(&self, app: &AppId, epoch: u64, rev: u64, now: Timestamp) -> Result<Hot<TimelineChanges>, InboxError> {
-        let mut call = Self::call(&SINCE, app, now);
+        let mut call = self.call(&SINCE, app, now);
         call.arg(epoch).arg(rev);
         let answer: Hot<(u64, u64, u64, u8, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((epoch, rev, base, all, values)) = answer else { return Ok(Hot::Cold) };

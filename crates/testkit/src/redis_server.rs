@@ -62,13 +62,18 @@ impl RedisServer {
 
     /// Sends a command and gives the answer as Redis's types show it.
     pub fn command(&self, words: &[&str]) -> String {
+        format!("{:?}", self.query::<redis::Value>(words))
+    }
+
+    /// Sends a command and gives the answer as a `T`.
+    pub fn query<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let client = redis::Client::open(self.url()).expect("its own address");
         let mut conn = client.get_connection_with_timeout(Duration::from_secs(5)).expect("the server takes a connection");
         let mut cmd = redis::cmd(words[0]);
         for word in &words[1..] {
             cmd.arg(*word);
         }
-        format!("{:?}", cmd.query::<redis::Value>(&mut conn).expect("the server takes the command"))
+        cmd.query(&mut conn).expect("the server takes the command")
     }
 
     /// An option that it was started with; empty if it was not.

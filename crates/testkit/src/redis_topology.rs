@@ -50,6 +50,30 @@ impl RedisCluster {
         format!("redis+cluster://{}", nodes.join(","))
     }
 
+    /// Moves the slot of `key`, with all that is in it, to another node, as an operator would while everything runs.
+    pub fn move_slot_of(&self, key: &str) {
+        let slot: u64 = self.nodes[0].query(&["CLUSTER", "KEYSLOT", key]);
+        let from = [5_461, 10_923, 16_384].iter().position(|end| slot < *end).expect("there are 16,384 slots");
+        let (from, to) = (&self.nodes[from], &self.nodes[(from + 1) % 3]);
+        let id = |node: &RedisServer| node.query::<String>(&["CLUSTER", "MYID"]);
+        let slot = slot.to_string();
+        to.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
+        from.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
+        loop {
+            let keys: Vec<String> = from.query(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+            if keys.is_empty() {
+                break;
+            }
+            let port = to.port().to_string();
+            let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            migrate.extend(keys.iter().map(String::as_str));
+            from.command(&migrate);
+        }
+        for node in std::iter::once(to).chain(self.nodes.iter().filter(|node| node.port() != to.port())) {
+            node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id(to)]);
+        }
+    }
+
     /// The nodes.
     pub fn nodes(&mut self) -> &mut [RedisServer] {
         &mut self.nodes

@@ -17,7 +17,7 @@ use std::{
 
 use slab::Slab;
 use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
-use stentor_inbox::{Changes, Inboxes, LiveMessage, Marked, Presence, TimelineView, Timelines};
+use stentor_inbox::{Changes, Cursor, Inboxes, LiveMessage, Marked, Presence, TimelineView, Timelines};
 use stentor_socket::{Detached, Frame};
 use tokio::{
     runtime::Handle,
@@ -55,6 +55,12 @@ const CLOSE_EVERY: Duration = Duration::from_millis(5);
 const CLOSINGS_A_MS: usize = 2;
 /// The longest that ending them takes.
 pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long what a connection missed is asked for again before the connection is ended: Redis restarting, or one node of a
+/// Cluster that fails over, sends nobody away.
+const READ_FOR: Duration = Duration::from_secs(20);
+/// The first pause before it is asked for again, and the longest.
+const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Whose connection it is, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -385,9 +391,7 @@ impl State {
             let (cursor, inboxes, clock) = (progress.cursor(), self.parts.inboxes.clone(), self.parts.clock.clone());
             let (app, recipient) = (app.clone(), recipient.clone());
             self.parts.main.spawn(async move {
-                let changes = inboxes.changes_since(&app, &recipient, &cursor, MAX_CATCH_UP, clock.now()).await;
-                let changes = changes.inspect_err(|error| tracing::warn!(%error, "what a connection missed cannot be read"));
-                let changes = changes.ok().map(Box::new);
+                let changes = changes_since(&inboxes, &app, &recipient, &cursor, &*clock).await.map(Box::new);
                 let _ = own.send(Message::CaughtUp { app, recipient, who, changes }).await;
             });
         }
@@ -556,5 +560,30 @@ impl Here {
         let reads = person.take(&self.log.make_contiguous()[new..], &mut now);
         self.one_is_up();
         reads
+    }
+}
+
+/// Reads what changed since a cursor; if that fails, again and again for a while.
+async fn changes_since(
+    inboxes: &Inboxes,
+    app: &AppId,
+    recipient: &RecipientId,
+    cursor: &Cursor,
+    clock: &dyn Clock,
+) -> Option<Changes> {
+    let (until, mut pause) = (Instant::now() + READ_FOR, READ_AGAIN.0);
+    loop {
+        match inboxes.changes_since(app, recipient, cursor, MAX_CATCH_UP, clock.now()).await {
+            Ok(changes) => return Some(changes),
+            Err(error) if Instant::now() >= until => {
+                tracing::warn!(%error, "what a connection missed cannot be read");
+                return None;
+            }
+            Err(error) => tracing::debug!(%error, "what a connection missed is read again in a moment"),
+        }
+        // Not all who were cut off ask at once.
+        let by_chance = rand::Rng::random_range(&mut rand::rng(), 0.5..1.5);
+        tokio::time::sleep(pause.mul_f64(by_chance)).await;
+        pause = (pause * 2).min(READ_AGAIN.1);
     }
 }

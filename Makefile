@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos autobahn fuzz bench-live lint deps test-deps
+.PHONY: help run test chaos crowds autobahn fuzz bench-live lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -20,6 +20,9 @@ test: test-deps ## Run the whole suite, on servers of its own; ARGS="-p stentor-
 
 chaos: test-deps ## Send through every fault at full length and print what was lost; ARGS="Redis" for a part of it
 	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test faults -- $(ARGS)
+
+crowds: test-deps ## Run 10,000 operations beside a plain list, and crowds of thousands, at full length
+	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test suite -- model:: crowds::
 
 autobahn: deps ## Run the Autobahn cases against the sockets
 	@scripts/autobahn.sh

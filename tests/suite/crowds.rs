@@ -1,5 +1,5 @@
 //! Many at once: who never reads costs a bounded amount, who comes back again and again misses nothing, and a restart brings
-//! everybody back soon. Short here; `STENTOR_FAULTS=full` takes the numbers of the issue.
+//! everybody back soon. Short here; `make crowds` takes thousands.
 
 use std::{
     collections::BTreeSet,

@@ -162,3 +162,22 @@ async fn an_update_is_shown_on_every_device_and_leaves_read_what_was_read() {
         assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer)), "{problem}");
     }
 }
+
+#[tokio::test]
+async fn an_update_reaches_those_whom_a_dispatch_under_way_is_still_writing_to() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    let named: Vec<String> = (0..1_000).map(|n| format!("p{n}")).collect();
+    let words = |title: &str| json!({"title": title});
+    let id = api.send(&json!({"audience": {"recipients": named}, "channels": ["inbox"], "content": words("before")})).await;
+    let (status, answer) = api.patch(&format!("/v1/notifications/{id}"), &json!({"content": words("after")})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    api.completed(&id).await;
+    for person in ["p0", "p499", "p500", "p750", "p999"] {
+        eventually("the new words", async || {
+            let page = api.get(&format!("/v1/recipients/{person}/inbox")).await;
+            (page["items"][0]["title"] == "after").then_some(())
+        })
+        .await;
+    }
+}

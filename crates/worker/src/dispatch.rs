@@ -125,6 +125,7 @@ impl Dispatch {
             Resolved::Part { pause } => return Ok(Outcome::HoldFor { wait: pause }),
             Resolved::Whole { deliveries, error } => (deliveries, error),
         };
+        self.say_if_rewritten(&notification).await?;
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         self.facts.write(&[Event::new(notification.app.clone(), self.clock.now(), dispatched)]).await?;
         self.announce_expiry(&notification).await?;

@@ -14,8 +14,8 @@ use crate::dispatch::{Dispatch, DispatchError, KEPT, PAGE};
 
 /// The mark on a job that is withdrawn, and the reason told of its deliveries.
 pub(crate) const RECALLED: &str = "recalled";
-/// How long a recall waits for a dispatch that is under way.
-const UNDER_WAY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a recall or an update waits for a dispatch that is under way.
+pub(crate) const UNDER_WAY: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Dispatch {
     /// Withdraws a notification from inboxes and from what is not sent yet.
@@ -49,10 +49,15 @@ impl Dispatch {
         Ok(())
     }
 
+    /// True once everyone it goes to is on record.
+    pub(crate) async fn is_dispatched(&self, n: &Notification) -> Result<bool, DispatchError> {
+        let archived = self.archive.find_notification(&n.app, n.id).await?;
+        Ok(archived.is_some_and(|archived| archived.dispatched_at.is_some()))
+    }
+
     /// Withdraws what a large audience was expanded to. False: its dispatch is under way, so not all of it is on record.
     async fn recall_expanded(&self, n: &Notification) -> Result<bool, DispatchError> {
-        let archived = self.archive.find_notification(&n.app, n.id).await?;
-        if archived.is_none_or(|a| a.dispatched_at.is_none()) {
+        if !self.is_dispatched(n).await? {
             // What waits for its time was never begun; it will find the mark.
             return Ok(n.due_at() > self.clock.now());
         }

@@ -1,4 +1,7 @@
 //! A notification is said otherwise: in inboxes, hot and on record, and in the timeline; mails and SMS that left stay as they are.
+//!
+//! An update rewrites the notification's job first, then works through everyone it went to. A dispatch that is under way looks at the
+//! end whether it was rewritten meanwhile, and then says again itself what it wrote, so that nobody keeps the old words.
 
 use stentor_domain::{Audience, Channel, Event, EventKind, Notification, Profile, RecipientId, Target};
 use stentor_inbox::{EntryEdit, NewItem};
@@ -7,43 +10,75 @@ use stentor_queue::{Lease, Outcome};
 use crate::{
     dispatch::{Dispatch, DispatchError, KEPT, PAGE, Page, Written, category},
     profiles::look_up,
+    recall::UNDER_WAY,
     render::Words,
 };
 
 impl Dispatch {
     /// Says a notification as the record of this job has it.
     pub(crate) async fn update(&self, lease: &Lease) -> Result<Outcome, DispatchError> {
-        let read = |body: Option<Vec<u8>>| body.and_then(|body| serde_json::from_slice::<Notification>(&body).ok());
-        let Some(n) = read(self.queue.find_job(lease.job_id()).await?.and_then(|record| record.body)) else {
-            return Ok(Outcome::Dead { reason: "its record is gone".into() });
-        };
+        let Some(record) = self.queue.find_job(lease.job_id()).await? else { return Ok(gone()) };
+        let Some(own) = record.body.as_deref() else { return Ok(gone()) };
+        let Ok(mut n) = serde_json::from_slice::<Notification>(own) else { return Ok(gone()) };
         // Of two updates the later stays, whichever is worked on first.
-        let newest = read(self.queue.find_job(&n.id.to_string()).await?.and_then(|record| record.body));
-        let n = newest.filter(|newest| newest.version() > n.version()).unwrap_or(n);
+        if let Some(newest) = self.rewritten(&n).await? {
+            n = newest;
+        } else {
+            self.queue.rewrite(&n.id.to_string(), own).await?;
+        }
         let Some(words) = Words::of(&n, &self.templates) else {
             return Ok(Outcome::Dead { reason: "its template is gone".into() });
         };
         let updated = EventKind::Updated { notification: Box::new(n.clone()) };
         self.facts.write(&[Event::new(n.app.clone(), self.clock.now(), updated)]).await?;
-        let target = match &n.request.audience {
-            Audience::Recipients(named) => {
-                let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
-                for page in ids.chunks(PAGE) {
-                    self.update_page(&n, &words, page).await?;
-                }
-                None
+        if is_expanded(&n, &words) {
+            let whole = self.is_dispatched(&n).await?;
+            // Once for those whom it has reached, and once when it has reached all.
+            if whole || record.progress.is_none() {
+                self.update_expanded(&n, &words).await?;
             }
-            Audience::Topic(topic) => Some(Target::Topic(topic.clone())),
-            Audience::Everyone => Some(Target::Everyone),
-        };
-        match target {
-            Some(_) if words.is_personal() => self.update_expanded(&n, &words).await?,
-            Some(target) => self.update_entry(&n, &words, target).await?,
-            None => {}
+            if !whole && n.due_at() <= self.clock.now() {
+                lease.keep_progress(b"begun").await?;
+                return Ok(Outcome::HoldFor { wait: UNDER_WAY });
+            }
+        } else {
+            self.say(&n, &words).await?;
         }
         self.announce_expiry(&n).await?;
         self.queue.expire_jobs(&[lease.job_id()], KEPT).await?;
         Ok(Outcome::Done)
+    }
+
+    /// The notification as it was said otherwise since, if it was.
+    async fn rewritten(&self, n: &Notification) -> Result<Option<Notification>, DispatchError> {
+        let body = self.queue.find_job(&n.id.to_string()).await?.and_then(|record| record.body);
+        let newest = body.and_then(|body| serde_json::from_slice::<Notification>(&body).ok());
+        Ok(newest.filter(|newest| newest.version() > n.version()))
+    }
+
+    /// Says again what a dispatch wrote, if it was said otherwise meanwhile: whoever said so may have been too early to see it.
+    pub(crate) async fn say_if_rewritten(&self, n: &Notification) -> Result<(), DispatchError> {
+        let Some(newest) = self.rewritten(n).await? else { return Ok(()) };
+        match Words::of(&newest, &self.templates) {
+            // Of these the update itself waits for the end of the dispatch.
+            Some(words) if !is_expanded(&newest, &words) => self.say(&newest, &words).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Says a notification anew to those who are named, or in its one entry.
+    async fn say(&self, n: &Notification, words: &Words<'_>) -> Result<(), DispatchError> {
+        match &n.request.audience {
+            Audience::Recipients(named) => {
+                let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
+                for page in ids.chunks(PAGE) {
+                    self.update_page(n, words, page).await?;
+                }
+                Ok(())
+            }
+            Audience::Topic(topic) => self.update_entry(n, words, Target::Topic(topic.clone())).await,
+            Audience::Everyone => self.update_entry(n, words, Target::Everyone).await,
+        }
     }
 
     async fn update_entry(&self, n: &Notification, words: &Words<'_>, target: Target) -> Result<(), DispatchError> {
@@ -99,4 +134,13 @@ impl Dispatch {
         }
         Ok(self.facts.write(&facts).await?)
     }
+}
+
+/// True if each of a large audience has an item of their own.
+fn is_expanded(n: &Notification, words: &Words<'_>) -> bool {
+    words.is_personal() && !matches!(n.request.audience, Audience::Recipients(_))
+}
+
+fn gone() -> Outcome {
+    Outcome::Dead { reason: "its record is gone".into() }
 }

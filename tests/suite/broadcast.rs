@@ -180,6 +180,24 @@ async fn two_gateways_behave_as_one() {
     here.next("item").await;
     let (_, welcome) = Device::open(&api.url, &token, Some(&cursor)).await;
     assert_eq!((&welcome["recovered"], &welcome["items"][0]["id"]), (&json!(true), &json!(more)), "{welcome}");
+    // and the most connections of a person are those to both
+    let token = api.token("many").await;
+    let mut many = Vec::new();
+    for n in 0..64 {
+        many.push(Device::open(if n % 3 == 0 { &other } else { &api.url }, &token, None).await);
+    }
+    for url in [&api.url, &other] {
+        let mut one_too_many = Device::connect(url).await;
+        one_too_many.send(&json!({"type": "auth", "token": token})).await;
+        assert_eq!(one_too_many.closed().await, 4409);
+    }
+    many.truncate(32);
+    eventually("others may come", async || {
+        let mut next = Device::connect(&other).await;
+        next.send(&json!({"type": "auth", "token": token})).await;
+        next.try_frame().await.map(drop)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -50,6 +50,11 @@ pub(crate) fn presence(app: &AppId) -> String {
     format!("stentor:presence:{{{app}}}")
 }
 
+/// What the gateways say of one person who has many connections.
+pub(crate) fn crowd(app: &AppId, recipient: &RecipientId) -> String {
+    format!("stentor:presence:{{{app}:{recipient}}}")
+}
+
 /// The hot profile of a recipient.
 pub(crate) fn profile(app: &AppId, recipient: &RecipientId) -> String {
     format!("stentor:profile:{{{app}:{recipient}}}")

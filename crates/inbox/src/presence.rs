@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 use stentor_connection::Connection;
-use stentor_domain::AppId;
+use stentor_domain::{AppId, RecipientId};
 
 use crate::{InboxError, keys};
 
@@ -48,5 +48,20 @@ impl Presences {
         let mut call = COUNT.key(keys::presence(app));
         let (connections, people) = call.arg(COUNTS_MS).invoke_async(&mut self.conn.clone()).await?;
         Ok(Presence { connections, people })
+    }
+
+    /// Tells how many connections to `gateway` one person has; tells how many they have to all.
+    pub async fn report_crowd(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        gateway: &str,
+        connections: u64,
+    ) -> Result<u64, InboxError> {
+        let key = keys::crowd(app, recipient);
+        // One after the other: of two gateways the later sees what the earlier told.
+        REPORT.key(&key).arg(gateway).arg(connections).arg(1).invoke_async::<()>(&mut self.conn.clone()).await?;
+        let (all, _): (u64, u64) = COUNT.key(&key).arg(COUNTS_MS).invoke_async(&mut self.conn.clone()).await?;
+        Ok(all)
     }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Manners, Receipts,
     manners::Bucket,
-    shard::{Attach, CLOSE_WITHIN, Message, Place, Shard, ShardParts},
+    shard::{Attach, CLOSE_WITHIN, CROWD, Census, MAX_CONNECTIONS, Message, Place, Shard, ShardParts},
 };
 use crate::problem::ApiError;
 
@@ -159,30 +159,41 @@ impl Hub {
 
     /// Tells the other processes who is connected here, again and again.
     async fn report(self) {
-        let mut apps: HashMap<AppId, Presence> = HashMap::new();
+        let mut told = Census::default();
         while !self.0.closing.is_cancelled() {
-            for presence in apps.values_mut() {
-                *presence = Presence::default();
-            }
+            let mut census = Census::default();
             for shard in &self.0.shards {
                 let (reply, counted) = oneshot::channel();
                 shard.tell(Message::Count(reply)).await;
-                for (app, here) in counted.await.unwrap_or_default() {
-                    let all = apps.entry(app).or_default();
+                let here = counted.await.unwrap_or_default();
+                for (app, here) in here.apps {
+                    let all = census.apps.entry(app).or_default();
                     (all.connections, all.people) = (all.connections + here.connections, all.people + here.people);
                 }
+                census.crowds.extend(here.crowds);
             }
-            for (app, presence) in &apps {
-                if let Err(error) = self.0.presences.report(app, &self.0.name, *presence).await {
-                    tracing::debug!(%error, "who is connected is told again in a while");
-                }
-            }
-            apps.retain(|_, presence| presence.connections > 0);
-            *self.busy() = apps.keys().cloned().collect();
+            *self.busy() = census.apps.keys().cloned().collect();
+            self.report_census(&census, &told).await;
+            told = census;
             tokio::select! { () = sleep(CHECK_EVERY) => {} () = self.0.closing.cancelled() => {} }
         }
-        for app in apps.keys() {
-            let _ = self.0.presences.report(app, &self.0.name, Presence::default()).await;
+        self.report_census(&Census::default(), &told).await;
+    }
+
+    /// Tells what is counted, and of what was told before and is no more that it is none.
+    async fn report_census(&self, census: &Census, told: &Census) {
+        let (name, presences) = (&self.0.name, &self.0.presences);
+        let gone = told.apps.keys().filter(|app| !census.apps.contains_key(*app)).map(|app| (app, Presence::default()));
+        for (app, presence) in census.apps.iter().map(|(app, here)| (app, *here)).chain(gone) {
+            if let Err(error) = presences.report(app, name, presence).await {
+                tracing::debug!(%error, "who is connected is told again in a while");
+            }
+        }
+        let gone = told.crowds.keys().filter(|person| !census.crowds.contains_key(*person)).map(|person| (person, 0));
+        for ((app, recipient), here) in census.crowds.iter().map(|(person, here)| (person, *here)).chain(gone) {
+            if let Err(error) = presences.report_crowd(app, recipient, name, here as u64).await {
+                tracing::debug!(%error, "how many connections a person has is told again in a while");
+            }
         }
     }
 
@@ -214,10 +225,14 @@ impl Hub {
         let (reply, may) = oneshot::channel();
         let shard = self.shard(app, recipient);
         shard.tell(Message::Join(place.clone(), reply)).await;
-        if !may.await.unwrap_or_default() {
-            return Ok(Err(TooMany));
-        }
+        let Some(here) = may.await.unwrap_or_default() else { return Ok(Err(TooMany)) };
         let membership = Membership { hub: self.clone(), place: Some(place) };
+        if here >= CROWD {
+            let all = self.0.presences.report_crowd(app, recipient, &self.0.name, here as u64).await?;
+            if all > MAX_CONNECTIONS as u64 {
+                return Ok(Err(TooMany));
+            }
+        }
         let _guard = self.subscription(app, recipient).lock().await;
         // Also for the second connection: the first may have failed to subscribe.
         self.0.feed.subscribe(app, recipient).await?;

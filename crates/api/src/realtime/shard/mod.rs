@@ -4,6 +4,8 @@
 //! a walk over memory with one write a socket: no task is woken for it. Whatever has to be awaited (Redis, SQL) is done by the
 //! runtime of the process, which sends back what came of it.
 
+mod message;
+
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
@@ -16,31 +18,29 @@ use std::{
 };
 
 use slab::Slab;
-use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
+use stentor_domain::{AppId, Clock, RecipientId, Timestamp};
 use stentor_inbox::{Changes, Cursor, Inboxes, LiveMessage, Marked, Presence, TimelineView, Timelines};
-use stentor_socket::{Detached, Frame};
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot},
-    task::yield_now,
-    time::interval,
-};
+use stentor_socket::Frame;
+use tokio::{runtime::Handle, sync::mpsc, task::yield_now, time::interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     frame::CloseCode,
-    outlet::{Outlet, Stream},
+    outlet::Outlet,
     present::{LookManners, Now, Present, Reads},
-    progress::{Logged, Progress, What},
+    progress::{Logged, What},
     receipts::Receipts,
     session::{MAX_CATCH_UP, bye},
     socket,
     told::Told,
 };
-use crate::{auth::Person, state::ApiState};
 
-/// The most connections that one person may have to one process: ten devices with a few tabs each.
+pub(crate) use message::{Arriving, Attach, Census, Message, Place};
+
+/// The most connections that one person may have: ten devices with a few tabs each.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
+/// From how many connections to one process on those to other processes are counted too. Whoever has fewer costs no round trip.
+pub(crate) const CROWD: usize = 8;
 /// How many messages may wait for a shard. Beyond it the feed waits, and in the end Redis.
 const WAITING: usize = 4_096;
 /// How many people are told of the timeline before it is looked what else happened.
@@ -61,52 +61,6 @@ pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 const READ_FOR: Duration = Duration::from_secs(20);
 /// The first pause before it is asked for again, and the longest.
 const READ_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-/// Whose connection it is, and which.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub app: AppId,
-    pub recipient: RecipientId,
-    pub id: u64,
-}
-
-/// What a shard is told.
-pub(crate) enum Message {
-    /// A connection will come. Answered with whether it may.
-    Join(Place, oneshot::Sender<bool>),
-    /// A connection is here.
-    Attach(Box<Attach>),
-    /// A connection does not come, or went.
-    Leave(Place),
-    /// Something happened in an inbox.
-    Live(AppId, RecipientId, Arc<LiveMessage>),
-    /// Entries of a timeline, and the timeline after them.
-    Entries { app: AppId, epoch: u64, entries: Vec<Arc<Entry>>, view: Arc<TimelineView> },
-    /// What was told of an app (of all, if `None`) may have gaps.
-    Behind(Option<(AppId, Arc<TimelineView>)>),
-    /// What was missing was read, or could not be.
-    CaughtUp { app: AppId, recipient: RecipientId, who: Reads, changes: Option<Box<Changes>> },
-    /// Is the person connected?
-    IsHere(AppId, RecipientId, oneshot::Sender<bool>),
-    /// Who is connected.
-    Count(oneshot::Sender<HashMap<AppId, Presence>>),
-}
-
-/// A connection that was welcomed.
-pub(crate) struct Attach {
-    pub place: Place,
-    pub line: Arriving,
-    pub welcome: Told,
-    pub progress: Progress,
-    pub view: Arc<TimelineView>,
-    pub token_end: Instant,
-}
-
-/// What a connection arrives on.
-pub(crate) enum Arriving {
-    Socket(Box<(Detached, ApiState, Person)>),
-    Stream(Stream),
-}
 
 /// What a shard needs of the process.
 #[derive(Clone)]
@@ -264,23 +218,24 @@ impl State {
         }
     }
 
-    fn join(&mut self, place: &Place) -> bool {
+    fn join(&mut self, place: &Place) -> Option<usize> {
         if self.parts.closing.is_cancelled() {
-            return false;
+            return None;
         }
         let at = self.parts.clock.now();
         let here = self.apps.entry(place.app.clone()).or_insert_with(|| Here::new(self.parts.timelines.known(&place.app)));
         let slot = here.slot_of(&place.recipient);
         // What came before is in the snapshot that the connection will be welcomed with.
         let reads = here.bring_up(slot, at, &mut self.memory);
-        let Some(person) = here.people.get_mut(slot) else { return false };
+        let person = here.people.get_mut(slot)?;
         let may = person.connections.len() < MAX_CONNECTIONS;
         if may {
             person.join(place.id);
             self.parts.sockets.fetch_add(1, Relaxed);
         }
+        let connections = person.connections.len();
         self.read(&place.app, &place.recipient, &reads);
-        may
+        may.then_some(connections)
     }
 
     fn attach(state: &Rc<RefCell<Self>>, attach: Attach) {
@@ -445,12 +400,20 @@ impl State {
         }
     }
 
-    fn count(&self) -> HashMap<AppId, Presence> {
-        let of = |here: &Here| Presence {
-            connections: here.people.iter().map(|(_, person)| person.connections.len() as u64).sum(),
-            people: here.people.len() as u64,
-        };
-        self.apps.iter().map(|(app, here)| (app.clone(), of(here))).collect()
+    fn count(&self) -> Census {
+        let mut census = Census::default();
+        for (app, here) in &self.apps {
+            let mut presence = Presence { connections: 0, people: here.people.len() as u64 };
+            for (_, person) in &here.people {
+                let connections = person.connections.len();
+                presence.connections += connections as u64;
+                if connections >= CROWD {
+                    census.crowds.insert((app.clone(), person.recipient.clone()), connections);
+                }
+            }
+            census.apps.insert(app.clone(), presence);
+        }
+        census
     }
 
     fn present(&mut self, place: &Place) -> Option<&mut Present> {

@@ -26,6 +26,9 @@ pub struct Content {
     /// Up to 5 buttons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
+    /// Up to 10 linked articles, shown below the body in the app and in the mail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub articles: Vec<Article>,
     /// What the mail says instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailContent>,
@@ -34,15 +37,32 @@ pub struct Content {
     pub sms: Option<SmsContent>,
 }
 
-/// A picture on a card.
+/// A picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// An `https` or `http` URL.
     pub url: String,
-    /// What the picture shows, for those who cannot see it.
+    /// What the picture shows, for those who cannot see it. In a mail the title stands for it if it is absent.
     #[serde(default)]
     pub alt: String,
+}
+
+/// One of several stories that a notification brings along, as news apps send them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Article {
+    /// Its headline. One line, at most 200 bytes.
+    pub title: String,
+    /// One or two sentences. At most 500 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// A picture, by URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+    /// Where it can be read, by URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }
 
 /// A button.
@@ -93,12 +113,20 @@ impl Content {
         for (i, action) in self.actions.iter().enumerate() {
             line(format!("{at}/actions/{i}/label"), &action.label, 60);
         }
+        for (i, article) in self.articles.iter().enumerate() {
+            line(format!("{at}/articles/{i}/title"), &article.title, 200);
+        }
         let mut long = |pointer: String, text: Option<&str>, max: usize| {
             if text.is_some_and(|t| t.len() > max) {
                 found.push(Violation::new(pointer, "too_long", format!("must be at most {max} bytes of UTF-8")));
             }
         };
         long(format!("{at}/summary"), self.summary.as_deref(), 500);
+        long(format!("{at}/image/alt"), self.image.as_ref().map(|i| i.alt.as_str()), 500);
+        for (i, article) in self.articles.iter().enumerate() {
+            long(format!("{at}/articles/{i}/summary"), article.summary.as_deref(), 500);
+            long(format!("{at}/articles/{i}/image/alt"), article.image.as_ref().map(|i| i.alt.as_str()), 500);
+        }
         long(format!("{at}/body_markdown"), self.body_markdown.as_deref(), 65_536);
         long(format!("{at}/sms/text"), self.sms.as_ref().map(|s| s.text.as_str()), 1_000);
         if self.sms.as_ref().is_some_and(|s| s.text.trim().is_empty()) {
@@ -106,6 +134,9 @@ impl Content {
         }
         if self.actions.len() > 5 {
             found.push(Violation::new(format!("{at}/actions"), "too_many", "at most 5 actions"));
+        }
+        if self.articles.len() > 10 {
+            found.push(Violation::new(format!("{at}/articles"), "too_many", "at most 10 articles"));
         }
         let mut url = |pointer: String, url: &str, schemes: &[&str]| {
             if let Err(message) = check_url(url, schemes) {
@@ -120,6 +151,14 @@ impl Content {
         }
         for (i, action) in self.actions.iter().enumerate() {
             url(format!("{at}/actions/{i}/url"), &action.url, LINKS);
+        }
+        for (i, article) in self.articles.iter().enumerate() {
+            if let Some(image) = &article.image {
+                url(format!("{at}/articles/{i}/image/url"), &image.url, WEB);
+            }
+            if let Some(link) = &article.link {
+                url(format!("{at}/articles/{i}/link"), link, WEB);
+            }
         }
     }
 }
@@ -163,6 +202,7 @@ mod tests {
         let content: Content = serde_json::from_value(serde_json::json!({
             "title": "a\r\nb", "link": "javascript:x", "sms": {"text": " "}, "email": {"subject": "x\ny"},
             "actions": [{"label": "", "url": "tel:1"}],
+            "articles": [{"title": "a", "link": "/a"}, {"title": " ", "image": {"url": "data:x"}}],
         }))
         .unwrap();
         let mut found = Vec::new();
@@ -171,7 +211,16 @@ mod tests {
         pointers.sort_unstable();
         assert_eq!(
             pointers,
-            ["/content/actions/0/label", "/content/email/subject", "/content/link", "/content/sms/text", "/content/title"]
+            [
+                "/content/actions/0/label",
+                "/content/articles/0/link",
+                "/content/articles/1/image/url",
+                "/content/articles/1/title",
+                "/content/email/subject",
+                "/content/link",
+                "/content/sms/text",
+                "/content/title"
+            ]
         );
     }
 }

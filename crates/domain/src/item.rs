@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     NotificationId, Priority, Timestamp,
-    content::{Action, Image},
+    content::{Action, Article, Image},
 };
 
 /// The title card of an inbox item: the part that never changes with the recipient's doings.
@@ -79,4 +79,7 @@ pub struct ItemContent {
     pub body_html: String,
     /// The same as plain text.
     pub body_text: String,
+    /// Stories that it brings along, to be shown below the body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub articles: Vec<Article>,
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::finding::{Code, Finding};
+
 /// Where in the files something stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -47,6 +49,8 @@ impl fmt::Display for Place {
 pub struct LoadError {
     /// Where.
     pub at: Place,
+    /// What kind of mistake it is.
+    pub code: Code,
     /// What is wrong.
     pub what: String,
     /// How to mend it.
@@ -54,8 +58,8 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    pub(crate) fn new(at: Place, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { at, what: what.into(), mend: mend.into() }
+    pub(crate) fn new(at: Place, code: Code, what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { at, code, what: what.into(), mend: mend.into() }
     }
 }
 
@@ -73,6 +77,11 @@ impl LoadErrors {
     /// Each of them; there is at least one.
     pub fn iter(&self) -> impl Iterator<Item = &LoadError> {
         self.0.iter()
+    }
+
+    /// The same as findings of lint.
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.0.into_iter().map(Finding::from).collect()
     }
 }
 
@@ -136,6 +145,12 @@ pub enum RenderError {
         what: &'static str,
         /// How much there may be.
         limit: usize,
+        /// In which text.
+        at: Place,
+    },
+    /// It takes more work than a message may.
+    #[error("{at}: it takes too long to write")]
+    TooSlow {
         /// In which text.
         at: Place,
     },

@@ -8,6 +8,7 @@ use toml::Spanned;
 use crate::{
     engine::Source,
     error::{LoadError, Place},
+    finding::Code,
     limits,
 };
 
@@ -21,6 +22,19 @@ pub(crate) struct Fields {
     pub image: Option<ImageFields>,
     #[serde(default)]
     pub actions: Vec<ActionFields>,
+    #[serde(default)]
+    pub articles: Vec<ArticleFields>,
+}
+
+/// An article, or with `each` one for every element of a list, which its texts call `article`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArticleFields {
+    pub each: Option<Spanned<String>>,
+    pub title: Spanned<String>,
+    pub summary: Option<Spanned<String>>,
+    pub link: Option<Spanned<String>>,
+    pub image: Option<ImageFields>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,11 +67,12 @@ impl<'a> ContentFile<'a> {
         let at = |line, column| Place { file: file.clone(), line, column };
         let Some(rest) = text.strip_prefix("+++\n") else {
             let mend = "Begin the file with a line `+++`, then `title = \"…\"`, then a line `+++`, then the text";
-            errors.push(LoadError::new(at(1, 1), "the front matter is missing", mend));
+            errors.push(LoadError::new(at(1, 1), Code::BadField, "the front matter is missing", mend));
             return None;
         };
         let Some(end) = rest.find("\n+++").filter(|end| matches!(rest.as_bytes().get(end + 4), None | Some(b'\n'))) else {
-            errors.push(LoadError::new(at(1, 1), "the front matter is never closed", "Put a line `+++` after its last field"));
+            let mend = "Put a line `+++` after its last field";
+            errors.push(LoadError::new(at(1, 1), Code::BadField, "the front matter is never closed", mend));
             return None;
         };
         let toml = &rest[..=end];
@@ -71,7 +86,11 @@ impl<'a> ContentFile<'a> {
         };
         if fields.actions.len() > limits::ACTIONS {
             let what = format!("there are more than {} actions", limits::ACTIONS);
-            errors.push(LoadError::new(at(1, 0), what, "Leave the most useful ones"));
+            errors.push(LoadError::new(at(1, 0), Code::TooComplex, what, "Leave the most useful ones"));
+        }
+        if fields.articles.len() > limits::ARTICLES {
+            let what = format!("there are more than {} articles", limits::ARTICLES);
+            errors.push(LoadError::new(at(1, 0), Code::TooComplex, what, "Leave the most useful ones"));
         }
         Some(Self { file, toml, fields, body, body_line: 3 + toml.matches('\n').count() })
     }
@@ -99,7 +118,7 @@ pub(crate) fn toml_error(file: &Arc<str>, toml: &str, lines_before: usize, error
     let mut place = error.span().map_or_else(|| Place::of_byte(file, toml, 0), |span| Place::of_byte(file, toml, span.start));
     place.line += lines_before;
     let what = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
-    LoadError::new(place, what, "See https://toml.io: a field is written `name = \"text\"`")
+    LoadError::new(place, Code::BadField, what, "See https://toml.io: a field is written `name = \"text\"`")
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Map;
-use stentor_domain::{Locale, content::Content};
+use stentor_domain::{Locale, content::Content, item::ItemContent};
 
 use crate::{
-    engine::Scope,
+    engine::{Budget, Scope},
     error::{LoadErrors, Place, RenderError},
     layout::MailLayout,
     library::shipped_layout,
@@ -18,8 +18,9 @@ use crate::{
 
 /// Writes the inbox item.
 pub fn render_inbox(content: &Content, input: &Input<'_>) -> Result<RenderedInbox, RenderError> {
-    let CardParts { title, summary, image, link, actions } = card(content)?;
-    let body = message::content(content.body_markdown.as_deref().unwrap_or_default(), summary.as_deref(), &at("body_markdown"))?;
+    let card = card(content)?;
+    let body = body(content, &card)?;
+    let CardParts { title, summary, image, link, actions } = card;
     Ok(RenderedInbox { title, summary, image, link, actions, content: body, locale: language(input) })
 }
 
@@ -38,11 +39,11 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
         let text = plain::of_html(&body) + "\n";
         (document(&card.title, &body, &locale), text)
     } else {
-        let markdown = content.body_markdown.as_deref().unwrap_or_default();
-        let body = message::content(markdown, card.summary.as_deref(), &at("body_markdown"))?;
+        let body = body(content, &card)?;
         let layout = LAYOUT.as_ref().map_err(|e| RenderError::Engine { at: at(""), source: Box::new(e.clone()) })?;
-        let scope = Scope { locale: &locale, timezone: input.timezone };
-        let text = card.as_mail_text(&body.body_text, input.app_name);
+        let budget = Budget::new();
+        let scope = Scope { locale: &locale, timezone: input.timezone, now: input.now, messages: None, budget: &budget };
+        let text = card.as_mail_text(&body, input.app_name);
         (layout.render(&card, &body, Map::new(), input.app_name, &scope)?, text)
     };
     if html.len() > limits::OUTPUT_BYTES {
@@ -55,7 +56,7 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
 pub fn render_sms(content: &Content, input: &Input<'_>) -> Result<RenderedSms, RenderError> {
     match &content.sms {
         Some(sms) => message::as_sms(&sms.text, language(input), at("sms.text")),
-        None => message::as_sms(&card(content)?.as_sms(), language(input), at("summary")),
+        None => message::as_sms(&card(content)?.as_sms(&content.articles), language(input), at("summary")),
     }
 }
 
@@ -67,6 +68,12 @@ fn card(content: &Content) -> Result<CardParts, RenderError> {
     }
     let summary = content.summary.as_deref().map(|s| short_line(s, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty());
     Ok(CardParts { title, summary, image: content.image.clone(), link: content.link.clone(), actions: content.actions.clone() })
+}
+
+/// The page, with the articles below it.
+fn body(content: &Content, card: &CardParts) -> Result<ItemContent, RenderError> {
+    let markdown = content.body_markdown.as_deref().unwrap_or_default();
+    message::content(markdown, card.summary.as_deref(), content.articles.clone(), &at("body_markdown"))
 }
 
 /// The language is the request's own affair; it only tells readers' programs how to read it aloud and in which direction.

@@ -6,11 +6,12 @@ use handlebars::Context;
 use htmlparser::{ElementEnd, Token, Tokenizer};
 use mrml::prelude::{parser, render::RenderOptions};
 use serde_json::{Map, Value, json};
-use stentor_domain::{Locale, item::ItemContent};
+use stentor_domain::{Locale, content::Image, item::ItemContent};
 
 use crate::{
     engine::{Escape, Scope, Source, Text},
     error::{LoadError, Place, RenderError},
+    finding::Code,
     limits, locale,
     message::CardParts,
 };
@@ -22,6 +23,8 @@ const SANITISED: &[&str] = &["mail.body"];
 #[derive(Debug)]
 pub(crate) struct MailLayout {
     html: Text,
+    /// The MJML as it is written, for lint.
+    source: Text,
     /// Whether it speaks of the recipient.
     pub personal: bool,
 }
@@ -45,7 +48,17 @@ impl MailLayout {
             }
         };
         let html = Text::of_mail(&source, &html, errors)?;
-        Some(Self { html, personal: checked.personal })
+        Some(Self { html, personal: checked.personal, source: checked })
+    }
+
+    /// The MJML, whose tags stand where the author has them.
+    pub(crate) fn source(&self) -> &Text {
+        &self.source
+    }
+
+    /// Where it stands.
+    pub(crate) fn place(&self) -> Place {
+        self.source.place()
     }
 
     /// Writes the mail. `data` are the variables beside `mail` and `app`; a layout that all templates share gets none.
@@ -73,15 +86,25 @@ pub(crate) fn mail_fields(card: &CardParts, content: &ItemContent, locale: &Loca
         "preheader": card.summary.as_deref().unwrap_or_default(),
         "body": content.body_html,
         "text": content.body_text,
-        "image": card.image,
+        "image": card.image.as_ref().map(|image| picture(image, &card.title)),
         "link": card.link,
         "actions": card.actions.iter().enumerate()
             .map(|(i, a)| json!({ "label": a.label, "url": a.url, "primary": i == 0 })).collect::<Vec<_>>(),
+        "articles": content.articles.iter().map(|a| json!({
+            "title": a.title, "summary": a.summary, "link": a.link,
+            "image": a.image.as_ref().map(|image| picture(image, &a.title)),
+        })).collect::<Vec<_>>(),
         "lang": locale.as_str(),
         "dir": direction,
         // Mail programs do not know `text-align: start`.
         "start": if direction == "rtl" { "right" } else { "left" },
     })
+}
+
+/// A picture of which the mail always says what it shows, if only by the title beside it.
+fn picture(image: &Image, title: &str) -> Value {
+    let alt = if image.alt.trim().is_empty() { title } else { &image.alt };
+    json!({ "url": image.url, "alt": alt })
 }
 
 fn to_html(mjml: &str) -> Result<String, Box<dyn std::error::Error>> {
@@ -130,7 +153,8 @@ const MJML: [&str; 32] = [
 /// Refuses elements that are unknown, that load files, that cross one another (mrml does not look), or that lie too
 /// deep for the recursion of the parser.
 fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
-    let mut fault = |at, what: String, mend: String| errors.push(LoadError::new(Place::of_byte(file, mjml, at), what, mend));
+    let mut fault =
+        |at, code, what: String, mend: String| errors.push(LoadError::new(Place::of_byte(file, mjml, at), code, what, mend));
     let mut open: Vec<(&str, usize)> = Vec::new();
     // A faulty token ends the walk; the parser proper says what is wrong with it.
     for token in Tokenizer::from(mjml).map_while(Result::ok) {
@@ -140,11 +164,11 @@ fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
                 open.push((name, span.start()));
                 if open.len() > limits::ELEMENT_DEPTH {
                     let what = format!("more than {} elements inside one another", limits::ELEMENT_DEPTH);
-                    return fault(span.start(), what, "Simplify the layout".to_owned());
+                    return fault(span.start(), Code::TooComplex, what, "Simplify the layout".to_owned());
                 }
                 if name.starts_with("mj-") && !MJML.contains(&name) {
                     let mend = "See https://documentation.mjml.io; <mj-include> is not supported".to_owned();
-                    fault(span.start(), format!("there is no element <{name}>"), mend);
+                    fault(span.start(), Code::UnknownMjmlTag, format!("there is no element <{name}>"), mend);
                 }
             }
             Token::ElementEnd { end: ElementEnd::Empty, .. } => _ = open.pop(),
@@ -155,15 +179,18 @@ fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
                 Some((name, _)) if name == local.as_str() => {}
                 Some((name, _)) => {
                     let what = format!("<{name}> is open here, not <{local}>");
-                    return fault(span.start(), what, format!("Write </{name}>"));
+                    return fault(span.start(), Code::BadMjml, what, format!("Write </{name}>"));
                 }
-                None => return fault(span.start(), format!("<{local}> was not opened"), "Remove its end".to_owned()),
+                None => {
+                    let what = format!("<{local}> was not opened");
+                    return fault(span.start(), Code::BadMjml, what, "Remove its end".to_owned());
+                }
             },
             _ => {}
         }
     }
     if let Some((name, at)) = open.pop() {
-        fault(at, format!("<{name}> is never closed"), format!("Add </{name}> where it ends"));
+        fault(at, Code::BadMjml, format!("<{name}> is never closed"), format!("Add </{name}> where it ends"));
     }
 }
 
@@ -189,6 +216,7 @@ fn parse_error(file: &Arc<str>, mjml: &str, error: &(dyn std::error::Error + 'st
     };
     LoadError::new(
         place,
+        Code::BadMjml,
         what,
         "Text and `{{tags}}` stand in <mj-text>, <mj-button> or <mj-raw>; see https://documentation.mjml.io",
     )

@@ -10,24 +10,31 @@
 
 mod engine;
 mod error;
+mod finding;
 mod front_matter;
 pub mod inline;
 mod layout;
 mod library;
 mod limits;
+mod lint;
+mod live;
 mod load;
 mod locale;
 mod markdown;
 mod message;
+mod messages;
 mod plain;
 mod sanitize;
 mod schema;
-mod sms;
+pub mod sms;
 mod syntax;
 mod template;
 mod words;
 
 pub use error::{LoadError, LoadErrors, Place, RenderError};
+pub use finding::{Code, Finding, Severity};
 pub use library::Library;
-pub use message::{Input, RecipientFields, RenderedEmail, RenderedInbox, RenderedSms};
+pub use lint::{lint, lint_dir};
+pub use live::LiveLibrary;
+pub use message::{Input, RecipientFields, Rendered, RenderedEmail, RenderedInbox, RenderedSms};
 pub use template::Template;

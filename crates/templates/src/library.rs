@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use crate::{
     error::{LoadError, LoadErrors, Place},
+    finding::Code,
     layout::MailLayout,
     limits, load,
     template::Template,
@@ -29,11 +30,7 @@ impl Library {
 
     /// The templates of the folder `dir`. All that is wrong with it is told at once.
     pub fn load(dir: &Path) -> Result<Self, LoadErrors> {
-        let (mut files, mut errors) = (BTreeMap::new(), Vec::new());
-        if let Err(e) = read(dir, "", 0, &mut files, &mut errors) {
-            let mend = "Name a folder that can be read";
-            errors.push(LoadError::new(Place::file(&dir.display().to_string()), format!("cannot be read: {e}"), mend));
-        }
+        let (files, errors) = files_of(dir);
         let library = Self::of_files(&files);
         match library {
             Ok(library) if errors.is_empty() => Ok(library),
@@ -53,6 +50,14 @@ impl Library {
     pub fn overlaid_by(mut self, other: Self) -> Self {
         self.templates.extend(other.templates);
         self
+    }
+
+    /// Whether both write the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let hashes = |library: &Self| {
+            library.templates.values().map(|t| (t.key().to_owned(), t.content_hash().to_owned())).collect::<Vec<_>>()
+        };
+        hashes(self) == hashes(other)
     }
 
     /// The template called `key`.
@@ -79,6 +84,17 @@ pub(crate) fn shipped_layout_source() -> &'static str {
     SHIPPED.iter().find(|(path, _)| *path == LAYOUT).map_or("", |(_, text)| text)
 }
 
+/// Every file of the folder `dir` by its path there, and what cannot be read.
+pub(crate) fn files_of(dir: &Path) -> (BTreeMap<String, String>, Vec<LoadError>) {
+    let (mut files, mut errors) = (BTreeMap::new(), Vec::new());
+    if let Err(e) = read(dir, "", 0, &mut files, &mut errors) {
+        let mend = "Name a folder that can be read";
+        let what = format!("cannot be read: {e}");
+        errors.push(LoadError::new(Place::file(&dir.display().to_string()), Code::UnreadableFile, what, mend));
+    }
+    (files, errors)
+}
+
 /// Reads every file below `folder` but hidden ones and README files.
 fn read(
     folder: &Path,
@@ -90,7 +106,7 @@ fn read(
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(|n| n.to_str()).map(str::to_owned) else {
-            errors.push(LoadError::new(Place::file(prefix), "a file name is not UTF-8", "Rename the file"));
+            errors.push(LoadError::new(Place::file(prefix), Code::UnreadableFile, "a file name is not UTF-8", "Rename the file"));
             continue;
         };
         let place = format!("{prefix}{name}");
@@ -106,12 +122,14 @@ fn read(
         }
         if fs::metadata(&path)?.len() > limits::FILE_BYTES as u64 {
             let what = format!("larger than {} bytes", limits::FILE_BYTES);
-            errors.push(LoadError::new(Place::file(&place), what, "Split the message, or link to pictures"));
+            errors.push(LoadError::new(Place::file(&place), Code::TooComplex, what, "Split the message, or link to pictures"));
             continue;
         }
         match String::from_utf8(fs::read(&path)?) {
             Ok(text) => _ = files.insert(place, text),
-            Err(_) => errors.push(LoadError::new(Place::file(&place), "not UTF-8", "Save the file as UTF-8")),
+            Err(_) => {
+                errors.push(LoadError::new(Place::file(&place), Code::UnreadableFile, "not UTF-8", "Save the file as UTF-8"));
+            }
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! What a template and its data may cost. No template and no data may stop a process or hold a worker.
 //!
 //! The first three keep the recursion of the parsers (pest, mrml, comrak, html5ever) far from the end of a
-//! 2 MiB stack; the others bound time and memory. All are counts, never clocks: what is refused once is
-//! refused always, on any machine.
+//! 2 MiB stack; the others bound time and memory. All but one are counts: what is refused once is
+//! refused always, on any machine. The last resort is the work that a rendering takes, in CPU time of its thread: a busy
+//! machine makes nothing fail.
 
 /// Bytes of a file.
 pub(crate) const FILE_BYTES: usize = 64 * 1024;
@@ -24,10 +25,16 @@ pub(crate) const ENTITIES: usize = 20_000;
 pub(crate) const MARKDOWN_DEPTH: usize = 32;
 /// Cells of the tables of a Markdown text: short rows are filled up to the width of the first.
 pub(crate) const TABLE_CELLS: usize = 50_000;
+/// Braces inside one another in an ICU message.
+pub(crate) const MESSAGE_DEPTH: usize = 16;
 /// Rounds of all loops of one rendering together.
 pub(crate) const LOOP_STEPS: usize = 10_000;
 /// Parts of a template that its loops may visit: the bodies of all rounds together.
 pub(crate) const LOOP_PARTS: usize = 200_000;
+/// Milliseconds of work (of this thread's CPU time) that one rendering may take.
+pub(crate) const RENDER_MS: u64 = 250;
+/// Linked articles of a message.
+pub(crate) const ARTICLES: usize = 10;
 /// Bytes of any rendered text, HTML or mail.
 pub(crate) const OUTPUT_BYTES: usize = 512 * 1024;
 /// Bytes of a title or subject; a longer one is cut with an ellipsis.

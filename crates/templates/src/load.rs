@@ -10,9 +10,11 @@ use stentor_domain::{Channel, Locale, text::check_line};
 use crate::{
     engine::{Escape, Source, Text},
     error::{LoadError, LoadErrors, Place},
+    finding::Code,
     front_matter::toml_error,
     layout::MailLayout,
     library::{LAYOUT, shipped_layout_source},
+    messages::Messages,
     schema::Schema,
     template::{LocaleVersion, Template},
     words::Words,
@@ -27,6 +29,8 @@ struct Manifest {
     #[serde(default)]
     channels: Vec<Channel>,
     default_locale: Locale,
+    /// The languages that it is to be written in; lint tells of those that are not there.
+    locales: Option<Vec<Locale>>,
 }
 
 /// The files of one template, by their path within its folder.
@@ -34,6 +38,12 @@ type Files<'a> = BTreeMap<&'a str, &'a str>;
 
 /// The templates that `files` describe.
 pub(crate) fn templates(files: &BTreeMap<String, String>) -> Result<Vec<Template>, LoadErrors> {
+    let (loaded, errors) = read(files);
+    if errors.is_empty() { Ok(loaded) } else { Err(LoadErrors(errors)) }
+}
+
+/// The templates that can be made of `files`, and all that is wrong with the others.
+pub(crate) fn read(files: &BTreeMap<String, String>) -> (Vec<Template>, Vec<LoadError>) {
     let files: BTreeMap<&str, String> = files.iter().map(|(path, text)| (path.as_str(), text.replace("\r\n", "\n"))).collect();
     let mut errors = Vec::new();
     let layout_source = files.get(LAYOUT).map_or(shipped_layout_source(), |own| own.as_str());
@@ -45,7 +55,7 @@ pub(crate) fn templates(files: &BTreeMap<String, String>) -> Result<Vec<Template
             Some((key, file)) if is_key(key) => _ = folders.entry(key).or_default().insert(file, text),
             _ => {
                 let mend = "A template is a folder: KEY/template.toml, KEY/en/content.md; KEY is of a-z, 0-9 and `-`";
-                errors.push(LoadError::new(Place::file(path), "this file belongs to no template", mend));
+                errors.push(LoadError::new(Place::file(path), Code::UnknownFile, "this file belongs to no template", mend));
             }
         }
     }
@@ -54,7 +64,7 @@ pub(crate) fn templates(files: &BTreeMap<String, String>) -> Result<Vec<Template
         loaded.extend(Loader { key, files: &files, errors: &mut errors }.template(layout.as_ref(), layout_source));
     }
     errors.sort_by(|a, b| a.at.cmp(&b.at));
-    if errors.is_empty() { Ok(loaded) } else { Err(LoadErrors(errors)) }
+    (loaded, errors)
 }
 
 fn is_key(name: &str) -> bool {
@@ -73,9 +83,9 @@ impl Loader<'_> {
         format!("{}/{file}", self.key).into()
     }
 
-    fn error(&mut self, file: &str, what: impl Into<String>, mend: impl Into<String>) {
+    fn error(&mut self, file: &str, code: Code, what: impl Into<String>, mend: impl Into<String>) {
         let place = Place::file(&self.path(file));
-        self.errors.push(LoadError::new(place, what, mend));
+        self.errors.push(LoadError::new(place, code, what, mend));
     }
 
     fn template(&mut self, layout: Option<&Arc<MailLayout>>, layout_source: &str) -> Option<Template> {
@@ -85,10 +95,12 @@ impl Loader<'_> {
         let schema = self.schema();
         let samples = self.samples(schema.as_ref());
         let versions = self.versions();
+        let mut messages = self.messages();
         if let Some(manifest) = manifest.as_ref().filter(|m| !versions.contains_key(&m.default_locale)) {
             let file = format!("{}/content.md", manifest.default_locale);
             if !self.files.contains_key(file.as_str()) {
-                self.error(&file, "the default language has no content", "Write this file, or change `default_locale`");
+                let mend = "Write this file, or change `default_locale`";
+                self.error(&file, Code::MissingLocale, "the default language has no content", mend);
             }
         }
         if self.errors.len() > before {
@@ -99,12 +111,15 @@ impl Loader<'_> {
             let texts = v.mail_text.iter().chain(&v.sms);
             v.words.is_personal() || v.mail.iter().any(|m| m.personal) || texts.into_iter().any(|t| t.personal)
         });
+        messages.set_default(&manifest.default_locale);
         Some(Template {
             key: self.key.to_owned(),
             title: manifest.title,
             category: manifest.category,
             channels: manifest.channels,
             default_locale: manifest.default_locale,
+            expected_locales: manifest.locales,
+            messages,
             versions,
             schema,
             samples,
@@ -116,7 +131,8 @@ impl Loader<'_> {
 
     fn manifest(&mut self) -> Option<Manifest> {
         let Some(text) = self.files.get("template.toml") else {
-            self.error("template.toml", "the file is missing", "Write `title = \"…\"` and `default_locale = \"en\"` into it");
+            let mend = "Write `title = \"…\"` and `default_locale = \"en\"` into it";
+            self.error("template.toml", Code::MissingFile, "the file is missing", mend);
             return None;
         };
         let manifest: Manifest = match toml::from_str(text) {
@@ -129,7 +145,7 @@ impl Loader<'_> {
         };
         let mut line = |field: &str, text: &str, max| {
             if let Err(e) = check_line(text, max) {
-                self.error("template.toml", format!("`{field}` {e}"), "Write one short line");
+                self.error("template.toml", Code::BadField, format!("`{field}` {e}"), "Write one short line");
             }
         };
         line("title", &manifest.title, 200);
@@ -143,7 +159,7 @@ impl Loader<'_> {
         let path = self.path("schema.json");
         let Some(text) = self.files.get("schema.json") else {
             let mend = "Describe the data: {\"type\": \"object\", \"properties\": {…}, \"required\": […]}";
-            self.error("schema.json", "the file is missing", mend);
+            self.error("schema.json", Code::MissingFile, "the file is missing", mend);
             return None;
         };
         Schema::compile(&path, text, self.errors)
@@ -158,6 +174,7 @@ impl Loader<'_> {
                     let at = Place { file: self.path(file), line: e.line(), column: e.column() };
                     self.errors.push(LoadError::new(
                         at,
+                        Code::BadSample,
                         "this is not a JSON object",
                         "Check commas and quotes around this place",
                     ));
@@ -165,7 +182,7 @@ impl Loader<'_> {
                 Ok(data) => {
                     for wrong in schema.map(|s| s.check(&data, "")).unwrap_or_default() {
                         let what = format!("the sample does not fit schema.json: {} {}", wrong.pointer, wrong.message);
-                        self.error(file, what, "Correct the sample or the schema");
+                        self.error(file, Code::BadSample, what, "Correct the sample or the schema");
                     }
                     samples.insert(name.to_owned(), data);
                 }
@@ -190,6 +207,17 @@ impl Loader<'_> {
         versions
     }
 
+    fn messages(&mut self) -> Messages {
+        let mut messages = Messages::default();
+        for (file, text) in self.files {
+            let Some(name) = file.strip_prefix("messages/").and_then(|f| f.strip_suffix(".toml")) else { continue };
+            if let Ok(locale) = name.parse() {
+                messages.read(locale, &self.path(file), text, self.errors);
+            }
+        }
+        messages
+    }
+
     fn part<T>(
         &mut self,
         folder: &str,
@@ -208,10 +236,17 @@ impl Loader<'_> {
                 None if ["template.toml", "schema.json"].contains(file) => continue,
                 None => (
                     "a template has no such file",
-                    "It has template.toml, schema.json, samples/NAME.json and a folder per language",
+                    "It has template.toml, schema.json, samples/NAME.json, messages/LOCALE.toml and a folder per language",
                 ),
                 Some(("samples", name)) if Path::new(name).extension().is_some_and(|e| e == "json") && !name.contains('/') => {
                     continue;
+                }
+                Some(("messages", name)) => {
+                    let locale = name.strip_suffix(".toml").and_then(|tag| Some((tag, tag.parse::<Locale>().ok()?)));
+                    if locale.is_some_and(|(tag, locale)| locale.as_str() == tag) {
+                        continue;
+                    }
+                    ("messages are kept by language", "Name the file messages/en.toml, messages/zh-CN.toml …")
                 }
                 Some(("samples", _)) => ("a sample is a JSON file", "Name it samples/NAME.json"),
                 Some((folder, name)) => match folder.parse::<Locale>() {
@@ -231,7 +266,7 @@ impl Loader<'_> {
                     ),
                 },
             };
-            self.error(file, what, mend);
+            self.error(file, Code::UnknownFile, what, mend);
         }
     }
 

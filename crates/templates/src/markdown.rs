@@ -72,7 +72,7 @@ pub(crate) fn to_html(markdown: &str) -> Result<String, TooMuch> {
     if html.len() > limits::OUTPUT_BYTES { Err(TooMuch("bytes of HTML", limits::OUTPUT_BYTES)) } else { Ok(html) }
 }
 
-fn options() -> Options<'static> {
+pub(crate) fn options() -> Options<'static> {
     let mut options = Options::default();
     options.extension.table = true;
     options.extension.strikethrough = true;

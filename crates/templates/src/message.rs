@@ -3,13 +3,14 @@
 use serde_json::{Map, Value};
 use stentor_domain::{
     Locale, RecipientId, Timestamp,
-    content::{Action, Image},
+    content::{Action, Article, Image},
     item::ItemContent,
 };
 
 use crate::{
     error::{Place, RenderError},
-    limits, markdown, plain, sms,
+    limits, markdown, plain,
+    sms::{self, SmsSize},
 };
 
 /// For whom, with what and when a message is written.
@@ -70,6 +71,17 @@ pub struct RenderedEmail {
     pub locale: Locale,
 }
 
+/// A message, written for one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rendered {
+    /// For the inbox.
+    Inbox(RenderedInbox),
+    /// As a mail.
+    Email(RenderedEmail),
+    /// As an SMS.
+    Sms(RenderedSms),
+}
+
 /// A message as an SMS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenderedSms {
@@ -77,6 +89,8 @@ pub struct RenderedSms {
     pub text: String,
     /// Into how many parts it is cut, 1 to 10; each is paid for.
     pub segments: u32,
+    /// The character that takes it out of GSM-7, so that a segment holds 67 to 70 characters instead of 153 to 160.
+    pub forced_by: Option<char>,
     /// The language that it is written in.
     pub locale: Locale,
 }
@@ -91,18 +105,20 @@ pub(crate) struct CardParts {
 }
 
 impl CardParts {
-    /// The SMS that says it: the summary, or else the title, and the link.
-    pub(crate) fn as_sms(&self) -> String {
+    /// The SMS that says it: the summary, or else the title, and the link, or else that of the first article.
+    pub(crate) fn as_sms(&self, articles: &[Article]) -> String {
         let words = self.summary.as_deref().unwrap_or(&self.title);
-        self.link.as_deref().map_or_else(|| words.to_owned(), |link| format!("{words} {link}"))
+        let link = self.link.as_deref().or_else(|| articles.iter().find_map(|a| a.link.as_deref()));
+        link.map_or_else(|| words.to_owned(), |link| format!("{words} {link}"))
     }
 
     /// The plain text of the mail that says it.
-    pub(crate) fn as_mail_text(&self, body: &str, app_name: &str) -> String {
+    pub(crate) fn as_mail_text(&self, content: &ItemContent, app_name: &str) -> String {
         let mut parts = vec![self.title.clone()];
-        if !body.is_empty() {
-            parts.push(body.to_owned());
+        if !content.body_text.is_empty() {
+            parts.push(content.body_text.clone());
         }
+        parts.extend(content.articles.iter().map(article_text));
         if self.actions.is_empty() {
             parts.extend(self.link.clone());
         } else {
@@ -113,8 +129,23 @@ impl CardParts {
     }
 }
 
+/// An article in plain text.
+fn article_text(article: &Article) -> String {
+    [Some(&article.title), article.summary.as_ref(), article.link.as_ref()]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 /// The HTML and the plain text of a Markdown body; of the summary if there is no body.
-pub(crate) fn content(markdown_body: &str, summary: Option<&str>, at: &Place) -> Result<ItemContent, RenderError> {
+pub(crate) fn content(
+    markdown_body: &str,
+    summary: Option<&str>,
+    articles: Vec<Article>,
+    at: &Place,
+) -> Result<ItemContent, RenderError> {
     let too_much = |e: markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at.clone() };
     let body_html = if markdown_body.trim().is_empty() {
         markdown::to_html(&markdown::shield(summary.unwrap_or_default())).map_err(too_much)?
@@ -122,7 +153,7 @@ pub(crate) fn content(markdown_body: &str, summary: Option<&str>, at: &Place) ->
         markdown::to_html(markdown_body).map_err(too_much)?
     };
     let body_text = plain::of_html(&body_html);
-    Ok(ItemContent { body_html, body_text })
+    Ok(ItemContent { body_html, body_text, articles })
 }
 
 /// An SMS of `text`, if it says something and is not too long.
@@ -131,9 +162,9 @@ pub(crate) fn as_sms(text: &str, locale: Locale, at: Place) -> Result<RenderedSm
     if text.is_empty() {
         return Err(RenderError::Empty { part: "SMS", at });
     }
-    let segments = sms::segments(&text);
+    let SmsSize { segments, forced_by, .. } = sms::size(&text);
     if segments > limits::SMS_SEGMENTS {
         return Err(RenderError::TooLarge { what: "segments of an SMS", limit: limits::SMS_SEGMENTS as usize, at });
     }
-    Ok(RenderedSms { text, segments, locale })
+    Ok(RenderedSms { text, segments, forced_by, locale })
 }

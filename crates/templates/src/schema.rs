@@ -6,22 +6,28 @@ use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationEr
 use serde_json::{Map, Value};
 use stentor_domain::{Violation, violation::pointer_step};
 
-use crate::error::{LoadError, Place};
+use crate::{
+    error::{LoadError, Place},
+    finding::Code,
+};
 
 /// Names that a template finds beside its data, and that data must therefore not use.
-const TAKEN: [&str; 3] = ["app", "mail", "recipient"];
+const TAKEN: [&str; 4] = ["app", "article", "mail", "recipient"];
 /// Violations that are told at once.
 const MOST: usize = 50;
 
 /// A compiled schema.
 #[derive(Debug)]
-pub(crate) struct Schema(Validator);
+pub(crate) struct Schema {
+    validator: Validator,
+    source: Value,
+}
 
 impl Schema {
     /// Reads `schema.json`.
     pub(crate) fn compile(file: &Arc<str>, text: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
         let mut error = |line, column, what: String, mend: &str| {
-            errors.push(LoadError::new(Place { file: file.clone(), line, column }, what, mend));
+            errors.push(LoadError::new(Place { file: file.clone(), line, column }, Code::BadSchema, what, mend));
         };
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
@@ -46,7 +52,7 @@ impl Schema {
         // The `regex` engine runs in linear time, whatever the pattern and the data.
         let options = jsonschema::options().should_validate_formats(true).with_pattern_options(PatternOptions::regex());
         match options.build(&value) {
-            Ok(validator) => Some(Self(validator)),
+            Ok(validator) => Some(Self { validator, source: value }),
             Err(e) => {
                 let what = format!("the schema is wrong at {}: {}", pointer(e.instance_path().as_str()), e.masked());
                 error(0, 0, what, "See https://json-schema.org/understanding-json-schema");
@@ -55,10 +61,15 @@ impl Schema {
         }
     }
 
+    /// The schema as it is written.
+    pub(crate) fn source(&self) -> &Value {
+        &self.source
+    }
+
     /// What of `data` does not fit; the pointers begin with `at`.
     pub(crate) fn check(&self, data: &Map<String, Value>, at: &str) -> Vec<Violation> {
         let value = Value::Object(data.clone());
-        self.0.iter_errors(&value).flat_map(|error| violations(&error, at)).take(MOST).collect()
+        self.validator.iter_errors(&value).flat_map(|error| violations(&error, at)).take(MOST).collect()
     }
 }
 

@@ -5,14 +5,30 @@ const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !
 /// Its extension table: two septets each, which no segment boundary may part.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// The number of segments of `text`.
-pub(crate) fn segments(text: &str) -> u32 {
+/// What an SMS costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmsSize {
+    /// Into how many parts it is cut.
+    pub segments: u32,
+    /// How much of them it fills: septets of GSM-7, or 16-bit units of UCS-2.
+    pub units: usize,
+    /// What they hold all together.
+    pub capacity: usize,
+    /// The first character that GSM-7 does not have; `None` if it can be sent in GSM-7.
+    pub forced_by: Option<char>,
+}
+
+/// What `text` costs as an SMS.
+pub fn size(text: &str) -> SmsSize {
     let septets = |c: char| if GSM.contains(c) { Some(1) } else { EXTENSION.contains(c).then_some(2) };
-    let gsm: Option<Vec<usize>> = text.chars().map(septets).collect();
-    match gsm {
-        Some(units) => count(&units, 160, 153),
-        None => count(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), 70, 67),
-    }
+    let forced_by = text.chars().find(|c| septets(*c).is_none());
+    let (units, single, part): (Vec<usize>, _, _) = match forced_by {
+        None => (text.chars().filter_map(septets).collect(), 160, 153),
+        Some(_) => (text.chars().map(char::len_utf16).collect(), 70, 67),
+    };
+    let segments = count(&units, single, part);
+    let capacity = if segments == 1 { single } else { part * segments as usize };
+    SmsSize { segments, units: units.iter().sum(), capacity, forced_by }
 }
 
 /// Characters of the given sizes, packed into one message of `single` units or else into parts of `part`.
@@ -42,6 +58,10 @@ pub(crate) fn with_plain_spaces(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn segments(text: &str) -> u32 {
+        size(text).segments
+    }
+
     #[test]
     fn gsm_7_holds_160_and_then_153_a_part() {
         for (length, expected) in [(0, 1), (160, 1), (161, 2), (306, 2), (307, 3)] {
@@ -61,6 +81,14 @@ mod tests {
         assert_eq!(segments(&"还".repeat(135)), 3);
         assert_eq!(segments(&"😀".repeat(35)), 1);
         assert_eq!(segments(&"😀".repeat(67)), 3, "a surrogate pair is not parted: 33 in each of two");
+    }
+
+    #[test]
+    fn the_character_that_forces_unicode_is_named() {
+        let of = |text: &str| (size(text).forced_by, size(text).units, size(text).capacity);
+        assert_eq!(of("Plain [text] for 5 €"), (None, 23, 160));
+        assert_eq!(of("It’s due – now"), (Some('’'), 14, 70));
+        assert_eq!(of(&"ё".repeat(71)), (Some('ё'), 71, 134));
     }
 
     #[test]

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use stentor_domain::{Channel, Locale, Violation};
 
 use crate::{
-    engine::{Scope, Text},
+    engine::{Budget, Scope, Text},
     error::RenderError,
     layout::{MailLayout, mail_fields},
-    message::{self, CardParts, Input, RenderedEmail, RenderedInbox, RenderedSms},
+    message::{self, CardParts, Input, Rendered, RenderedEmail, RenderedInbox, RenderedSms},
+    messages::Messages,
     schema::Schema,
     words::Words,
 };
@@ -23,6 +24,9 @@ pub struct Template {
     pub(crate) category: Option<String>,
     pub(crate) channels: Vec<Channel>,
     pub(crate) default_locale: Locale,
+    /// The languages that `template.toml` says it is written in.
+    pub(crate) expected_locales: Option<Vec<Locale>>,
+    pub(crate) messages: Messages,
     pub(crate) versions: BTreeMap<Locale, LocaleVersion>,
     pub(crate) schema: Schema,
     pub(crate) samples: BTreeMap<String, Map<String, Value>>,
@@ -98,6 +102,11 @@ impl Template {
         &self.samples
     }
 
+    /// The JSON Schema of its data, as it is written.
+    pub fn schema(&self) -> &Value {
+        self.schema.source()
+    }
+
     /// What of `data` does not fit the schema; pointers begin with `/data`. At most 50 are named.
     pub fn check_data(&self, data: &Map<String, Value>) -> Vec<Violation> {
         self.schema.check(data, "/data")
@@ -121,7 +130,7 @@ impl Template {
             .unwrap_or_else(|| unreachable!("a template without its default language is not loaded"))
     }
 
-    fn begin<'a>(&'a self, input: &Input<'a>) -> Rendering<'a> {
+    fn begin<'a>(&'a self, input: &Input<'a>, budget: &'a Budget) -> Rendering<'a> {
         let (locale, version) = self.choose(input.locale);
         let mut variables = input.data.clone();
         // Who is not spoken of is not there: no way of writing `recipient` makes a shared rendering personal unseen.
@@ -131,13 +140,26 @@ impl Template {
         };
         variables.insert("app".to_owned(), json!({ "name": input.app_name }));
         variables.remove("mail");
+        variables.remove("article");
         let context = Context::from(Value::Object(variables.clone()));
-        Rendering { version, locale, scope: Scope { locale, timezone: input.timezone }, variables, context }
+        let messages = Some(&self.messages);
+        let scope = Scope { locale, timezone: input.timezone, now: input.now, messages, budget };
+        Rendering { version, locale, scope, variables, context }
+    }
+
+    /// Writes the message for `channel`.
+    pub fn render(&self, channel: Channel, input: &Input<'_>) -> Result<Rendered, RenderError> {
+        match channel {
+            Channel::Inbox => self.render_inbox(input).map(Rendered::Inbox),
+            Channel::Email => self.render_email(input).map(Rendered::Email),
+            Channel::Sms => self.render_sms(input).map(Rendered::Sms),
+        }
     }
 
     /// Writes the inbox item.
     pub fn render_inbox(&self, input: &Input<'_>) -> Result<RenderedInbox, RenderError> {
-        let r = self.begin(input);
+        let budget = Budget::new();
+        let r = self.begin(input, &budget);
         let card = r.card()?;
         let content = r.version.words.content(&card, &r.context, &r.scope)?;
         let CardParts { title, summary, image, link, actions } = card;
@@ -146,11 +168,12 @@ impl Template {
 
     /// Writes the mail.
     pub fn render_email(&self, input: &Input<'_>) -> Result<RenderedEmail, RenderError> {
-        let mut r = self.begin(input);
+        let budget = Budget::new();
+        let mut r = self.begin(input, &budget);
         let card = r.card()?;
         let content = r.version.words.content(&card, &r.context, &r.scope)?;
         let text = match &r.version.mail_text {
-            None => card.as_mail_text(&content.body_text, input.app_name),
+            None => card.as_mail_text(&content, input.app_name),
             Some(text) => {
                 let mut variables = r.variables.clone();
                 variables.insert("mail".to_owned(), mail_fields(&card, &content, r.locale));
@@ -166,10 +189,12 @@ impl Template {
 
     /// Writes the SMS.
     pub fn render_sms(&self, input: &Input<'_>) -> Result<RenderedSms, RenderError> {
-        let r = self.begin(input);
+        let budget = Budget::new();
+        let r = self.begin(input, &budget);
+        let words = &r.version.words;
         let (text, at) = match &r.version.sms {
             Some(text) => (text.render(&r.context, &r.scope)?, text.place()),
-            None => (r.card()?.as_sms(), r.version.words.place()),
+            None => (r.card()?.as_sms(&words.write_articles(&r.context, &r.scope)?), words.summary_place()),
         };
         message::as_sms(&text, r.locale.clone(), at)
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use handlebars::Context;
+use serde_json::Value;
 use stentor_domain::{
-    content::{Action, Image, LINKS, WEB, check_url},
+    content::{Action, Article, Image, LINKS, WEB, check_url},
     item::ItemContent,
     text::one_line,
 };
@@ -12,8 +13,9 @@ use toml::Spanned;
 
 use crate::{
     engine::{Escape, Scope, Text},
-    error::{LoadError, RenderError},
-    front_matter::ContentFile,
+    error::{LoadError, Place, RenderError},
+    finding::Code,
+    front_matter::{ArticleFields, ContentFile},
     limits, message,
     message::CardParts,
     plain::short_line,
@@ -27,7 +29,19 @@ pub(crate) struct Words {
     link: Option<Text>,
     image: Option<(Text, Text)>,
     actions: Vec<(Text, Text)>,
+    articles: Vec<ArticleWords>,
     body: Text,
+}
+
+/// The words of an article, or of one for each element of a list.
+#[derive(Debug)]
+pub(crate) struct ArticleWords {
+    /// The way to the list: `stories`, `news.stories`.
+    list: Option<String>,
+    title: Text,
+    summary: Option<Text>,
+    link: Option<Text>,
+    image: Option<(Text, Text)>,
 }
 
 impl Words {
@@ -43,17 +57,48 @@ impl Words {
         let image = fields.image.as_ref().and_then(|i| field(&i.url, of_url(&i.url)).zip(field(&i.alt, Escape::None)));
         let actions =
             fields.actions.iter().filter_map(|a| field(&a.label, Escape::None).zip(field(&a.url, of_url(&a.url)))).collect();
+        let articles = fields.articles.iter().filter_map(|a| ArticleWords::compile(&content, a, errors)).collect();
         let body = Text::compile(&content.body(), Escape::Markdown, &[], errors);
         if errors.len() > before {
             return None;
         }
-        Some(Self { title: title?, summary, link, image, actions, body: body? })
+        Some(Self { title: title?, summary, link, image, actions, articles, body: body? })
     }
 
     /// Whether it speaks of the recipient.
     pub(crate) fn is_personal(&self) -> bool {
+        self.texts().chain(self.articles.iter().flat_map(ArticleWords::texts)).any(|text| text.personal)
+    }
+
+    /// Every text but those of the articles.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Text> {
         let pairs = self.image.iter().chain(&self.actions).flat_map(|(a, b)| [a, b]);
-        [&self.title, &self.body].into_iter().chain(&self.summary).chain(&self.link).chain(pairs).any(|text| text.personal)
+        [&self.title, &self.body].into_iter().chain(&self.summary).chain(&self.link).chain(pairs)
+    }
+
+    /// The articles as they are written in the file.
+    pub(crate) fn articles(&self) -> impl Iterator<Item = &ArticleWords> {
+        self.articles.iter()
+    }
+
+    /// Whether there is a summary, be it empty in the end.
+    pub(crate) fn has_summary(&self) -> bool {
+        self.summary.is_some()
+    }
+
+    /// Where the title stands.
+    pub(crate) fn title_place(&self) -> Place {
+        self.title.place()
+    }
+
+    /// Where the summary stands; where the title does, if there is none.
+    pub(crate) fn summary_place(&self) -> Place {
+        self.summary.as_ref().map_or_else(|| self.title.place(), Text::place)
+    }
+
+    /// Where the body begins.
+    pub(crate) fn body_place(&self) -> Place {
+        self.body.place()
     }
 
     /// Writes the card.
@@ -62,20 +107,9 @@ impl Words {
         if title.is_empty() {
             return Err(RenderError::Empty { part: "title", at: self.title.place() });
         }
-        let summary = match &self.summary {
-            Some(text) => Some(short_line(&text.render(context, scope)?, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty()),
-            None => None,
-        };
-        let link = match &self.link {
-            Some(text) => url(text, "link", WEB, context, scope)?,
-            None => None,
-        };
-        let mut image = None;
-        if let Some((address, alt)) = &self.image
-            && let Some(url) = url(address, "image.url", WEB, context, scope)?
-        {
-            image = Some(Image { url, alt: short_line(&alt.render(context, scope)?, limits::SUMMARY_BYTES) });
-        }
+        let summary = summary(self.summary.as_ref(), context, scope)?;
+        let link = link(self.link.as_ref(), "link", context, scope)?;
+        let image = image(self.image.as_ref(), "image.url", context, scope)?;
         let mut actions = Vec::with_capacity(self.actions.len());
         for (i, (label, address)) in self.actions.iter().enumerate() {
             // A button whose address comes out empty is left out: that is how a template makes one optional.
@@ -89,13 +123,101 @@ impl Words {
 
     /// Writes the body.
     pub(crate) fn content(&self, card: &CardParts, context: &Context, scope: &Scope<'_>) -> Result<ItemContent, RenderError> {
-        message::content(&self.body.render(context, scope)?, card.summary.as_deref(), &self.body.place())
+        let articles = self.write_articles(context, scope)?;
+        message::content(&self.body.render(context, scope)?, card.summary.as_deref(), articles, &self.body.place())
     }
 
-    /// The title, where an SMS that came out wrong is reported.
-    pub(crate) fn place(&self) -> crate::error::Place {
+    /// Writes the articles: of a longer list the first ten.
+    pub(crate) fn write_articles(&self, context: &Context, scope: &Scope<'_>) -> Result<Vec<Article>, RenderError> {
+        let mut written = Vec::new();
+        for words in &self.articles {
+            let left = limits::ARTICLES - written.len();
+            match &words.list {
+                None => written.extend((left > 0).then(|| words.write(context, scope)).transpose()?),
+                Some(list) => {
+                    let mut own = context.clone();
+                    for article in elements(context.data(), list, words)?.iter().take(left) {
+                        own.data_mut()["article"] = article.clone();
+                        written.push(words.write(&own, scope)?);
+                    }
+                }
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// The elements of the list at `path`; none if it is absent.
+fn elements<'a>(data: &'a Value, path: &str, words: &ArticleWords) -> Result<&'a [Value], RenderError> {
+    match path.split('.').try_fold(data, |value, name| value.get(name)) {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(list)) => Ok(list),
+        Some(_) => Err(RenderError::BadValue { message: format!("`{path}` is not a list"), at: words.place() }),
+    }
+}
+
+impl ArticleWords {
+    fn compile(content: &ContentFile<'_>, fields: &ArticleFields, errors: &mut Vec<LoadError>) -> Option<Self> {
+        let mut list = None;
+        if let Some(each) = &fields.each {
+            let path = each.get_ref().as_str();
+            let is_path =
+                path.split('.').all(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'));
+            if !is_path {
+                let mend = "Name the list as in schema.json, without braces: each = \"stories\"";
+                errors.push(LoadError::new(content.source(each).place(1, 1), Code::BadField, "`each` names no list", mend));
+            }
+            list = Some(path.to_owned());
+        }
+        let mut field = |field: &Spanned<String>, escape| Text::compile(&content.source(field), escape, &[], errors);
+        let title = field(&fields.title, Escape::None);
+        let summary = fields.summary.as_ref().and_then(|f| field(f, Escape::None));
+        let link = fields.link.as_ref().and_then(|f| field(f, of_url(f)));
+        let image = fields.image.as_ref().and_then(|i| field(&i.url, of_url(&i.url)).zip(field(&i.alt, Escape::None)));
+        Some(Self { list, title: title?, summary, link, image })
+    }
+
+    /// The list of which each element is an article; `None` for one that is written out.
+    pub(crate) fn list(&self) -> Option<&str> {
+        self.list.as_deref()
+    }
+
+    /// Where it stands.
+    pub(crate) fn place(&self) -> Place {
         self.title.place()
     }
+
+    /// Its texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Text> {
+        let image = self.image.iter().flat_map(|(a, b)| [a, b]);
+        [&self.title].into_iter().chain(&self.summary).chain(&self.link).chain(image)
+    }
+
+    fn write(&self, context: &Context, scope: &Scope<'_>) -> Result<Article, RenderError> {
+        let title = short_line(&self.title.render(context, scope)?, limits::TITLE_BYTES);
+        if title.is_empty() {
+            return Err(RenderError::Empty { part: "article's title", at: self.place() });
+        }
+        let summary = summary(self.summary.as_ref(), context, scope)?;
+        let image = image(self.image.as_ref(), "articles.image.url", context, scope)?;
+        Ok(Article { title, summary, image, link: link(self.link.as_ref(), "articles.link", context, scope)? })
+    }
+}
+
+fn summary(text: Option<&Text>, context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
+    let Some(text) = text else { return Ok(None) };
+    Ok(Some(short_line(&text.render(context, scope)?, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty()))
+}
+
+fn link(text: Option<&Text>, part: &str, context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
+    text.map_or(Ok(None), |text| url(text, part, WEB, context, scope))
+}
+
+/// A picture; none if its address came out empty.
+fn image(words: Option<&(Text, Text)>, part: &str, context: &Context, scope: &Scope<'_>) -> Result<Option<Image>, RenderError> {
+    let Some((address, alt)) = words else { return Ok(None) };
+    let Some(url) = url(address, part, WEB, context, scope)? else { return Ok(None) };
+    Ok(Some(Image { url, alt: short_line(&alt.render(context, scope)?, limits::SUMMARY_BYTES) }))
 }
 
 /// Values are encoded in a web address that the template begins; an address that is a value as a whole is left as it is.

@@ -1,6 +1,6 @@
 //! Notifications, their stories and their deliveries.
 
-use stentor_domain::{Channel, DeliveryState, Event, EventKind, item::ItemContent};
+use stentor_domain::{Channel, DeliveryState, Event, EventKind, content::Article, item::ItemContent};
 
 use crate::support::{Fixture, accepted, app, at, changed, delivery, id, item, notification, on_both, other, report};
 
@@ -11,7 +11,8 @@ on_both! {
 }
 
 async fn a_notification_is_found_with_what_became_of_it(f: Fixture) {
-    let content = ItemContent { body_html: "<p>é 还</p>".into(), body_text: "é 还".into() };
+    let article = Article { title: "t".into(), summary: None, image: None, link: Some("https://x.example".into()) };
+    let content = ItemContent { body_html: "<p>é 还</p>".into(), body_text: "é 还".into(), articles: vec![article] };
     let kind = EventKind::Content { notification: id(1), variant: "zh-CN".into(), content: content.clone(), version: 0 };
     f.write(&[accepted(1), accepted(2), Event::new(app(), at(2), kind)]).await;
     let found = f.archive.find_notification(&app(), id(1)).await.unwrap().unwrap();

@@ -137,7 +137,7 @@ async fn what_is_recalled_or_said_otherwise_is_so_on_record(f: Fixture) {
     said.updated_at = Some(at(5));
     let card = stentor_domain::Card { title: "said otherwise".into(), ..card(2) };
     let content = |text: &str, version| {
-        let content = stentor_domain::item::ItemContent { body_html: text.into(), body_text: text.into() };
+        let content = stentor_domain::item::ItemContent { body_html: text.into(), body_text: text.into(), articles: Vec::new() };
         let kind = EventKind::Content { notification: id(2), variant: "en".into(), content, version };
         Event::new(app(), at(5), kind)
     };

@@ -8,7 +8,7 @@ use stentor_inbox::InboxError;
 use crate::support::{Fixture, eventually, id, inboxes};
 
 fn text(text: &str) -> ItemContent {
-    ItemContent { body_html: format!("<p>{text}</p>\n"), body_text: text.into() }
+    ItemContent { body_html: format!("<p>{text}</p>\n"), body_text: text.into(), articles: Vec::new() }
 }
 
 #[tokio::test]

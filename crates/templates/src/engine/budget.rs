@@ -1,30 +1,52 @@
-//! What one rendering may still spend, and the output that keeps to it.
+//! What the rendering of one message may still spend, and the output that keeps to it.
 
 use std::{
     io,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
 };
 
 use handlebars::Output;
 
+use super::clock::Clock;
 use crate::limits;
 
-/// Rounds and parts that the loops of one rendering may still run through.
-pub(super) struct Budget {
+/// Rounds, parts and time that the texts of one message may still take together.
+#[derive(Debug)]
+pub(crate) struct Budget {
     // Atomic only because helpers must be Sync: a rendering stays on its thread.
     steps: AtomicUsize,
     parts: AtomicUsize,
+    clock: Clock,
 }
 
+/// Why a budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    Steps,
+    Time,
+}
+
+/// After so many rounds of loops the clock is looked at: asking the kernel costs more than a round.
+const ROUNDS_A_LOOK: usize = 64;
+
 impl Budget {
-    pub(super) fn new() -> Self {
-        Self { steps: AtomicUsize::new(limits::LOOP_STEPS), parts: AtomicUsize::new(limits::LOOP_PARTS) }
+    pub(crate) fn new() -> Self {
+        let clock = Clock::start(Duration::from_millis(limits::RENDER_MS));
+        Self { steps: AtomicUsize::new(limits::LOOP_STEPS), parts: AtomicUsize::new(limits::LOOP_PARTS), clock }
     }
 
-    /// Pays for one round of a loop whose body has `parts` parts; false if there is nothing left.
-    pub(super) fn pay(&self, parts: usize) -> bool {
-        let take = |from: &AtomicUsize, n| from.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(n)).is_ok();
-        take(&self.steps, 1) && take(&self.parts, parts)
+    /// Pays for one round of a loop whose body has `parts` parts.
+    pub(super) fn pay(&self, parts: usize) -> Result<(), Spent> {
+        let take = |from: &AtomicUsize, n| from.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(n));
+        let left = take(&self.steps, 1).map_err(|_| Spent::Steps)?;
+        take(&self.parts, parts).map_err(|_| Spent::Steps)?;
+        if left % ROUNDS_A_LOOK == 0 && self.is_late() { Err(Spent::Time) } else { Ok(()) }
+    }
+
+    /// Whether the message has taken longer than it may.
+    pub(crate) fn is_late(&self) -> bool {
+        self.clock.is_over()
     }
 }
 

@@ -1,14 +1,17 @@
-//! The helpers `{{money}}`, `{{number}}` and `{{date}}`, and the meter of loops.
+//! The helpers that write values for the reader's language, and the meter of loops.
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, PathAndJson, RenderContext, RenderError, RenderErrorReason, ScopedJson,
 };
 use serde_json::Value;
 
-use super::{budget::Budget, text::Scope};
+use super::{
+    budget::{Budget, Spent},
+    text::Scope,
+};
 use crate::{
     limits,
-    locale::{DateStyle, format_date, format_money, format_number, parse_decimal},
+    locale::{DateStyle, format_date, format_money, format_number, format_phone, format_relative, parse_decimal},
 };
 
 /// A failure of ours on its way through the engine.
@@ -18,6 +21,8 @@ pub(super) enum HelperError {
     BadValue(String),
     #[error("too many rounds of loops")]
     TooManySteps,
+    #[error("it takes too long")]
+    TooSlow,
 }
 
 impl From<HelperError> for RenderError {
@@ -51,7 +56,8 @@ pub(super) struct ValueHelper<'a> {
 }
 
 /// Name and computation of each.
-pub(super) const VALUE_HELPERS: [(&str, Compute); 3] = [("money", money), ("number", number), ("date", date)];
+pub(super) const VALUE_HELPERS: [(&str, Compute); 6] =
+    [("money", money), ("number", number), ("date", date), ("relative", relative), ("phone", phone), ("t", message)];
 
 impl HelperDef for ValueHelper<'_> {
     fn call_inner<'reg: 'rc, 'rc>(
@@ -98,6 +104,33 @@ fn date(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
     format_date(text, style, with_time, scope.timezone, scope.locale).ok_or_else(|| bad(usage))
 }
 
+/// `{{relative at}}`
+fn relative(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
+    let usage = "`relative` wants a date (2026-12-24) or an RFC 3339 time";
+    let text = value(h, 0, usage)?.as_str().ok_or_else(|| bad(usage))?;
+    format_relative(text, scope.now, scope.timezone, scope.locale).ok_or_else(|| bad(usage))
+}
+
+/// `{{phone number}}`
+fn phone(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
+    let usage = "`phone` wants a telephone number with its country, such as +493012345678";
+    let text = value(h, 0, usage)?.as_str().ok_or_else(|| bad(usage))?;
+    format_phone(text, scope.locale).ok_or_else(|| bad(usage))
+}
+
+/// `{{t "key" n=count}}`
+fn message(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
+    let key = value(h, 0, "`t` wants the key of a message")?.as_str().ok_or_else(|| bad("`t` wants the key of a message"))?;
+    for given in h.hash().values() {
+        if given.is_value_missing() {
+            return Err(RenderError::strict_error(given.relative_path()));
+        }
+    }
+    let found = scope.messages.and_then(|messages| messages.find_or_default(scope.locale, key));
+    let found = found.ok_or_else(|| bad("`t` names a message that messages/ does not have"))?;
+    found.format(scope.locale, h.hash().iter().map(|(name, given)| (*name, given.value()))).map_err(|what| bad(&what))
+}
+
 /// Called at the head of each round of a loop.
 pub(super) struct Step<'a>(pub(super) &'a Budget);
 
@@ -110,10 +143,10 @@ impl HelperDef for Step<'_> {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>> {
         let parts = h.param(0).and_then(|p| p.value().as_u64()).and_then(|n| usize::try_from(n).ok());
-        if self.0.pay(parts.unwrap_or(limits::LOOP_PARTS)) {
-            Ok(ScopedJson::Derived(Value::String(String::new())))
-        } else {
-            Err(HelperError::TooManySteps.into())
+        match self.0.pay(parts.unwrap_or(limits::LOOP_PARTS)) {
+            Ok(()) => Ok(ScopedJson::Derived(Value::String(String::new()))),
+            Err(Spent::Steps) => Err(HelperError::TooManySteps.into()),
+            Err(Spent::Time) => Err(HelperError::TooSlow.into()),
         }
     }
 }

@@ -9,7 +9,7 @@ use handlebars::{
     Context, Handlebars, RenderContext, RenderError as EngineError, RenderErrorReason, Renderable, Template, TemplateErrorReason,
     html_escape, no_escape,
 };
-use stentor_domain::Locale;
+use stentor_domain::{Locale, Timestamp};
 
 use super::{
     budget::{Budget, LimitedOutput},
@@ -17,8 +17,10 @@ use super::{
 };
 use crate::{
     error::{LoadError, Place, RenderError},
+    finding::Code,
     limits, markdown,
-    syntax::{Names, STEP, check_tags, meter_loops},
+    messages::Messages,
+    syntax::{Names, STEP, Uses, check_tags, meter_loops},
 };
 
 /// What becomes of the data's values when they enter a text.
@@ -50,6 +52,10 @@ pub(crate) struct Source<'a> {
 pub(crate) struct Scope<'a> {
     pub locale: &'a Locale,
     pub timezone: Option<&'a str>,
+    pub now: Timestamp,
+    pub messages: Option<&'a Messages>,
+    /// What all texts of the message may still spend.
+    pub budget: &'a Budget,
 }
 
 /// A compiled text.
@@ -72,7 +78,7 @@ impl Text {
     pub(crate) fn compile(source: &Source<'_>, escape: Escape, raw: &[&str], errors: &mut Vec<LoadError>) -> Option<Self> {
         let before = errors.len();
         for fault in check_tags(source.text, limits::FILE_BYTES) {
-            errors.push(LoadError::new(source.place_of(fault.at), fault.what, fault.mend));
+            errors.push(LoadError::new(source.place_of(fault.at), fault.code, fault.what, fault.mend));
         }
         if errors.len() > before {
             return None;
@@ -86,7 +92,7 @@ impl Text {
         };
         let names = Names::of(&template, raw);
         for fault in names.faults {
-            errors.push(LoadError::new(source.place(fault.line, fault.column), fault.what, fault.mend));
+            errors.push(LoadError::new(source.place(fault.line, fault.column), fault.code, fault.what, fault.mend));
         }
         (errors.len() == before).then(|| Self::assemble(template, escape, source, true, names.personal))
     }
@@ -102,7 +108,8 @@ impl Text {
             }
             Err(what) => {
                 let mend = "Put `{{#if}}`, `{{#each}}` and their ends in <mj-raw> of their own, each pair at one level";
-                errors.push(LoadError::new(Place::file(source.file), format!("the mail made from this MJML: {what}"), mend));
+                let what = format!("the mail made from this MJML: {what}");
+                errors.push(LoadError::new(Place::file(source.file), Code::BadMjml, what, mend));
                 None
             }
         }
@@ -126,25 +133,38 @@ impl Text {
         Place { file: self.file.clone(), line: if self.has_lines { self.first_line } else { 0 }, column: 0 }
     }
 
+    /// A place in it as the parser tells it; both numbers from 1.
+    pub(crate) fn place_at(&self, line: usize, column: usize) -> Place {
+        let mut at = self.place();
+        if self.has_lines {
+            at.line += line.saturating_sub(1);
+            at.column = column + if line <= 1 { self.indent } else { 0 };
+        }
+        at
+    }
+
+    /// The variables and messages that it uses.
+    pub(crate) fn uses(&self) -> Uses {
+        Uses::of(&self.template)
+    }
+
     /// Writes the text with the values of `context`.
     pub(crate) fn render(&self, context: &Context, scope: &Scope<'_>) -> Result<String, RenderError> {
-        let budget = Budget::new();
         let mut rc = RenderContext::new(None);
         for (name, compute) in VALUE_HELPERS {
             rc.register_local_helper(name, Box::new(ValueHelper { scope, compute }));
         }
-        rc.register_local_helper(STEP, Box::new(Step(&budget)));
+        rc.register_local_helper(STEP, Box::new(Step(scope.budget)));
         let mut out = LimitedOutput::default();
         self.template.render(engine(self.escape), context, &mut rc, &mut out).map_err(|e| self.failure(e))?;
-        Ok(out.0)
+        if scope.budget.is_late() { Err(RenderError::TooSlow { at: self.place() }) } else { Ok(out.0) }
     }
 
     fn failure(&self, error: EngineError) -> RenderError {
-        let mut at = self.place();
-        if let (true, Some(line), Some(column)) = (self.has_lines, error.line_no, error.column_no) {
-            at.line += line.saturating_sub(1);
-            at.column = column + if line <= 1 { self.indent } else { 0 };
-        }
+        let at = match (error.line_no, error.column_no) {
+            (Some(line), Some(column)) => self.place_at(line, column),
+            _ => self.place(),
+        };
         match error.reason() {
             RenderErrorReason::MissingVariable(name) => {
                 RenderError::MissingVariable { name: name.clone().unwrap_or_else(|| "lookup".to_owned()), at }
@@ -156,9 +176,14 @@ impl Text {
                 Some(HelperError::TooManySteps) => {
                     RenderError::TooLarge { what: "rounds of loops", limit: limits::LOOP_STEPS, at }
                 }
+                Some(HelperError::TooSlow) => RenderError::TooSlow { at },
                 Some(HelperError::BadValue(message)) => RenderError::BadValue { message: message.clone(), at },
                 None => RenderError::Engine { at, source: Box::new(error) },
             },
+            // Comparisons say so of what is absent.
+            RenderErrorReason::ParamNotFoundForIndex(helper, _) | RenderErrorReason::ParamNotFoundForName(helper, _) => {
+                RenderError::MissingVariable { name: format!("({helper} …)"), at }
+            }
             _ => RenderError::Engine { at, source: Box::new(error) },
         }
     }
@@ -170,7 +195,7 @@ impl Source<'_> {
         self.place(place.line, place.column)
     }
 
-    fn place(&self, line: usize, column: usize) -> Place {
+    pub(crate) fn place(&self, line: usize, column: usize) -> Place {
         let indent = if line <= 1 { self.indent } else { 0 };
         Place { file: self.file.clone(), line: self.first_line + line.saturating_sub(1), column: column + indent }
     }
@@ -182,7 +207,7 @@ impl Source<'_> {
             reason => reason.to_string(),
         };
         let mend = "A tag is `{{name}}`, `{{helper name}}`, or opens or closes a block";
-        LoadError::new(self.place(line, column.max(1)), what, mend)
+        LoadError::new(self.place(line, column.max(1)), Code::Syntax, what, mend)
     }
 }
 
@@ -234,7 +259,8 @@ mod tests {
 
     fn render(text: &str, data: serde_json::Value) -> Result<String, RenderError> {
         let locale = "en".parse().unwrap();
-        let scope = Scope { locale: &locale, timezone: None };
+        let budget = Budget::new();
+        let scope = Scope { locale: &locale, timezone: None, now: Timestamp::UNIX_EPOCH, messages: None, budget: &budget };
         compile(text, Escape::None).unwrap().render(&Context::from(data), &scope)
     }
 

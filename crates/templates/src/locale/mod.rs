@@ -1,8 +1,10 @@
-//! Numbers, money and dates as each language writes them, by ICU (CLDR).
+//! Numbers, money, dates and telephone numbers as each language writes them, by ICU (CLDR).
 
 mod date;
 mod money;
 mod number;
+mod phone;
+mod relative;
 
 use fixed_decimal::Decimal;
 use icu::{
@@ -14,6 +16,8 @@ use stentor_domain::Locale;
 pub(crate) use date::{DateStyle, format_date};
 pub(crate) use money::format_money;
 pub(crate) use number::{format_number, parse_decimal};
+pub(crate) use phone::format_phone;
+pub(crate) use relative::format_relative;
 
 /// Digits of a number, before and after the point together.
 const DIGITS: usize = 40;

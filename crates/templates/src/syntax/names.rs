@@ -5,10 +5,15 @@ use handlebars::{
     template::{HelperTemplate, Parameter, TemplateElement},
 };
 
+use crate::finding::Code;
+
 /// Blocks that a template may open.
 const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
 /// Helpers that give a value.
-const HELPERS: &[&str] = &["money", "number", "date", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"];
+const HELPERS: &[&str] = &[
+    "money", "number", "date", "relative", "phone", "t", "lookup", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not",
+    "len",
+];
 /// The helper that [`meter_loops`] puts into loops; its name cannot be written in a file by mistake.
 pub(crate) const STEP: &str = "§step";
 
@@ -17,6 +22,7 @@ pub(crate) const STEP: &str = "§step";
 pub(crate) struct NameFault {
     pub line: usize,
     pub column: usize,
+    pub code: Code,
     pub what: String,
     pub mend: String,
 }
@@ -45,9 +51,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn fault(&mut self, what: impl Into<String>, mend: impl Into<String>) {
+    fn fault(&mut self, code: Code, what: impl Into<String>, mend: impl Into<String>) {
         let (line, column) = self.place;
-        self.names.faults.push(NameFault { line, column, what: what.into(), mend: mend.into() });
+        self.names.faults.push(NameFault { line, column, code, what: what.into(), mend: mend.into() });
     }
 
     /// The depth is bounded by [`super::check_tags`], which every text passes first.
@@ -63,12 +69,12 @@ impl Walk<'_> {
                     let name = expression.name.as_name().unwrap_or_default();
                     if !self.raw.contains(&name) {
                         let what = format!("`{{{{{{{name}}}}}}}` would let data write HTML");
-                        self.fault(what, "Use two braces");
+                        self.fault(Code::RawOutput, what, "Use two braces");
                     }
                 }
                 TemplateElement::HelperBlock(block) => self.block(block),
                 _ => {
-                    self.fault("partials and decorators are not supported", "Write the text out");
+                    self.fault(Code::Syntax, "partials and decorators are not supported", "Write the text out");
                 }
             }
         }
@@ -78,9 +84,9 @@ impl Walk<'_> {
         let name = block.name.as_name().unwrap_or_default();
         if !BLOCKS.contains(&name) {
             let mend = format!("Use `{{{{#if {name}}}}}` for a condition or `{{{{#each {name}}}}}` for a list");
-            self.fault(format!("there is no block `{name}`"), mend);
+            self.fault(Code::UnknownHelper, format!("there is no block `{name}`"), mend);
         } else if block.params.len() != 1 {
-            self.fault(format!("`{{{{#{name}}}}}` takes one value"), format!("Write `{{{{#{name} value}}}}`"));
+            self.fault(Code::Syntax, format!("`{{{{#{name}}}}}` takes one value"), format!("Write `{{{{#{name} value}}}}`"));
         }
         self.values(block);
         for inner in [&block.template, &block.inverse].into_iter().flatten() {
@@ -92,10 +98,14 @@ impl Walk<'_> {
         let name = expression.name.as_name().unwrap_or_default();
         let takes_values = !expression.params.is_empty() || !expression.hash.is_empty();
         if takes_values && !HELPERS.contains(&name) {
-            self.fault(format!("there is no helper `{name}`"), format!("The helpers are {}", HELPERS.join(", ")));
+            self.fault(
+                Code::UnknownHelper,
+                format!("there is no helper `{name}`"),
+                format!("The helpers are {}", HELPERS.join(", ")),
+            );
         } else if !takes_values && (HELPERS.contains(&name) || BLOCKS.contains(&name)) {
             let mend = format!("Give it a value, or write `{{{{this.{name}}}}}` for the variable");
-            self.fault(format!("`{name}` is a helper and has no value here"), mend);
+            self.fault(Code::Syntax, format!("`{name}` is a helper and has no value here"), mend);
         } else if !takes_values {
             self.value(&expression.name);
         }
@@ -118,7 +128,7 @@ impl Walk<'_> {
                     self.expression(inner);
                 }
             }
-            _ => self.fault("this kind of value is not supported", "Use a name, a string or a number"),
+            _ => self.fault(Code::Syntax, "this kind of value is not supported", "Use a name, a string or a number"),
         }
     }
 

@@ -3,13 +3,14 @@
 //! It reads exactly as the grammar of Handlebars does, because what the two could read differently
 //! (`\{{`, `{{{{raw}}}}`, `[keys]`, `{objects}`, backslashes in strings) is refused.
 
-use crate::limits;
+use crate::{finding::Code, limits};
 
 /// What is wrong with a tag.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// The byte at which it stands.
     pub at: usize,
+    pub code: Code,
     pub what: String,
     pub mend: String,
 }
@@ -25,7 +26,7 @@ struct Block<'a> {
 pub(crate) fn check_tags(text: &str, max_bytes: usize) -> Vec<Fault> {
     let mut reader = Reader { text, faults: Vec::new(), blocks: Vec::new(), depth: 0, tags: 0 };
     if text.len() > max_bytes {
-        reader.fault(0, format!("the text is {} bytes long", text.len()), format!("Keep it within {max_bytes} bytes"));
+        reader.too_complex(0, format!("the text is {} bytes long", text.len()), format!("Keep it within {max_bytes} bytes"));
         return reader.faults;
     }
     if let Some((at, _)) = text.char_indices().find(|(_, c)| is_private(*c) || *c == '\0') {
@@ -50,7 +51,11 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn fault(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
-        self.faults.push(Fault { at, what: what.into(), mend: mend.into() });
+        self.faults.push(Fault { at, code: Code::Syntax, what: what.into(), mend: mend.into() });
+    }
+
+    fn too_complex(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
+        self.faults.push(Fault { at, code: Code::TooComplex, what: what.into(), mend: mend.into() });
     }
 
     fn read(&mut self) {
@@ -59,7 +64,7 @@ impl<'a> Reader<'a> {
             self.tags += 1;
             if self.tags > limits::EXPRESSIONS {
                 let most = limits::EXPRESSIONS;
-                return self.fault(at, format!("more than {most} expressions in one file"), "Split the message");
+                return self.too_complex(at, format!("more than {most} expressions in one file"), "Split the message");
             }
             if self.text[..at].ends_with('\\') {
                 self.fault(at - 1, "a backslash before `{{` is not supported", "Write `&#123;{` where braces are to be shown");
@@ -132,7 +137,7 @@ impl<'a> Reader<'a> {
                     brackets += 1;
                     if brackets > limits::BRACKET_DEPTH {
                         let most = limits::BRACKET_DEPTH;
-                        self.fault(i, format!("more than {most} brackets inside one another"), "Simplify the expression");
+                        self.too_complex(i, format!("more than {most} brackets inside one another"), "Simplify the expression");
                         return None;
                     }
                 }
@@ -203,7 +208,7 @@ impl<'a> Reader<'a> {
         self.depth += by;
         if self.depth == limits::BLOCK_DEPTH + 1 {
             let most = limits::BLOCK_DEPTH;
-            self.fault(at, format!("more than {most} blocks inside one another"), "Simplify the conditions");
+            self.too_complex(at, format!("more than {most} blocks inside one another"), "Simplify the conditions");
         }
     }
 }

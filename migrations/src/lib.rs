@@ -5,6 +5,7 @@
 
 mod m20261123_000001_archive;
 mod m20261123_000002_timeline;
+mod m20261125_000003_suppressions;
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +15,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_archive::Migration), Box::new(m20261123_000002_timeline::Migration)]
+        vec![
+            Box::new(m20261123_000001_archive::Migration),
+            Box::new(m20261123_000002_timeline::Migration),
+            Box::new(m20261125_000003_suppressions::Migration),
+        ]
     }
 }
 

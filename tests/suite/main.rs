@@ -26,5 +26,6 @@ mod recall;
 mod receipts;
 mod retries;
 mod slow_reader;
+mod suppressions;
 mod topologies;
 mod without_websocket;

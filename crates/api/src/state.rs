@@ -10,7 +10,7 @@ use std::{
 use stentor_archive::Archive;
 use stentor_channels::SmsReceipts;
 use stentor_domain::{AppId, Clock, Timestamp, TopicId};
-use stentor_inbox::{Inboxes, Presences, Profiles};
+use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
 
@@ -32,6 +32,8 @@ pub struct ApiParts {
     pub inboxes: Inboxes,
     /// Hot copies of profiles.
     pub profiles: Profiles,
+    /// Whom not to write to.
+    pub suppressions: Suppressions,
     /// The SQL side.
     pub archive: Archive,
     /// The templates that requests may name.

@@ -77,7 +77,7 @@ impl Archive {
 fn rank(event: &Event) -> (u8, u32) {
     use stentor_domain::EventKind::{
         Accepted, Content, Delivery, Dispatched, ItemRecalled, ItemUpdated, ItemWritten, ItemsChanged, Recalled,
-        RecipientUpserted, TimelineEntry, TimelineMarked, Updated,
+        RecipientUpserted, Suppressed, SuppressionLifted, TimelineEntry, TimelineMarked, Updated,
     };
     match &event.kind {
         Accepted { .. } => (0, 0),
@@ -88,6 +88,6 @@ fn rank(event: &Event) -> (u8, u32) {
         Updated { .. } => (5, 0),
         ItemsChanged { .. } | TimelineMarked { .. } | ItemUpdated { .. } => (5, 1),
         ItemRecalled { .. } => (6, 0),
-        Dispatched { .. } | Recalled { .. } => (7, 0),
+        Dispatched { .. } | Recalled { .. } | Suppressed { .. } | SuppressionLifted { .. } => (7, 0),
     }
 }

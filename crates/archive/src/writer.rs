@@ -22,7 +22,7 @@ use crate::{
     Archive, ArchiveError,
     entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
     error::is_refused,
-    recipients, timeline,
+    recipients, suppressions, timeline,
 };
 
 /// The most rows of one statement: the widest table has 13 columns, and SQL takes 32,000 values at the most.
@@ -73,6 +73,7 @@ impl Archive {
         write_items(&transaction, events).await?;
         timeline::write(&transaction, events).await?;
         write_profiles(&transaction, events).await?;
+        suppressions::write(&transaction, events).await?;
         transaction.commit().await
     }
 

@@ -135,6 +135,8 @@ pub enum SkipReason {
     Preference,
     /// The recipient has no address for this channel.
     NoAddress,
+    /// The address is not to be written to: it bounced, complained or was unsubscribed.
+    Suppressed,
 }
 
 impl SkipReason {
@@ -143,6 +145,7 @@ impl SkipReason {
         match self {
             Self::Preference => "preference",
             Self::NoAddress => "no_address",
+            Self::Suppressed => "suppressed",
         }
     }
 }

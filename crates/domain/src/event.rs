@@ -11,6 +11,7 @@ use crate::{
     Timestamp,
     id::name_id,
     item::ItemContent,
+    suppression::{SuppressedAddress, Suppression},
     timeline::{Entry, ReadUpto},
 };
 
@@ -144,6 +145,22 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         joined: Option<u64>,
     },
+    /// An address is not written to any more.
+    Suppressed {
+        /// Which, and why.
+        suppression: Box<Suppression>,
+        /// The notification that it was because of, if it was because of one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notification: Option<NotificationId>,
+    },
+    /// An address may be written to again.
+    SuppressionLifted {
+        /// Which.
+        address: SuppressedAddress,
+        /// In which category; in all, if in none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        category: Option<String>,
+    },
 }
 
 /// A step of a delivery.
@@ -218,6 +235,8 @@ impl EventKind {
             Self::TimelineEntry { .. } => "timeline_entry",
             Self::TimelineMarked { .. } => "timeline_marked",
             Self::RecipientUpserted { .. } => "recipient_upserted",
+            Self::Suppressed { .. } => "suppressed",
+            Self::SuppressionLifted { .. } => "suppression_lifted",
         }
     }
 
@@ -232,7 +251,11 @@ impl EventKind {
             Self::Delivery(report) => Some(report.notification),
             Self::ItemWritten { card, .. } | Self::ItemUpdated { card, .. } => Some(card.id),
             Self::TimelineEntry { entry } => Some(entry.body.id),
-            Self::ItemsChanged { .. } | Self::TimelineMarked { .. } | Self::RecipientUpserted { .. } => None,
+            Self::Suppressed { notification, .. } => *notification,
+            Self::ItemsChanged { .. }
+            | Self::TimelineMarked { .. }
+            | Self::RecipientUpserted { .. }
+            | Self::SuppressionLifted { .. } => None,
         }
     }
 
@@ -275,6 +298,15 @@ impl EventKind {
                 let fields = serde_json::to_vec(patch).unwrap_or_default();
                 // The same fields may be set again later: `at`, the acceptance of the request that sets them, tells these apart.
                 name_id(&[app, name, recipient.as_str().as_bytes(), &fields, &at.as_millis().to_be_bytes()])
+            }
+            // The same address may be suppressed and lifted again and again: the time tells these apart.
+            Self::Suppressed { suppression: s, .. } => {
+                let category = s.category.as_deref().unwrap_or_default();
+                name_id(&[app, name, s.address.as_str().as_bytes(), category.as_bytes(), &at.as_millis().to_be_bytes()])
+            }
+            Self::SuppressionLifted { address, category } => {
+                let category = category.as_deref().unwrap_or_default();
+                name_id(&[app, name, address.as_str().as_bytes(), category.as_bytes(), &at.as_millis().to_be_bytes()])
             }
         }
     }

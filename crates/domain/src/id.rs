@@ -53,6 +53,11 @@ uuid_id! {
     /// dispatch that is repeated makes the same deliveries.
     DeliveryId
 }
+uuid_id! {
+    /// A suppression: one address that is not written to, in one category or in all. A UUIDv5 of these, so that the same
+    /// suppression, told twice, is one.
+    SuppressionId
+}
 
 /// The namespace of delivery and event ids (a UUIDv4 drawn once for this purpose).
 const NAMESPACE: Uuid = Uuid::from_u128(0x9d3e_7a52_5f1c_4c6e_8a40_6f0b_2c9d_1e77);
@@ -75,6 +80,13 @@ impl DeliveryId {
     /// The delivery of `notification` to `recipient` on `channel`.
     pub fn new(notification: NotificationId, recipient: &RecipientId, channel: Channel) -> Self {
         Self(name_id(&[notification.0.as_bytes(), channel.as_str().as_bytes(), recipient.as_str().as_bytes()]))
+    }
+}
+
+impl SuppressionId {
+    /// The suppression of `address` on `channel` in `category`; an empty one stands for all.
+    pub fn new(app: &AppId, channel: Channel, address: &str, category: &str) -> Self {
+        Self(name_id(&[app.as_str().as_bytes(), channel.as_str().as_bytes(), address.as_bytes(), category.as_bytes()]))
     }
 }
 

@@ -18,8 +18,8 @@ pub enum Route {
 /// Decides for one recipient, for each of `channels` in turn.
 ///
 /// A preference is asked before the address, so that a person who opted out is told so and not asked for an
-/// address. Everyone has an inbox.
-pub fn route(profile: &Profile, channels: &[Channel], category: Option<&str>) -> Vec<Route> {
+/// address. `suppressed` are the channels on which the address that the profile has is not written to. Everyone has an inbox.
+pub fn route(profile: &Profile, channels: &[Channel], category: Option<&str>, suppressed: &[Channel]) -> Vec<Route> {
     let decide = |&channel: &Channel| {
         if !profile.preferences.allows(category, channel) {
             return Route::Skip(channel, SkipReason::Preference);
@@ -29,7 +29,11 @@ pub fn route(profile: &Profile, channels: &[Channel], category: Option<&str>) ->
             Channel::Email => profile.email.clone().map(Route::Email),
             Channel::Sms => profile.phone.clone().map(Route::Sms),
         };
-        found.unwrap_or(Route::Skip(channel, SkipReason::NoAddress))
+        match found {
+            None => Route::Skip(channel, SkipReason::NoAddress),
+            Some(_) if suppressed.contains(&channel) => Route::Skip(channel, SkipReason::Suppressed),
+            Some(route) => route,
+        }
     };
     channels.iter().map(decide).collect()
 }
@@ -43,8 +47,17 @@ mod tests {
         let mut profile = Profile { email: "a@example.com".parse().ok(), ..Profile::default() };
         profile.preferences.channels.insert(Channel::Email, false);
         assert_eq!(
-            route(&profile, &Channel::ALL, None),
+            route(&profile, &Channel::ALL, None, &[]),
             [Route::Inbox, Route::Skip(Channel::Email, SkipReason::Preference), Route::Skip(Channel::Sms, SkipReason::NoAddress),]
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_suppressed_is_not_written_to_and_one_that_is_absent_is_missed_first() {
+        let profile = Profile { email: "a@example.com".parse().ok(), ..Profile::default() };
+        assert_eq!(
+            route(&profile, &[Channel::Email, Channel::Sms], None, &[Channel::Email, Channel::Sms]),
+            [Route::Skip(Channel::Email, SkipReason::Suppressed), Route::Skip(Channel::Sms, SkipReason::NoAddress)]
         );
     }
 }

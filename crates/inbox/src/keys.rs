@@ -60,6 +60,11 @@ pub(crate) fn profile(app: &AppId, recipient: &RecipientId) -> String {
     format!("stentor:profile:{{{app}:{recipient}}}")
 }
 
+/// Whom an app does not write to.
+pub(crate) fn suppressed(app: &AppId) -> String {
+    format!("stentor:suppressed:{{{app}}}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,6 +31,7 @@ mod presence;
 mod profiles;
 mod reader;
 mod reply;
+mod suppressions;
 mod timeline;
 mod types;
 mod view;
@@ -44,6 +45,7 @@ pub use live::{LiveEvent, LiveFeed, LiveMessage};
 pub use presence::{Presence, Presences};
 pub use profiles::{HotProfile, Profiles};
 pub use reader::{Reader, Stay, Treated};
+pub use suppressions::{Asked, Suppressions};
 pub use timeline::{EntryEdit, RETENTION, Timeline, TimelineChanges};
 pub use types::{
     Change, Changes, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page, Recalled,

@@ -14,8 +14,8 @@ use stentor_channels::{Providers, SmsReceipts};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
 use stentor_inbox::{
-    ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Presences, Profiles, RETENTION, Reader, Stay, Treated, UnreadItem,
-    WarmState,
+    ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Presences, Profiles, RETENTION, Reader, Stay, Suppressions,
+    Treated, UnreadItem, WarmState,
 };
 use stentor_queue::{EventLog, Queue};
 use stentor_templates::Library;
@@ -165,6 +165,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let events = EventLog::new(conn.clone(), "0");
     let inboxes = Inboxes::new(Inbox::new(conn.clone()), Arc::new(SqlInboxes(archive.clone())));
     let profiles = Profiles::new(conn.clone());
+    let suppressions = Suppressions::new(conn.clone());
 
     let has = |role| config.roles.contains(&role);
     let mut worker = None;
@@ -180,6 +181,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
             events: events.clone(),
             inboxes: inboxes.clone(),
             profiles: profiles.clone(),
+            suppressions: suppressions.clone(),
             archive: archive.clone(),
             templates: templates.clone(),
             email_providers: providers(!config.email.providers.is_empty(), Providers::email(&config.email))
@@ -210,6 +212,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         events,
         inboxes,
         profiles,
+        suppressions,
         archive,
         templates,
         clock: clock.clone(),

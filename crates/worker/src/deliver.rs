@@ -10,17 +10,19 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use stentor_channels::{Busy, EmailMessage, OutboundMessage, Pace, Providers, SendError, Sent, SmsMessage};
 use stentor_domain::{
-    AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, Timestamp, event::DeliveryReport, retry::RetrySchedule,
+    AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, SkipReason, SuppressedAddress, Timestamp,
+    event::DeliveryReport, retry::RetrySchedule,
 };
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 use stentor_templates::Library;
 
 use crate::{
-    dispatch::chain,
+    dispatch::{category, chain},
     facts::Facts,
     jobs::DeliveryJob,
     notifications::{Notifications, ReadError},
     render::{Reader, Words},
+    suppressed::{Suppressed, SuppressedError},
 };
 
 /// How long a delivery waits that found Redis or SQL not answering. It counts as no attempt.
@@ -31,6 +33,7 @@ pub(crate) struct Deliver {
     pub channel: Channel,
     pub providers: Providers,
     pub notifications: Notifications,
+    pub suppressed: Suppressed,
     pub facts: Facts,
     pub templates: Arc<Library>,
     pub clock: Arc<dyn Clock>,
@@ -43,6 +46,8 @@ enum DeliverError {
     Queue(#[from] QueueError),
     #[error("the notification")]
     Notification(#[from] ReadError),
+    #[error("the suppressions")]
+    Suppressed(#[from] SuppressedError),
 }
 
 /// The rate of a provider, shared by all workers of its queue.
@@ -106,6 +111,11 @@ impl Deliver {
             let reason = "the notification is gone".to_owned();
             return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
         };
+        // It may have been suppressed since it was dispatched: by the mail before it.
+        if ambiguous == 0 && self.is_suppressed(job, &notification).await? {
+            let reason = SkipReason::Suppressed.as_str().to_owned();
+            return self.end(job, lease, End::new(DeliveryState::Skipped, attempt, reason)).await;
+        }
         let message = match self.message(job, &notification) {
             Ok(message) => message,
             Err(reason) => return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await,
@@ -122,6 +132,13 @@ impl Deliver {
         };
         let result = turn.send(&message).await;
         self.record(job, lease, attempt, ambiguous, result).await
+    }
+
+    async fn is_suppressed(&self, job: &DeliveryJob, n: &Notification) -> Result<bool, SuppressedError> {
+        let Ok(address) = SuppressedAddress::parse(job.channel, &job.to) else { return Ok(false) };
+        let words = Words::of(n, &self.templates);
+        let category = words.as_ref().and_then(|words| category(n, words));
+        Ok(self.suppressed.ask(&job.app, &[(&address, category)]).await? == [true])
     }
 
     fn message(&self, job: &DeliveryJob, n: &Notification) -> Result<OutboundMessage, String> {

@@ -30,6 +30,7 @@ use crate::{
     profiles::{ProfileError, look_up, resolve},
     recall::RECALLED,
     render::{Reader, Words},
+    suppressed::{Suppressed, SuppressedError},
 };
 
 /// The most recipients that are worked on at once.
@@ -54,6 +55,7 @@ pub(crate) struct Dispatch {
     pub facts: Facts,
     pub inboxes: Inboxes,
     pub profiles: Profiles,
+    pub suppressed: Suppressed,
     pub archive: Archive,
     pub notifications: Notifications,
     pub templates: Arc<Library>,
@@ -71,6 +73,8 @@ pub(crate) enum DispatchError {
     Archive(#[from] ArchiveError),
     #[error("the profiles")]
     Profiles(#[from] ProfileError),
+    #[error("the suppressions")]
+    Suppressed(#[from] SuppressedError),
     #[error("the notification")]
     Notification(#[from] ReadError),
 }
@@ -323,8 +327,9 @@ impl Dispatch {
         let mut inbox = Vec::new();
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
-        for (recipient, profile) in recipients.iter().zip(profiles) {
-            for route in route(profile, page.channels, page.category) {
+        let suppressed = self.suppressed.of_page(&page.n.app, profiles, page.channels, page.category).await?;
+        for ((recipient, profile), suppressed) in recipients.iter().zip(profiles).zip(&suppressed) {
+            for route in route(profile, page.channels, page.category, suppressed) {
                 deliveries += 1;
                 match route {
                     _ if page.n.is_expired(page.now) => {

@@ -19,6 +19,7 @@ mod profiles;
 mod recall;
 mod render;
 mod run;
+mod suppressed;
 mod sweep;
 mod update;
 

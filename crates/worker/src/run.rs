@@ -8,7 +8,7 @@ use stentor_archive::Archive;
 use stentor_channels::Providers;
 use stentor_connection::Place;
 use stentor_domain::{Channel, Clock};
-use stentor_inbox::{Inboxes, Profiles};
+use stentor_inbox::{Inboxes, Profiles, Suppressions};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
 use stentor_templates::Library;
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use crate::{
     facts::Facts,
     jobs::{DeliveryJob, DispatchJob},
     notifications::Notifications,
+    suppressed::Suppressed,
     sweep::Sweep,
 };
 
@@ -56,6 +57,8 @@ pub struct Parts {
     pub inboxes: Inboxes,
     /// Hot profiles.
     pub profiles: Profiles,
+    /// Whom not to write to.
+    pub suppressions: Suppressions,
     /// The SQL side.
     pub archive: Archive,
     /// The templates.
@@ -96,6 +99,7 @@ impl Worker {
         let Self { parts, settings } = self;
         let facts = Facts::new(parts.events.clone());
         let notifications = Notifications::new(parts.dispatch.clone(), parts.archive.clone());
+        let suppressed = Suppressed::new(parts.suppressions, parts.archive.clone());
         let (grown_tx, grown_rx) = mpsc::channel(GROWN);
         let tasks = TaskTracker::new();
 
@@ -127,6 +131,7 @@ impl Worker {
             facts: facts.clone(),
             inboxes: parts.inboxes,
             profiles: parts.profiles,
+            suppressed: suppressed.clone(),
             archive: parts.archive,
             notifications: notifications.clone(),
             templates: parts.templates.clone(),
@@ -150,6 +155,7 @@ impl Worker {
                 channel,
                 providers,
                 notifications: notifications.clone(),
+                suppressed: suppressed.clone(),
                 facts: facts.clone(),
                 templates: parts.templates.clone(),
                 clock: parts.clock.clone(),

@@ -9,6 +9,7 @@ mod operations;
 mod page;
 mod problems;
 mod recipients;
+mod suppressions;
 mod timeline;
 mod topics;
 
@@ -39,6 +40,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(topics::put_members))
         .routes(routes!(topics::put_member, topics::delete_member))
         .routes(routes!(topics::list_topics_of))
+        .routes(routes!(suppressions::list, suppressions::suppress))
+        .routes(routes!(suppressions::lift))
         .routes(routes!(inbox::list))
         .routes(routes!(inbox::unread))
         .routes(routes!(inbox::content))

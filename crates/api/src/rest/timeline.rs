@@ -35,7 +35,7 @@ pub(crate) struct TimelineEntry {
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// What: `accepted`, `dispatched`, `delivery`, `item_written`, `items_changed`, `timeline_entry` (written to a topic or
-    /// to everyone, or changed there) or `timeline_marked`.
+    /// to everyone, or changed there), `timeline_marked` or `suppressed` (the address is not written to any more).
     event: String,
     /// To whom it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,12 @@ impl TimelineEntry {
                 let reason = written.gone.map(|gone| if gone == Gone::Recalled { "recalled" } else { "expired" }.to_owned());
                 Some(Self { channel: Some(Channel::Inbox), reason, ..entry })
             }
-            EventKind::Content { .. } | EventKind::RecipientUpserted { .. } => None,
+            // Why, and never whom: the delivery beside it names the recipient.
+            EventKind::Suppressed { suppression, .. } => {
+                let channel = Some(suppression.address.channel());
+                Some(Self { channel, reason: Some(suppression.reason.as_str().to_owned()), ..entry })
+            }
+            EventKind::Content { .. } | EventKind::RecipientUpserted { .. } | EventKind::SuppressionLifted { .. } => None,
         }
     }
 }

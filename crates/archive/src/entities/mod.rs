@@ -12,6 +12,7 @@ pub(crate) mod event_subject;
 pub(crate) mod inbox_item;
 pub(crate) mod notification;
 pub(crate) mod recipient;
+pub(crate) mod suppression;
 pub(crate) mod timeline_entry;
 pub(crate) mod timeline_mark;
 pub(crate) mod timeline_read;

@@ -8,4 +8,5 @@ mod inboxes;
 mod notifications;
 mod recipients;
 mod support;
+mod suppressions;
 mod timeline;

@@ -8,4 +8,5 @@ mod live;
 mod model;
 mod profiles;
 mod support;
+mod suppressions;
 mod timeline;

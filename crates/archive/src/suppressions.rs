@@ -1,0 +1,143 @@
+//! Whom not to write to. Each change carries its time: whatever the order of writing, the newest stays.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, OnConflict},
+};
+use stentor_domain::{AppId, Channel, Event, EventKind, SuppressedAddress, Suppression, SuppressionId, Timestamp};
+
+use crate::{
+    Archive, ArchiveError,
+    entities::suppression::{self, Column},
+};
+
+/// The most rows of one statement: 9 values each, and SQL takes 32,000 at the most.
+const ROWS: usize = 2_000;
+
+/// A suppression that is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivedSuppression {
+    /// Its id.
+    pub id: SuppressionId,
+    /// Who is not written to, and why.
+    pub suppression: Suppression,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Which suppressions to list.
+#[derive(Clone, Debug, Default)]
+pub struct SuppressionFilter {
+    /// Those on this channel.
+    pub channel: Option<Channel>,
+    /// Those of this address.
+    pub address: Option<SuppressedAddress>,
+}
+
+fn bad(e: impl std::fmt::Display) -> ArchiveError {
+    ArchiveError::unreadable("suppressions", e)
+}
+
+fn read(row: suppression::Model) -> Result<ArchivedSuppression, ArchiveError> {
+    let channel: Channel = row.channel.parse().map_err(bad)?;
+    Ok(ArchivedSuppression {
+        id: SuppressionId::from_uuid(row.id),
+        suppression: Suppression {
+            address: SuppressedAddress::parse(channel, &row.address).map_err(bad)?,
+            category: Some(row.category).filter(|category| !category.is_empty()),
+            reason: row.reason.parse().map_err(bad)?,
+            detail: row.detail,
+        },
+        at: Timestamp::from_millis(row.at),
+    })
+}
+
+/// Writes what events say of suppressions; called by the writer of events.
+pub(crate) async fn write(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    let mut newest: BTreeMap<(&AppId, SuppressionId), suppression::ActiveModel> = BTreeMap::new();
+    for e in events {
+        let (address, category, reason, detail) = match &e.kind {
+            EventKind::Suppressed { suppression: s, .. } => (&s.address, &s.category, Some(s.reason), s.detail.clone()),
+            EventKind::SuppressionLifted { address, category } => (address, category, None, None),
+            _ => continue,
+        };
+        let category = category.clone().unwrap_or_default();
+        let id = SuppressionId::new(&e.app, address.channel(), address.as_str(), &category);
+        let row = suppression::ActiveModel {
+            app: Set(e.app.to_string()),
+            id: Set(id.as_uuid()),
+            channel: Set(address.channel().as_str().to_owned()),
+            address: Set(address.as_str().to_owned()),
+            category: Set(category),
+            reason: Set(reason.map_or("", |reason| reason.as_str()).to_owned()),
+            detail: Set(detail),
+            at: Set(e.at.as_millis()),
+            lifted: Set(reason.is_none()),
+        };
+        let older = |known: &suppression::ActiveModel| known.at.as_ref() <= &e.at.as_millis();
+        if newest.get(&(&e.app, id)).is_none_or(older) {
+            newest.insert((&e.app, id), row);
+        }
+    }
+    let newer = || {
+        OnConflict::columns([Column::App, Column::Id])
+            .update_columns([Column::Reason, Column::Detail, Column::At, Column::Lifted])
+            .action_and_where(Expr::cust("excluded.at >= suppressions.at"))
+            .to_owned()
+    };
+    let rows: Vec<_> = newest.into_values().collect();
+    for chunk in rows.chunks(ROWS) {
+        suppression::Entity::insert_many(chunk.to_vec()).on_conflict(newer()).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+impl Archive {
+    /// A suppression that holds.
+    pub async fn find_suppression(&self, app: &AppId, id: SuppressionId) -> Result<Option<ArchivedSuppression>, ArchiveError> {
+        let row = suppression::Entity::find_by_id((app.to_string(), id.as_uuid())).filter(Column::Lifted.eq(false));
+        row.one(&self.db).await?.map(read).transpose()
+    }
+
+    /// Suppressions that hold, the newest first, those after the one that was made at `after`.
+    pub async fn list_suppressions(
+        &self,
+        app: &AppId,
+        filter: &SuppressionFilter,
+        after: Option<(Timestamp, SuppressionId)>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedSuppression>, ArchiveError> {
+        let mut rows = suppression::Entity::find().filter(Column::App.eq(app.as_str()).and(Column::Lifted.eq(false)));
+        if let Some(channel) = filter.channel {
+            rows = rows.filter(Column::Channel.eq(channel.as_str()));
+        }
+        if let Some(address) = &filter.address {
+            rows = rows.filter(Column::Channel.eq(address.channel().as_str()).and(Column::Address.eq(address.as_str())));
+        }
+        if let Some((at, id)) = after {
+            let at = at.as_millis();
+            let same = Column::At.eq(at).and(Column::Id.gt(id.as_uuid()));
+            rows = rows.filter(Condition::any().add(Column::At.lt(at)).add(same));
+        }
+        let rows = rows.order_by_desc(Column::At).order_by_asc(Column::Id).limit(limit as u64).all(&self.db).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Every suppression that holds, by id, those after `after`: for whoever keeps a copy.
+    pub async fn scan_suppressions(
+        &self,
+        app: &AppId,
+        after: Option<SuppressionId>,
+        limit: usize,
+    ) -> Result<Vec<ArchivedSuppression>, ArchiveError> {
+        let mut rows = suppression::Entity::find().filter(Column::App.eq(app.as_str()).and(Column::Lifted.eq(false)));
+        if let Some(after) = after {
+            rows = rows.filter(Column::Id.gt(after.as_uuid()));
+        }
+        let rows = rows.order_by_asc(Column::Id).limit(limit as u64).all(&self.db).await?;
+        rows.into_iter().map(read).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! Who is not written to: the hot copy, filled from the record where Redis lost it.
+
+use std::sync::Arc;
+
+use stentor_archive::{Archive, ArchiveError};
+use stentor_domain::{AppId, Channel, Profile, SuppressedAddress};
+use stentor_inbox::{Asked, InboxError, Suppressions};
+use tokio::sync::Mutex;
+
+/// How many are copied at once.
+const PAGE: usize = 1_000;
+
+/// It could not be asked now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SuppressedError {
+    #[error("Redis does not answer")]
+    Hot(#[from] InboxError),
+    #[error("SQL does not answer")]
+    Record(#[from] ArchiveError),
+}
+
+/// Asks who is not written to.
+#[derive(Clone)]
+pub(crate) struct Suppressed {
+    hot: Suppressions,
+    archive: Archive,
+    /// One copies, the others wait for it.
+    copying: Arc<Mutex<()>>,
+}
+
+impl Suppressed {
+    pub(crate) fn new(hot: Suppressions, archive: Archive) -> Self {
+        Self { hot, archive, copying: Arc::default() }
+    }
+
+    /// Whether each is suppressed, in order.
+    pub(crate) async fn ask(&self, app: &AppId, asked: &[Asked<'_>]) -> Result<Vec<bool>, SuppressedError> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let reasons = match self.hot.find(app, asked).await? {
+            Some(reasons) => reasons,
+            None => self.copy_and_ask(app, asked).await?,
+        };
+        Ok(reasons.into_iter().map(|reason| reason.is_some()).collect())
+    }
+
+    async fn copy_and_ask(
+        &self,
+        app: &AppId,
+        asked: &[Asked<'_>],
+    ) -> Result<Vec<Option<stentor_domain::SuppressionReason>>, SuppressedError> {
+        let _copying = self.copying.lock().await;
+        loop {
+            if let Some(reasons) = self.hot.find(app, asked).await? {
+                return Ok(reasons);
+            }
+            let mut after = None;
+            loop {
+                let page = self.archive.scan_suppressions(app, after, PAGE).await?;
+                let rows: Vec<_> = page.iter().map(|s| (&s.suppression, s.at)).collect();
+                self.hot.set(app, &rows).await?;
+                match page.last().filter(|_| page.len() == PAGE) {
+                    Some(last) => after = Some(last.id),
+                    None => break,
+                }
+            }
+            self.hot.complete(app).await?;
+        }
+    }
+
+    /// The channels on which each person's address is suppressed, in order.
+    pub(crate) async fn of_page(
+        &self,
+        app: &AppId,
+        profiles: &[Profile],
+        channels: &[Channel],
+        category: Option<&str>,
+    ) -> Result<Vec<Vec<Channel>>, SuppressedError> {
+        let addresses: Vec<(usize, SuppressedAddress)> = profiles
+            .iter()
+            .enumerate()
+            .flat_map(|(i, profile)| channels.iter().filter_map(move |c| address(profile, *c).map(|address| (i, address))))
+            .collect();
+        let asked: Vec<Asked<'_>> = addresses.iter().map(|(_, address)| (address, category)).collect();
+        let mut suppressed = vec![Vec::new(); profiles.len()];
+        for ((i, address), yes) in addresses.iter().zip(self.ask(app, &asked).await?) {
+            if yes {
+                suppressed[*i].push(address.channel());
+            }
+        }
+        Ok(suppressed)
+    }
+}
+
+fn address(profile: &Profile, channel: Channel) -> Option<SuppressedAddress> {
+    match channel {
+        Channel::Email => profile.email.as_ref().map(SuppressedAddress::from),
+        Channel::Sms => profile.phone.as_ref().map(SuppressedAddress::from),
+        Channel::Inbox => None,
+    }
+}

@@ -21,6 +21,7 @@ mod config;
 mod email;
 mod masked;
 mod message;
+pub mod outbound;
 mod providers;
 mod scrub;
 mod sms;

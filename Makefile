@@ -1,13 +1,13 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos crowds autobahn fuzz bench-live lint deps test-deps
+.PHONY: help run test test-browser widget chaos crowds autobahn fuzz bench-live lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
 STENTOR := $(or $(CARGO_TARGET_DIR),target)/debug/stentor
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: deps ## Build Stentor and run all of it here, with a demo page; ARGS="--listen 127.0.0.1:9000" and the like
 	@echo "==> Building Stentor (the first time takes several minutes on 2 cores, later a few seconds)"
@@ -17,6 +17,13 @@ run: deps ## Build Stentor and run all of it here, with a demo page; ARGS="--lis
 
 test: test-deps ## Run the whole suite, on servers of its own; ARGS="-p stentor-queue lanes" for a part of it
 	@scripts/test.sh $(ARGS)
+
+test-browser: test-deps ## Run the browser tests alone; ARGS="specs/sharing.spec.ts" for a part of them
+	cargo build --package stentor-server
+	@scripts/browser-tests.sh $(ARGS)
+
+widget: ## Build the file that crates/api embeds from widget/src (needs Node)
+	cd widget && npm ci && npm run build
 
 chaos: test-deps ## Send through every fault at full length and print what was lost; ARGS="Redis" for a part of it
 	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test faults -- $(ARGS)

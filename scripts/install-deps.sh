@@ -35,6 +35,8 @@ has_postgres() {
 # The tests run Debian's Python, whatever `python3` is first in the path.
 has_python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
 
+has_chromium() { [ -n "${CHROMIUM:-}" ] || has chromium; }
+
 has_libfaketime() {
   local library
   for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
@@ -62,6 +64,11 @@ list_missing() {
     need python3-aiosmtpd has_python aiosmtpd.controller
     need python3-dkim has_python dkim
     need libfaketime has_libfaketime
+    need chromium has_chromium
+  fi
+  if [ "$tests" = yes ] || [ "$lint" = yes ]; then
+    need nodejs has node
+    need npm has npm
   fi
   if [ "$lint" = yes ]; then
     need shellcheck has shellcheck
@@ -82,20 +89,20 @@ say_elsewhere() {
     Darwin)
       echo "    brew install redis                      # redis-server"
       echo "    xcode-select --install                  # a C compiler"
-      echo "    brew install postgresql openssl shellcheck    # for the tests and checks"
+      echo "    brew install postgresql openssl shellcheck node   # for the tests and checks; CHROMIUM=path for the browser's"
       echo "    /usr/bin/python3 -m pip install --user aiosmtpd dkimpy"
       [ "$tests" = no ] || echo "The tests' own PostgreSQL is started the way Linux allows (/proc): some need Linux."
       ;;
     *)
       if has dnf; then
         echo "    sudo dnf install redis gcc curl               # or valkey-compat-redis, where redis is gone"
-        echo "    sudo dnf install postgresql-server openssl procps-ng ShellCheck   # for the tests and checks"
+        echo "    sudo dnf install postgresql-server openssl procps-ng ShellCheck nodejs chromium   # for the tests and checks"
       elif has pacman; then
         echo "    sudo pacman -S redis gcc curl                 # or valkey"
-        echo "    sudo pacman -S postgresql openssl procps-ng shellcheck            # for the tests and checks"
+        echo "    sudo pacman -S postgresql openssl procps-ng shellcheck npm chromium   # for the tests and checks"
       else
         echo "    with your package manager: redis-server 7 or later, curl, a C compiler;"
-        echo "    for the tests and checks: PostgreSQL's server programs, openssl, procps, shellcheck"
+        echo "    for the tests and checks: PostgreSQL's server programs, openssl, procps, shellcheck, Node 20, Chromium"
       fi
       [ "$tests" = no ] || echo "    /usr/bin/python3 -m pip install --user aiosmtpd dkimpy"
       ;;
@@ -131,6 +138,17 @@ check_redis_version() {
   fi
 }
 
+# Playwright asks for Node 20 (Debian 13 has it). "v20.20.2"
+check_node_version() {
+  local version
+  version="$(node --version)"
+  version="${version#v}"
+  if [ "${version%%.*}" -lt 20 ] 2>/dev/null; then
+    echo "node is $version, and the browser tests need 20 or later: take it from https://nodejs.org and put it first in the PATH."
+    return 1
+  fi
+}
+
 # --- do it --------------------------------------------------------------------------------------------------------
 
 list_missing
@@ -148,6 +166,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
   fi
 fi
 check_redis_version >&2
+[ "$tests" = no ] || check_node_version >&2
 rust_options=()
 [ "$lint" = no ] || rust_options+=(--lint)
 bash "$here/check-rust.sh" ${rust_options[@]+"${rust_options[@]}"}

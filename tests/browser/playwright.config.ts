@@ -1,0 +1,27 @@
+// The browser tests: Debian's Chromium, each worker with a Stentor of its own.
+import { defineConfig } from "@playwright/test";
+
+export default defineConfig({
+  testDir: "specs",
+  outputDir: "../../target/browser-tests",
+  fullyParallel: true,
+  workers: 2,
+  timeout: 30_000,
+  expect: { timeout: 10_000 },
+  reporter: [["list"], ["./src/counts.ts"]],
+  use: {
+    browserName: "chromium",
+    viewport: { width: 1100, height: 760 },
+    locale: "en-GB",
+    timezoneId: "UTC",
+    colorScheme: "light",
+    launchOptions: {
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      // Nothing that Chromium asks the world of its own accord; root has no sandbox.
+      args: [
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+      ],
+    },
+  },
+});

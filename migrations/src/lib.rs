@@ -6,6 +6,7 @@
 mod m20261123_000001_archive;
 mod m20261123_000002_timeline;
 mod m20261125_000003_suppressions;
+mod m20261125_000010_console;
 
 use sea_orm_migration::prelude::*;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000001_archive::Migration),
             Box::new(m20261123_000002_timeline::Migration),
             Box::new(m20261125_000003_suppressions::Migration),
+            Box::new(m20261125_000010_console::Migration),
         ]
     }
 }

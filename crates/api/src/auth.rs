@@ -17,7 +17,7 @@ use axum::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use stentor_archive::{ApiKey, App, Archive, ArchiveError};
+use stentor_archive::{ApiKey, App, Archive, ArchiveError, Operator};
 use stentor_domain::{AppId, RecipientId, Timestamp};
 use subtle::ConstantTimeEq;
 
@@ -70,8 +70,19 @@ pub fn new_key(app: &AppId, name: &str, scopes: Vec<String>, now: Timestamp) -> 
     (format!("stn_live_{id}_{secret}"), record)
 }
 
+/// What an operator's key begins with.
+pub(crate) const OPERATOR_PREFIX: &str = "stn_oper_";
+
+/// A new operator's key: what they keep, and what we keep of it.
+pub fn new_operator(name: &str, now: Timestamp) -> (String, Operator) {
+    let (id, secret) = (random_text(12), random_text(40));
+    let secret_sha256 = Sha256::digest(secret.as_bytes()).into();
+    let record = Operator { id: id.clone(), name: name.to_owned(), secret_sha256, created_at: now, revoked_at: None };
+    (format!("{OPERATOR_PREFIX}{id}_{secret}"), record)
+}
+
 /// Random letters and digits, 5 bits of the operating system's randomness each.
-fn random_text(length: usize) -> String {
+pub(crate) fn random_text(length: usize) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = vec![0u8; length];
     rand::Rng::fill(&mut rand::rng(), bytes.as_mut_slice());

@@ -4,6 +4,7 @@
 //! becomes of it is the worker's. Nothing is answered 202 before it is in Redis.
 
 pub mod auth;
+mod console;
 mod json;
 mod openapi;
 pub mod pages;
@@ -37,7 +38,7 @@ pub fn router(state: ApiState, roles: Roles) -> Router {
     let mut routes = operations;
     if roles.api {
         let (rest, _) = rest::router().split_for_parts();
-        routes = routes.merge(rest).merge(openapi::routes(openapi_json())).merge(pages::routes());
+        routes = routes.merge(rest).merge(openapi::routes(openapi_json())).merge(pages::routes()).merge(console::routes(&state));
     }
     if roles.gateway {
         routes = routes

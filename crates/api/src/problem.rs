@@ -99,6 +99,16 @@ impl ApiError {
         }
     }
 
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong with the request, place by place.
+    pub(crate) fn errors(&self) -> &[Violation] {
+        &self.errors
+    }
+
     /// The stable word.
     pub(crate) fn code(&self) -> &'static str {
         self.code

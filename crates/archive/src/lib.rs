@@ -9,12 +9,14 @@
 //! sweep sees that the record is behind the hot inbox and tells it again.
 
 mod apps;
+mod audit;
 mod connect;
 mod deliveries;
 mod entities;
 mod error;
 mod inbox;
 mod notifications;
+mod operators;
 mod recipients;
 mod suppressions;
 mod timeline;
@@ -22,11 +24,13 @@ mod topics;
 mod writer;
 
 pub use apps::{ApiKey, App, NewApp};
+pub use audit::{AuditEntry, AuditFilter, Deed};
 pub use connect::Archive;
 pub use error::ArchiveError;
 pub use inbox::{ArchivedInbox, ArchivedItem, ArchivedUnread};
 pub use notifications::ArchivedNotification;
 pub use suppressions::{ArchivedSuppression, SuppressionFilter};
+pub use operators::Operator;
 pub use timeline::ArchivedReader;
 pub use topics::{Stay, Topic};
 pub use writer::WrittenEvents;

@@ -18,6 +18,7 @@ pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/docs", get(async || page(include_str!("docs.html"))))
         .route("/docs.js", get(async || script(include_str!("docs.js"))))
+        .route("/tokens.css", get(async || style(include_str!("tokens.css"))))
         .route("/style.css", get(async || style(include_str!("style.css"))))
 }
 

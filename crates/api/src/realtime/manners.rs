@@ -48,7 +48,8 @@ impl Manners {
     }
 }
 
-fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+/// Whether a page of this very host sent a request.
+pub(crate) fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     let (Ok(origin), Some(Ok(host))) = (origin.to_str(), headers.get(header::HOST).map(HeaderValue::to_str)) else {
         return false;
     };

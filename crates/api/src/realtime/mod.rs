@@ -28,5 +28,6 @@ mod told;
 pub(crate) use http::{events, poll};
 pub use hub::{Hub, HubParts};
 pub use manners::Manners;
+pub(crate) use manners::is_own;
 pub use receipts::Receipts;
 pub(crate) use socket::upgrade;

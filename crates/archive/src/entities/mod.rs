@@ -3,6 +3,7 @@
 
 pub(crate) mod api_key;
 pub(crate) mod app;
+pub(crate) mod audit;
 pub(crate) mod buried_event;
 pub(crate) mod content;
 pub(crate) mod delivery;
@@ -11,6 +12,7 @@ pub(crate) mod event;
 pub(crate) mod event_subject;
 pub(crate) mod inbox_item;
 pub(crate) mod notification;
+pub(crate) mod operator;
 pub(crate) mod recipient;
 pub(crate) mod suppression;
 pub(crate) mod timeline_entry;

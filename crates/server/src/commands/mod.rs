@@ -2,9 +2,10 @@
 
 pub(crate) mod admin;
 mod api_client;
-mod configuration;
+pub(crate) mod configuration;
 mod dead_letters;
 mod inbox;
+pub(crate) mod operator;
 mod send;
 mod serve;
 
@@ -46,6 +47,9 @@ enum Command {
     /// Create, list and revoke app keys
     #[command(subcommand)]
     Key(admin::Key),
+    /// Create, list and revoke the keys of operators, who may open the console
+    #[command(subcommand)]
+    Operator(operator::Operator),
     /// Make an inbox token
     Token(admin::Token),
     /// Bring the SQL schema up to date
@@ -69,6 +73,7 @@ impl Cli {
             Command::Inbox(command) => command.run(out).await,
             Command::App(command) => command.run(&config()?, out).await,
             Command::Key(command) => command.run(&config()?, out).await,
+            Command::Operator(command) => command.run(&config()?, out).await,
             Command::Token(command) => command.run(&config()?, out).await,
             Command::Migrate => admin::migrate(&config()?, out).await,
             Command::Config(command) => command.run(config, out),

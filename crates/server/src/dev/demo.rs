@@ -26,7 +26,7 @@ pub(crate) fn routes(credentials: Credentials) -> Router {
 
 /// Only `stentor dev` answers this, and only on the loopback unless it was told otherwise: it gives the demo's key away.
 fn session(credentials: &Credentials) -> Result<Json<Value>, StatusCode> {
-    let Credentials { app, api_key, inbox_secret, recipient } = credentials;
+    let Credentials { app, api_key, inbox_secret, recipient, .. } = credentials;
     let expires_at = SystemClock.now().after(MAX_TOKEN_LIFE);
     let token =
         issue_token(inbox_secret.as_bytes(), app, recipient, expires_at).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;

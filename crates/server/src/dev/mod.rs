@@ -21,7 +21,7 @@ use stentor_api::auth::{MAX_TOKEN_LIFE, SCOPES, issue_token};
 use stentor_domain::{AppId, Clock, RecipientId, SystemClock};
 
 use crate::{
-    commands::{Output, admin},
+    commands::{Output, admin, operator},
     config::Config,
     logging, shutdown, wiring,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Ready {
     inbox_secret: String,
     recipient: RecipientId,
     inbox_token: String,
+    operator_key: String,
+    console_url: String,
     redis_url: String,
     database_url: String,
     outbox: PathBuf,
@@ -63,6 +65,7 @@ struct Credentials {
     api_key: String,
     inbox_secret: String,
     recipient: RecipientId,
+    operator_key: String,
 }
 
 impl Dev {
@@ -102,6 +105,9 @@ impl Dev {
                     inbox_secret: credentials.inbox_secret.clone(),
                     recipient: credentials.recipient.clone(),
                     inbox_token: token,
+                    operator_key: credentials.operator_key.clone(),
+                    // Behind the #, the key is sent to nobody: the page takes it from there.
+                    console_url: format!("http://{address}/console/login#{}", credentials.operator_key),
                     redis_url,
                     database_url,
                     outbox: outbox_dir,
@@ -145,13 +151,14 @@ impl Credentials {
             None => admin::create_app(archive, &app).await?,
         };
         let api_key = admin::create_key(archive, &app, "dev", SCOPES.map(str::to_owned).to_vec()).await?;
+        let operator_key = operator::create_operator(archive, "dev").await?;
         let recipient: RecipientId = "ada".parse()?;
         let profile = serde_json::json!({
             "email": "ada@example.com", "phone": "+8613800138000", "locale": "zh-CN", "timezone": "Asia/Shanghai",
             "attributes": { "name": "Ada" },
         });
         archive.upsert_recipients(&app, &[(recipient.clone(), serde_json::from_value(profile)?)], SystemClock.now(), 0).await?;
-        let credentials = Self { app, api_key, inbox_secret, recipient };
+        let credentials = Self { app, api_key, inbox_secret, recipient, operator_key };
         write_whole(file, &serde_json::to_vec_pretty(&credentials)?)?;
         Ok(credentials)
     }
@@ -172,13 +179,14 @@ fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 impl Ready {
     fn in_words(&self) -> String {
-        let Self { api_url, api_key, recipient, outbox, .. } = self;
+        let Self { api_url, api_key, recipient, outbox, console_url, .. } = self;
         let data = r#"{"amount":{"value":"1234.50","currency":"CNY"},"due_date":"2026-12-05","card":"6222"}"#;
         format!(
             "\nStentor is ready at {api_url}\n\n\
              \x20 inbox of {recipient}    {api_url}/demo\n\
              \x20 mail and SMS    {api_url}/outbox        (files under {outbox})\n\
-             \x20 the API         {api_url}/docs\n\n\
+             \x20 the API         {api_url}/docs\n\
+             \x20 the console     {console_url}\n\n\
              Send a notification, from a second terminal:\n\n\
              curl -sS {api_url}/v1/notifications \\\n\
              \x20 -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n\

@@ -1,0 +1,41 @@
+// What the console's pages do beyond forms and links. They work without it, but for what is live.
+'use strict';
+
+// Times are written by the server in UTC, and shown here in the reader's own zone.
+const clock = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium' });
+function localise(root) {
+  for (const time of root.querySelectorAll('time[datetime]:not([title])')) {
+    const at = new Date(time.dateTime);
+    if (isNaN(at)) continue;
+    time.title = time.dateTime;
+    time.textContent = clock.format(at);
+  }
+}
+
+// A field that sends its form when it changes.
+document.addEventListener('change', (event) => {
+  if (event.target.matches('[data-submits]')) event.target.form.requestSubmit();
+});
+
+// A box that ticks all boxes of its form.
+document.addEventListener('change', (event) => {
+  if (!event.target.matches('[data-ticks]')) return;
+  for (const box of document.getElementsByName(event.target.dataset.ticks)) box.checked = event.target.checked;
+});
+
+// What cannot be undone is asked for once more.
+document.addEventListener('submit', (event) => {
+  const question = event.submitter?.dataset.asks ?? event.target.dataset.asks;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+// `stentor dev` prints a link with the key behind the #, which browsers send to nobody.
+const door = document.querySelector('[data-door]');
+if (door && location.hash.startsWith('#stn_oper_')) {
+  door.elements.key.value = location.hash.slice(1);
+  history.replaceState(null, '', location.pathname + location.search);
+  door.requestSubmit();
+}
+
+localise(document);
+document.addEventListener('htmx:after:swap', () => localise(document));

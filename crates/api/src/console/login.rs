@@ -1,0 +1,135 @@
+//! Signing in with an operator key, and signing out.
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use stentor_archive::{Deed, Operator};
+use subtle::ConstantTimeEq;
+
+use super::{
+    assets,
+    page::{Failure, Page},
+    session::Session,
+    visit::Visit,
+};
+use crate::{auth::OPERATOR_PREFIX, problem::ApiError, state::ApiState};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login {
+    css: String,
+    tokens: String,
+    js: String,
+    icon: String,
+    next: String,
+    /// Why they are not let in.
+    refused: Option<&'static str>,
+}
+
+impl Login {
+    fn new(next: &str, refused: Option<&'static str>) -> Self {
+        let address = assets::address;
+        Self {
+            css: address("console.css"),
+            tokens: address("tokens.css"),
+            js: address("console.js"),
+            icon: address("icon.svg"),
+            next: inside(next).to_owned(),
+            refused,
+        }
+    }
+}
+
+/// Where to go afterwards, if that is in the console.
+fn inside(next: &str) -> &str {
+    let ours = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
+    if ours && !next.contains(['\\', '\r', '\n']) && !next.starts_with("/console/logout") { next } else { "/console" }
+}
+
+/// Where somebody wanted to go.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    next: String,
+}
+
+/// The form.
+pub(super) async fn show(Query(wanted): Query<Wanted>) -> Response {
+    Page(Login::new(&wanted.next, None)).into_response()
+}
+
+/// What the form sends.
+#[derive(Deserialize)]
+pub(super) struct Shown {
+    key: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Lets in who shows a valid key.
+pub(super) async fn begin(State(state): State<ApiState>, Form(shown): Form<Shown>) -> Response {
+    match let_in(&state, &shown).await {
+        Ok(Some(response)) => response,
+        Ok(None) => {
+            let page = Login::new(&shown.next, Some("This key is not valid, or was revoked. Make a new one with the command below."));
+            (StatusCode::UNAUTHORIZED, Page(page)).into_response()
+        }
+        Err(failure) => failure.alone(),
+    }
+}
+
+async fn let_in(state: &ApiState, shown: &Shown) -> Result<Option<Response>, Failure> {
+    let Some(operator) = find(state, shown.key.trim()).await? else {
+        tracing::warn!("somebody was not let into the console");
+        return Ok(None);
+    };
+    let deed = Deed {
+        at: state.now(),
+        operator: Some(operator.id.clone()),
+        name: operator.name.clone(),
+        app: None,
+        action: "session.begin".into(),
+        subject: "console".into(),
+        detail: None,
+    };
+    state.archive.insert_audit(&deed).await?;
+    let (_, cookie) = Session::begin(state, operator.id, operator.name).await?;
+    Ok(Some(([(header::SET_COOKIE, cookie)], Redirect::to(inside(&shown.next))).into_response()))
+}
+
+/// The operator whose key it is, if it is valid.
+async fn find(state: &ApiState, key: &str) -> Result<Option<Operator>, ApiError> {
+    let Some((id, secret)) = key.strip_prefix(OPERATOR_PREFIX).and_then(|rest| rest.split_once('_')) else { return Ok(None) };
+    let Some(operator) = state.archive.find_operator(id).await? else { return Ok(None) };
+    let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    let valid = bool::from(hash.ct_eq(&operator.secret_sha256)) && operator.revoked_at.is_none();
+    Ok(valid.then_some(operator))
+}
+
+/// Signs out.
+pub(super) async fn end(State(state): State<ApiState>, visit: Visit) -> Result<Response, Failure> {
+    visit.audit(&state, None, "session.end", "console", None).await?;
+    let cookie = visit.session.end(&state).await?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/login")).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_out_of_the_console() {
+        for place in ["/console", "/console/audit?app=demo", "/console?app=demo"] {
+            assert_eq!(inside(place), place);
+        }
+        for place in ["", "https://evil.example", "//evil.example", "/consoles", "/console/\\evil", "/console/logout"] {
+            assert_eq!(inside(place), "/console");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Pages: what surrounds each, how one is answered, and what is shown where one cannot be.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use stentor_domain::AppId;
+
+use super::{assets, visit::Visit};
+use crate::problem::ApiError;
+
+/// The parts of the console, as the navigation lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Overview,
+    Audit,
+}
+
+impl Section {
+    /// The groups of the navigation.
+    pub(crate) const GROUPS: &[(&str, &[Self])] = &[("", &[Self::Overview]), ("Platform", &[Self::Audit])];
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Overview => "/console",
+            Self::Audit => "/console/audit",
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Audit => "Audit log",
+        }
+    }
+}
+
+/// What surrounds a page.
+pub(crate) struct Shell {
+    pub title: String,
+    pub section: Section,
+    pub operator: String,
+    pub csrf: String,
+    pub apps: Vec<AppId>,
+    /// The app that is looked at; `None`: all.
+    pub app: Option<AppId>,
+    pub can_show_all: bool,
+    pub path: String,
+    /// What the last action came to.
+    pub note: Option<String>,
+    pub sql_down: bool,
+}
+
+impl Shell {
+    /// The address of an embedded file, which changes with its content.
+    pub(crate) fn asset(&self, name: &str) -> String {
+        assets::address(name)
+    }
+
+    /// A path with the app that is looked at.
+    pub(crate) fn link(&self, path: &str) -> String {
+        self.app.as_ref().map_or_else(|| path.to_owned(), |app| format!("{path}?app={app}"))
+    }
+
+    pub(crate) fn groups(&self) -> &'static [(&'static str, &'static [Section])] {
+        Section::GROUPS
+    }
+}
+
+/// A rendered template.
+pub(crate) struct Page<T>(pub T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        match self.0.render() {
+            Ok(html) => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
+            Err(error) => Failure::from(ApiError::unavailable("the page", error)).into_response(),
+        }
+    }
+}
+
+/// What a page could not do. The guard shows it in place of the page, or of the part that was asked for.
+#[derive(Clone)]
+pub(crate) struct Failure(Arc<ApiError>);
+
+impl<E: Into<ApiError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Arc::new(error.into()))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    shell: Shell,
+    title: &'a str,
+    detail: &'a str,
+    errors: &'a [stentor_domain::Violation],
+}
+
+#[derive(Template)]
+#[template(path = "failure_alone.html")]
+struct FailureAlone<'a> {
+    css: String,
+    tokens: String,
+    title: &'a str,
+    detail: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "failure_part.html")]
+struct FailurePart<'a> {
+    detail: &'a str,
+    errors: &'a [stentor_domain::Violation],
+}
+
+impl Failure {
+    fn title(&self) -> &'static str {
+        match self.0.status() {
+            StatusCode::NOT_FOUND => "Not here",
+            StatusCode::FORBIDDEN => "Refused",
+            StatusCode::SERVICE_UNAVAILABLE => "Not now",
+            _ => "That did not work",
+        }
+    }
+
+    fn answer(&self, page: impl Template) -> Response {
+        self.0.log();
+        let html = page.render().unwrap_or_else(|_| self.0.detail().to_owned());
+        (self.0.status(), [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+    }
+
+    /// As a page in the console.
+    pub(super) fn within(&self, visit: &Visit) -> Response {
+        let shell = visit.shell_of_all(Section::Overview, self.title());
+        self.answer(FailurePage { shell, title: self.title(), detail: self.0.detail(), errors: self.0.errors() })
+    }
+
+    /// As a page by itself, for who is not signed in.
+    pub(super) fn alone(&self) -> Response {
+        let (css, tokens) = (assets::address("console.css"), assets::address("tokens.css"));
+        self.answer(FailureAlone { css, tokens, title: self.title(), detail: self.0.detail() })
+    }
+
+    /// As a line in the place of what was asked for.
+    pub(super) fn in_part(&self) -> Response {
+        self.answer(FailurePart { detail: self.0.detail(), errors: self.0.errors() })
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.0.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again<'a> {
+    place: &'a str,
+}
+
+/// A page that asks for `place` again, from here.
+pub(super) fn again(place: &str) -> Response {
+    Page(Again { place }).into_response()
+}
+
+/// There is no such page.
+pub(super) async fn nothing() -> Failure {
+    let detail = "There is no such page. The navigation lists what there is.";
+    ApiError::new(StatusCode::NOT_FOUND, "no_such_path", detail).into()
+}
+
+impl ApiError {
+    /// 404 of something that belongs to no app.
+    pub(super) fn not_found_at_all(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+    }
+}

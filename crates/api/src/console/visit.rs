@@ -1,0 +1,134 @@
+//! A visit: who looks, and at which app.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{Uri, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use stentor_archive::Deed;
+use stentor_domain::AppId;
+
+use super::{
+    page::{Failure, Section, Shell},
+    session::Session,
+};
+use crate::{problem::ApiError, state::ApiState};
+
+/// Who looks, and at which app. Pages take it as an extractor.
+#[derive(Clone)]
+pub(crate) struct Visit {
+    /// Their session.
+    pub session: Session,
+    /// Every app, by id.
+    pub apps: Vec<AppId>,
+    /// The one that the address names; `None`: none.
+    picked: Option<AppId>,
+    /// The path of the page.
+    path: String,
+    /// What the last page left to say.
+    note: Option<String>,
+    /// Whether SQL answers.
+    sql_down: bool,
+}
+
+impl Visit {
+    pub(super) async fn new(state: &ApiState, session: Session, uri: &Uri, in_part: bool) -> Result<Self, Failure> {
+        let query = uri.query().unwrap_or_default();
+        let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "app").map(|(_, app)| app);
+        let named = named.filter(|app| !app.is_empty());
+        let (apps, sql_down) = match state.archive.list_apps().await {
+            Ok(apps) => (apps.into_iter().map(|app| app.id).collect::<Vec<_>>(), false),
+            Err(error) => {
+                tracing::warn!(%error, "the apps are not listed");
+                (Vec::new(), true)
+            }
+        };
+        let picked = match named {
+            None => None,
+            Some(name) => {
+                let id: Option<AppId> = name.parse().ok();
+                Some(id.filter(|id| sql_down || apps.contains(id)).ok_or_else(|| ApiError::not_found_at_all("app"))?)
+            }
+        };
+        let note = if in_part { None } else { session.take_note(state.redis.clone()).await };
+        Ok(Self { session, apps, picked, path: uri.path().to_owned(), note, sql_down })
+    }
+
+    /// The app that the address names, if it names one: for pages that can show all of them.
+    pub(crate) fn picked(&self) -> Option<&AppId> {
+        self.picked.as_ref()
+    }
+
+    /// The app to look at: the one that the address names, or the first.
+    pub(crate) fn app(&self) -> Result<&AppId, Failure> {
+        self.picked.as_ref().or_else(|| self.apps.first()).ok_or_else(|| {
+            let detail = "there is no app yet: make one with `stentor app create NAME`";
+            Failure::from(ApiError::new(axum::http::StatusCode::NOT_FOUND, "no_app", detail))
+        })
+    }
+
+    /// What surrounds a page that shows the things of all apps or of one.
+    pub(crate) fn shell_of_all(&self, section: Section, title: impl Into<String>) -> Shell {
+        let note = self.note.clone();
+        Shell {
+            title: title.into(),
+            section,
+            operator: self.session.name.clone(),
+            csrf: self.session.csrf.clone(),
+            apps: self.apps.clone(),
+            app: self.picked.clone(),
+            can_show_all: true,
+            path: self.path.clone(),
+            note,
+            sql_down: self.sql_down,
+        }
+    }
+
+    /// What surrounds a page that shows the things of one app.
+    pub(crate) fn shell(&self, section: Section, title: impl Into<String>) -> Shell {
+        let app = self.picked.clone().or_else(|| self.apps.first().cloned());
+        Shell { app, can_show_all: false, ..self.shell_of_all(section, title) }
+    }
+
+    /// What surrounds a page that belongs to no app.
+    pub(crate) fn shell_of_none(&self, section: Section, title: impl Into<String>) -> Shell {
+        self.shell_of_all(section, title)
+    }
+
+    /// Puts on record what is about to be done. If that fails, it is not to be done.
+    pub(crate) async fn audit(
+        &self,
+        state: &ApiState,
+        app: Option<&AppId>,
+        action: &str,
+        subject: impl Into<String>,
+        detail: Option<String>,
+    ) -> Result<(), Failure> {
+        let deed = Deed {
+            at: state.now(),
+            operator: Some(self.session.operator.clone()),
+            name: self.session.name.clone(),
+            app: app.cloned(),
+            action: action.to_owned(),
+            subject: subject.into(),
+            detail,
+        };
+        Ok(state.archive.insert_audit(&deed).await?)
+    }
+
+    /// To `place`, where `note` is said once.
+    pub(crate) async fn go(&self, state: &ApiState, place: &str, note: &str) -> Response {
+        self.session.leave_note(state.redis.clone(), note).await;
+        Redirect::to(place).into_response()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visit {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        // The guard has put it there; without it nobody comes this far.
+        let visit = parts.extensions.get::<Self>().cloned();
+        visit.ok_or_else(|| ApiError::not_found_at_all("session").into())
+    }
+}

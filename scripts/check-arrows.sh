@@ -19,9 +19,10 @@ queue       : domain connection
 inbox       : domain connection
 archive     : domain migrations
 channels    : domain
-worker      : domain connection templates queue inbox archive channels
-api         : domain connection templates queue inbox archive channels socket
-server      : domain connection templates queue inbox archive channels worker api socket
+catalog     : domain connection templates archive
+worker      : domain connection templates queue inbox archive catalog channels
+api         : domain connection templates queue inbox archive catalog channels socket
+server      : domain connection templates queue inbox archive catalog channels worker api socket
 '
 # Which crates alone may name a library (a pattern of package names).
 readonly LIBRARIES='

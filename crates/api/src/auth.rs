@@ -49,6 +49,7 @@ macro_rules! scope {
 }
 scope! { /** Send notifications. */ Send = "send" }
 scope! { /** Every GET. */ Read = "read" }
+scope! { /** What templates say, their previews and tests. */ Templates = "templates" }
 scope! { /** Recipients, tokens, preferences, dead letters, keys. */ Manage = "manage" }
 
 /// Every scope that a key can have.

@@ -18,6 +18,7 @@ use crate::state::ApiState;
         (name = "recipients", description = "People, their addresses and wishes."),
         (name = "topics", description = "Named groups of recipients, to whom one notification goes as one."),
         (name = "suppressions", description = "Addresses that are not written to."),
+        (name = "templates", description = "What is said, in each language: publish, preview, test, look back, take back."),
         (name = "inbox", description = "The inbox of the person whose token is shown. Realtime: `GET /v1/inbox/ws`, subprotocol `stentor.v1`."),
         (name = "dead letters", description = "What could not be delivered and waits for a decision."),
         (name = "operations", description = "For operators and the machines that watch."),

@@ -9,7 +9,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use stentor_archive::ArchiveError;
-use stentor_domain::Violation;
+use stentor_catalog::{CatalogError, Finding, Severity};
+use stentor_domain::{Violation, violation::pointer_step};
 use stentor_inbox::InboxError;
 use stentor_queue::QueueError;
 use utoipa::ToSchema;
@@ -31,6 +32,9 @@ pub struct Problem {
     /// Each thing that is wrong, by JSON pointer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Violation>,
+    /// What is wrong with the files of a template, by file, line and column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// A request that cannot be answered as asked. The cause is for the log and never for the caller.
@@ -40,13 +44,22 @@ pub(crate) struct ApiError {
     code: &'static str,
     detail: String,
     errors: Vec<Violation>,
+    findings: Vec<Finding>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            findings: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
     }
 
     /// 404: there is no such thing, or it is another app's.
@@ -61,6 +74,17 @@ impl ApiError {
             many => format!("{} things are wrong; see errors", many.len()),
         };
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    /// 422: the files make no template.
+    pub(crate) fn bad_template(findings: Vec<Finding>) -> Self {
+        let violation = |f: &Finding| {
+            let pointer = format!("/files/{}", pointer_step(&f.file));
+            Violation::new(pointer, f.code.clone(), format!("{}. {}", f.message, f.advice))
+        };
+        let errors: Vec<Violation> = findings.iter().filter(|f| f.severity == Severity::Error).map(violation).collect();
+        let detail = findings.first().map(Finding::to_string).unwrap_or_default();
+        Self { errors, findings, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_template", detail) }
     }
 
     /// 503: a part that is needed does not answer; the same request may be repeated.
@@ -96,6 +120,7 @@ impl ApiError {
             code: self.code.into(),
             detail: self.detail.clone(),
             errors: self.errors.clone(),
+            findings: self.findings.clone(),
         }
     }
 
@@ -184,5 +209,27 @@ impl From<InboxError> for ApiError {
 impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
         Self::unavailable("the archive (SQL)", error)
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Invalid(findings) => Self::bad_template(findings),
+            CatalogError::Conflict { live } => {
+                let what = live.map_or_else(|| "the shared template is live".to_owned(), |hash| format!("version {hash} is live"));
+                let detail = format!("{what}: somebody published meanwhile. Look at the difference, then publish again");
+                Self::new(StatusCode::CONFLICT, "conflict", detail)
+            }
+            CatalogError::Full { what, most } => {
+                let detail = format!("there are {most} {what} already, which is the most there may be");
+                Self::new(StatusCode::CONFLICT, "full", detail)
+            }
+            CatalogError::Gone { .. } => Self::not_found("version of this template"),
+            error @ CatalogError::Unreadable { .. } => {
+                Self::new(StatusCode::CONFLICT, "unreadable_template", format!("{error}; publish it again, or roll back"))
+            }
+            error @ CatalogError::Archive(_) => Self::unavailable("the archive (SQL)", error),
+        }
     }
 }

@@ -8,11 +8,11 @@ use std::{
 };
 
 use stentor_archive::Archive;
+use stentor_catalog::Catalog;
 use stentor_channels::SmsReceipts;
 use stentor_domain::{AppId, Clock, Timestamp, TopicId};
 use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
-use stentor_templates::Library;
 
 use crate::{
     auth::Credentials,
@@ -37,7 +37,7 @@ pub struct ApiParts {
     /// The SQL side.
     pub archive: Archive,
     /// The templates that requests may name.
-    pub templates: Arc<Library>,
+    pub templates: Catalog,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Pushes to the sockets of this process.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    AppId, Channel, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation, content::Content,
+    AppId, Channel, Locale, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation, content::Content,
     recipient::given, text::check_line,
 };
 
@@ -303,6 +303,12 @@ pub struct Notification {
     /// When it was last said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
+    /// The version of its template that was live when it was accepted: it is written with this one, whatever is published since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_version: Option<String>,
+    /// In which language everybody gets it, whatever their own is: of an author's test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
 }
 
 /// What is said otherwise of an accepted notification. What is absent stays.

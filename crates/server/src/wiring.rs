@@ -10,6 +10,7 @@ use stentor_api::{
     realtime::{Hub, HubParts, Manners, Receipts},
 };
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
+use stentor_catalog::{Catalog, Finding, SharedTemplates};
 use stentor_channels::{Providers, SmsReceipts};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
@@ -18,7 +19,6 @@ use stentor_inbox::{
     Treated, UnreadItem, WarmState,
 };
 use stentor_queue::{EventLog, Queue};
-use stentor_templates::Library;
 use stentor_worker::{Parts, Settings, Worker};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -108,13 +108,12 @@ pub(crate) async fn open_archive(config: &Config) -> anyhow::Result<Archive> {
     Ok(archive)
 }
 
-fn load_templates(config: &Config) -> anyhow::Result<Library> {
-    let shipped = Library::builtin().context("the shipped templates are broken")?;
-    if config.templates.dir.as_os_str().is_empty() {
-        return Ok(shipped);
-    }
-    let own = Library::load(&config.templates.dir).context("the templates of templates.dir are broken")?;
-    Ok(shipped.overlaid_by(own))
+fn load_templates(config: &Config) -> anyhow::Result<SharedTemplates> {
+    let dir = Some(config.templates.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty());
+    SharedTemplates::load(dir).map_err(|findings| {
+        let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n")).context("the templates of templates.dir are broken")
+    })
 }
 
 /// Refuses a Redis that would lose or evict what was accepted.
@@ -151,8 +150,11 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let conn = redis.connect().await.context(away)?;
     check_redis(&conn).await?;
     let archive = open_archive(&config).await?;
-    let templates = Arc::new(load_templates(&config)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shared = load_templates(&config)?;
+    let templates = Catalog::start(redis.clone(), conn.clone(), archive.clone(), shared, clock.now(), stop.clone())
+        .await
+        .context("the templates cannot be put on record")?;
     let queue = |name| Queue::new(conn.clone(), name);
     let (mut dispatch, email, sms) = (queue("dispatch"), queue("email"), queue("sms"));
     if config.redis.durability == Durability::Replicated {

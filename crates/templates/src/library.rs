@@ -23,9 +23,14 @@ pub struct Library {
 }
 
 impl Library {
+    /// The files that ship with the binary, by their paths below `templates/`.
+    pub fn builtin_files() -> BTreeMap<String, String> {
+        SHIPPED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    }
+
     /// The templates that ship with the binary.
     pub fn builtin() -> Result<Self, LoadErrors> {
-        Self::of_files(&SHIPPED.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
+        Self::of_files(&Self::builtin_files())
     }
 
     /// The templates of the folder `dir`. All that is wrong with it is told at once.
@@ -37,6 +42,11 @@ impl Library {
             Ok(_) => Err(LoadErrors(errors)),
             Err(LoadErrors(more)) => Err(LoadErrors(errors.into_iter().chain(more).collect())),
         }
+    }
+
+    /// The files of the folder `dir`, by their paths in it, and what cannot be read.
+    pub fn read_files(dir: &Path) -> (BTreeMap<String, String>, Vec<LoadError>) {
+        files_of(dir)
     }
 
     /// The templates of the given files, by their paths (`welcome/en/content.md`).

@@ -8,13 +8,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use stentor_catalog::{Catalog, CatalogError};
 use stentor_channels::{Busy, EmailMessage, OutboundMessage, Pace, Providers, SendError, Sent, SmsMessage};
 use stentor_domain::{
     AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, SkipReason, SuppressedAddress, Timestamp,
     event::DeliveryReport, retry::RetrySchedule,
 };
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
-use stentor_templates::Library;
 
 use crate::{
     dispatch::{category, chain},
@@ -35,7 +35,7 @@ pub(crate) struct Deliver {
     pub notifications: Notifications,
     pub suppressed: Suppressed,
     pub facts: Facts,
-    pub templates: Arc<Library>,
+    pub templates: Catalog,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -48,6 +48,8 @@ enum DeliverError {
     Notification(#[from] ReadError),
     #[error("the suppressions")]
     Suppressed(#[from] SuppressedError),
+    #[error("the template")]
+    Template(#[from] CatalogError),
 }
 
 /// The rate of a provider, shared by all workers of its queue.
@@ -111,12 +113,14 @@ impl Deliver {
             let reason = "the notification is gone".to_owned();
             return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
         };
+        let words = Words::of(&notification, &self.templates).await?;
+        let category = words.as_ref().ok().and_then(|words| category(&notification, words));
         // It may have been suppressed since it was dispatched: by the mail before it.
-        if ambiguous == 0 && self.is_suppressed(job, &notification).await? {
+        if ambiguous == 0 && self.is_suppressed(job, category).await? {
             let reason = SkipReason::Suppressed.as_str().to_owned();
             return self.end(job, lease, End::new(DeliveryState::Skipped, attempt, reason)).await;
         }
-        let message = match self.message(job, &notification) {
+        let message = match words.and_then(|words| self.write(job, &notification, &words)) {
             Ok(message) => message,
             Err(reason) => return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await,
         };
@@ -134,15 +138,12 @@ impl Deliver {
         self.record(job, lease, attempt, ambiguous, result).await
     }
 
-    async fn is_suppressed(&self, job: &DeliveryJob, n: &Notification) -> Result<bool, SuppressedError> {
+    async fn is_suppressed(&self, job: &DeliveryJob, category: Option<&str>) -> Result<bool, SuppressedError> {
         let Ok(address) = SuppressedAddress::parse(job.channel, &job.to) else { return Ok(false) };
-        let words = Words::of(n, &self.templates);
-        let category = words.as_ref().and_then(|words| category(n, words));
         Ok(self.suppressed.ask(&job.app, &[(&address, category)]).await? == [true])
     }
 
-    fn message(&self, job: &DeliveryJob, n: &Notification) -> Result<OutboundMessage, String> {
-        let words = Words::of(n, &self.templates).ok_or("its template is gone")?;
+    fn write(&self, job: &DeliveryJob, n: &Notification, words: &Words<'_>) -> Result<OutboundMessage, String> {
         let reader = Reader {
             recipient: Some(&job.recipient),
             locale: job.locale.as_ref(),

@@ -11,6 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use stentor_archive::{Archive, ArchiveError};
+use stentor_catalog::{Catalog, CatalogError};
 use stentor_domain::{
     Audience, Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch,
     RecipientId, SkipReason, Target, Timestamp,
@@ -21,7 +22,7 @@ use stentor_domain::{
 };
 use stentor_inbox::{InboxError, Inboxes, NewItem, Profiles};
 use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
-use stentor_templates::{Library, RenderError};
+use stentor_templates::RenderError;
 
 use crate::{
     facts::Facts,
@@ -58,7 +59,7 @@ pub(crate) struct Dispatch {
     pub suppressed: Suppressed,
     pub archive: Archive,
     pub notifications: Notifications,
-    pub templates: Arc<Library>,
+    pub templates: Catalog,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -77,6 +78,8 @@ pub(crate) enum DispatchError {
     Suppressed(#[from] SuppressedError),
     #[error("the notification")]
     Notification(#[from] ReadError),
+    #[error("the template")]
+    Template(#[from] CatalogError),
 }
 
 impl Dispatch {
@@ -117,13 +120,14 @@ impl Dispatch {
         let accepted = EventKind::Accepted { notification: Box::new(notification.clone()) };
         self.facts.write(&[Event::new(notification.app.clone(), notification.accepted_at, accepted)]).await?;
         let progress: Progress = record.progress.as_deref().and_then(|p| serde_json::from_slice(p).ok()).unwrap_or_default();
-        let resolved = match Words::of(&notification, &self.templates) {
-            _ if record.withdrawn.is_some() => {
-                let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
-                Resolved::Whole { deliveries: progress.deliveries, error }
+        let resolved = if record.withdrawn.is_some() {
+            let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
+            Resolved::Whole { deliveries: progress.deliveries, error }
+        } else {
+            match Words::of(&notification, &self.templates).await? {
+                Ok(words) => self.deliver_to_all(&notification, &words, progress, lease).await?,
+                Err(reason) => Resolved::Whole { deliveries: 0, error: Some(reason) },
             }
-            Some(words) => self.deliver_to_all(&notification, &words, progress, lease).await?,
-            None => Resolved::Whole { deliveries: 0, error: Some("its template is gone".to_owned()) },
         };
         let (deliveries, error) = match resolved {
             Resolved::Part { pause } => return Ok(Outcome::HoldFor { wait: pause }),
@@ -476,10 +480,10 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn reader<'b>(&self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {
+    fn reader<'b>(&'b self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {
         Reader {
             recipient: Some(recipient),
-            locale: profile.locale.as_ref(),
+            locale: self.n.locale.as_ref().or(profile.locale.as_ref()),
             timezone: profile.timezone.as_deref(),
             attributes: &profile.attributes,
             now: self.now,
@@ -509,7 +513,7 @@ impl Page<'_> {
             recipient: recipient.clone(),
             channel,
             to: to.to_owned(),
-            locale: profile.locale.clone(),
+            locale: self.n.locale.clone().or_else(|| profile.locale.clone()),
             timezone: profile.timezone.clone(),
             attributes: if self.words.is_personal() { profile.attributes.clone() } else { serde_json::Map::new() },
         }

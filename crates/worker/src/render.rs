@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use stentor_catalog::{Catalog, CatalogError};
 use stentor_domain::{Channel, Locale, Notification, RecipientId, Timestamp, content::Content};
-use stentor_templates::{Input, Library, RecipientFields, RenderError, RenderedEmail, RenderedInbox, RenderedSms, Template};
+use stentor_templates::{Input, RecipientFields, RenderError, RenderedEmail, RenderedInbox, RenderedSms, Template};
 
 /// What a notification says.
 pub(crate) enum Words<'a> {
@@ -23,12 +24,35 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// The words of `notification`; `None` if its template is gone.
-    pub(crate) fn of(notification: &'a Notification, library: &Library) -> Option<Self> {
-        match (&notification.request.template, &notification.request.content) {
-            (Some(key), _) => library.find(key).map(Self::Template),
-            (None, Some(content)) => Some(Self::Content(content)),
-            (None, None) => None,
+    /// The words of `notification`, in the version of its template that it was accepted with; within, why there are none.
+    /// An error without: SQL cannot say now.
+    pub(crate) async fn of(notification: &'a Notification, catalog: &Catalog) -> Result<Result<Self, String>, CatalogError> {
+        let n = notification;
+        let key = match (&n.request.template, &n.request.content) {
+            (Some(key), _) => key,
+            (None, Some(content)) => return Ok(Ok(Self::Content(content))),
+            (None, None) => return Ok(Err("it says nothing".to_owned())),
+        };
+        let lost = match &n.template_version {
+            // Accepted before versions were kept.
+            None => None,
+            Some(hash) => match catalog.version(&n.app, key, hash).await {
+                Ok(version) => return Ok(Ok(Self::Template(version.template.clone()))),
+                Err(error @ CatalogError::Archive(_)) => return Err(error),
+                Err(error) => Some(error.to_string()),
+            },
+        };
+        // What is live says it as well, if it understands the data; better than not to say it at all.
+        let reason = lost.clone().unwrap_or_else(|| "its template is gone".to_owned());
+        match catalog.find(&n.app, key).await {
+            Ok(Some(version)) if version.template.check_data(&n.request.data).is_empty() => {
+                if lost.is_some() {
+                    tracing::warn!(reason, "the live version of a template stands in for one that is lost");
+                }
+                Ok(Ok(Self::Template(version.template.clone())))
+            }
+            Err(error @ CatalogError::Archive(_)) => Err(error),
+            Ok(_) | Err(_) => Ok(Err(reason)),
         }
     }
 

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use apalis::prelude::*;
 use serde::de::DeserializeOwned;
 use stentor_archive::Archive;
+use stentor_catalog::Catalog;
 use stentor_channels::Providers;
 use stentor_connection::Place;
 use stentor_domain::{Channel, Clock};
 use stentor_inbox::{Inboxes, Profiles, Suppressions};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
-use stentor_templates::Library;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -62,7 +62,7 @@ pub struct Parts {
     /// The SQL side.
     pub archive: Archive,
     /// The templates.
-    pub templates: Arc<Library>,
+    pub templates: Catalog,
     /// Who sends mail; `None`: nobody, and mail stays queued.
     pub email_providers: Option<Providers>,
     /// Who sends SMS; `None`: nobody, and SMS stay queued.

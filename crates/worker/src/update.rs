@@ -26,8 +26,9 @@ impl Dispatch {
         } else {
             self.queue.rewrite(&n.id.to_string(), own).await?;
         }
-        let Some(words) = Words::of(&n, &self.templates) else {
-            return Ok(Outcome::Dead { reason: "its template is gone".into() });
+        let words = match Words::of(&n, &self.templates).await? {
+            Ok(words) => words,
+            Err(reason) => return Ok(Outcome::Dead { reason }),
         };
         let updated = EventKind::Updated { notification: Box::new(n.clone()) };
         self.facts.write(&[Event::new(n.app.clone(), self.clock.now(), updated)]).await?;

@@ -8,7 +8,7 @@ use std::{
 use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use stentor_domain::{
-    AppId, Audience, Notification, NotificationId, NotificationRequest, Priority, Timestamp, Violation,
+    AppId, Audience, Locale, Notification, NotificationId, NotificationRequest, Priority, Timestamp, Violation,
     notification::NotificationStatus, text::check_line,
 };
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
@@ -30,6 +30,15 @@ pub(crate) struct Checked {
     idempotency: Option<(String, [u8; 32])>,
 }
 
+/// A request that was found good, and what is kept beside it.
+pub(crate) struct Asked {
+    pub request: NotificationRequest,
+    /// The version of its template that it is written with.
+    pub template_version: Option<String>,
+    /// The language in which everybody gets it.
+    pub locale: Option<Locale>,
+}
+
 /// What became of it.
 pub(crate) struct Accepted {
     pub id: NotificationId,
@@ -41,18 +50,21 @@ impl ApiState {
     /// Checks a request as far as that can be done without writing anything.
     ///
     /// `fingerprint` is what a repeat under the same idempotency key must equal.
-    pub(crate) fn check(
+    pub(crate) async fn check(
         &self,
         app: &AppId,
         request: NotificationRequest,
         key: Option<&str>,
         fingerprint: impl FnOnce() -> [u8; 32],
     ) -> Result<Checked, ApiError> {
-        let now = self.now();
-        let mut found = request.check(now);
+        let mut found = request.check(self.now());
+        let mut template_version = None;
         if let Some(key) = &request.template {
-            match self.templates.find(key) {
-                Some(template) => found.extend(template.check_data(&request.data)),
+            match self.templates.find(app, key).await? {
+                Some(version) => {
+                    found.extend(version.template.check_data(&request.data));
+                    template_version = Some(version.hash.clone());
+                }
                 None => found.push(Violation::new("/template", "unknown_template", format!("there is no template {key:?}"))),
             }
         }
@@ -62,16 +74,30 @@ impl ApiState {
         if !found.is_empty() {
             return Err(ApiError::invalid(found));
         }
+        let asked = Asked { request, template_version, locale: None };
+        self.number(app, asked, key.map(|k| (k, fingerprint())))
+    }
+
+    /// Gives an id to a request that was found good.
+    pub(crate) fn number(
+        &self,
+        app: &AppId,
+        asked: Asked,
+        idempotency: Option<(&str, [u8; 32])>,
+    ) -> Result<Checked, ApiError> {
+        let Asked { request, template_version, locale } = asked;
+        let now = self.now();
         let mut random = [0; 10];
         rand::Rng::fill(&mut rand::rng(), &mut random);
         let id = NotificationId::new(now, &random);
-        let notification = Notification { id, app: app.clone(), accepted_at: now, request, updated_at: None };
+        let notification =
+            Notification { id, app: app.clone(), accepted_at: now, request, updated_at: None, template_version, locale };
         let written = |e| ApiError::unavailable("the encoder", e);
         Ok(Checked {
             body: serde_json::to_vec(&notification).map_err(written)?,
             payload: serde_json::to_vec(&serde_json::json!({ "app": app, "notification": id })).map_err(written)?,
             // The app is part of the key, so that two apps never share one.
-            idempotency: key.map(|k| (format!("{app}:{k}"), fingerprint())),
+            idempotency: idempotency.map(|(k, fingerprint)| (format!("{app}:{k}"), fingerprint)),
             notification,
         })
     }

@@ -10,6 +10,7 @@ mod page;
 mod problems;
 mod recipients;
 mod suppressions;
+mod templates;
 mod timeline;
 mod topics;
 
@@ -42,6 +43,13 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(topics::list_topics_of))
         .routes(routes!(suppressions::list, suppressions::suppress))
         .routes(routes!(suppressions::lift))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::get, templates::put))
+        .routes(routes!(templates::list_versions))
+        .routes(routes!(templates::preview))
+        .routes(routes!(templates::test))
+        .routes(routes!(templates::rollback))
+        .routes(routes!(templates::compare))
         .routes(routes!(inbox::list))
         .routes(routes!(inbox::unread))
         .routes(routes!(inbox::content))

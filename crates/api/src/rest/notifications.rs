@@ -66,7 +66,7 @@ pub(crate) async fn send(
     headers: HeaderMap,
     RawJson(request, bytes): RawJson<NotificationRequest>,
 ) -> Result<Response, ApiError> {
-    let checked = state.check(&key.app, request, idempotency_key(&headers)?, || fingerprint(&bytes))?;
+    let checked = state.check(&key.app, request, idempotency_key(&headers)?, || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
     let accepted = state.accept(&checked).await?;
     let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(&accepted))).into_response();
@@ -132,7 +132,7 @@ pub(crate) async fn send_batch(
     }
     let mut checks = Vec::with_capacity(count);
     for raw in &batch.notifications {
-        checks.push(match check_one(&state, &key.app, raw) {
+        checks.push(match check_one(&state, &key.app, raw).await {
             Ok(checked) => state.check_topic(&checked).await.map(|()| checked),
             Err(error) => Err(error),
         });
@@ -160,7 +160,7 @@ fn split<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<Result<(), E>>) {
     (good, rest)
 }
 
-fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Checked, ApiError> {
+async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Checked, ApiError> {
     let bytes = raw.get().as_bytes();
     if bytes.len() > crate::json::MAX_BODY {
         let message = format!("one request is at most {} bytes", crate::json::MAX_BODY);
@@ -175,7 +175,7 @@ fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Checked, A
     };
     let bytes = if key.is_some() { serde_json::to_vec(&fields).unwrap_or_default() } else { bytes.to_vec() };
     let request: NotificationRequest = parse(&bytes)?;
-    state.check(app, request, key.as_deref(), || fingerprint(&bytes))
+    state.check(app, request, key.as_deref(), || fingerprint(&bytes)).await
 }
 
 /// A notification and how far it has come.
@@ -280,8 +280,12 @@ pub(crate) async fn update(
         archived.ok_or_else(|| ApiError::not_found("notification"))?.notification
     };
     let after = before.updated(update, state.now()).map_err(ApiError::invalid)?;
-    if let Some(template) = after.request.template.as_deref().and_then(|key| state.templates.find(key)) {
-        let found = template.check_data(&after.request.data);
+    if let Some(template) = &after.request.template {
+        let version = match &after.template_version {
+            Some(hash) => Some(state.templates.version(&key.app, template, hash).await?),
+            None => state.templates.find(&key.app, template).await?,
+        };
+        let found = version.map(|v| v.template.check_data(&after.request.data)).unwrap_or_default();
         if !found.is_empty() {
             return Err(ApiError::invalid(found));
         }

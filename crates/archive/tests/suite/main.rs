@@ -9,4 +9,5 @@ mod notifications;
 mod recipients;
 mod support;
 mod suppressions;
+mod templates;
 mod timeline;

@@ -113,6 +113,8 @@ pub(crate) fn notification(n: u64) -> Notification {
         accepted_at: id(n).accepted_at(),
         request: serde_json::from_value(request).unwrap(),
         updated_at: None,
+        template_version: None,
+        locale: None,
     }
 }
 

@@ -1,0 +1,22 @@
+//! Rows of `template_versions`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "template_versions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub app: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub hash: String,
+    pub number: i32,
+    pub created_at: i64,
+    pub files: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,289 @@
+//! The catalog itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use stentor_archive::{Archive, Released, TemplateRelease, TemplateVersion};
+use stentor_connection::{Connection, Place};
+use stentor_domain::{AppId, Timestamp};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    CatalogError,
+    checked::{Checked, Finding, Severity, check},
+    compiled::{Compiled, Origin, Version},
+    files::{Files, hash, is_shared_file, normalised},
+    live::Live,
+    shared::SharedTemplates,
+    watch::{CHANNEL, watch},
+};
+
+/// The most versions of one template of an app.
+const MAX_VERSIONS: u32 = 1_000;
+/// The most templates of an app.
+const MAX_TEMPLATES: u32 = 1_000;
+/// How many sets of files are compiled at once: it is work for a processor.
+const COMPILING: usize = 2;
+
+/// Templates by app, key and version. A cheap handle.
+#[derive(Clone)]
+pub struct Catalog(Arc<Inner>);
+
+struct Inner {
+    archive: Archive,
+    redis: Connection,
+    shared: RwLock<Arc<SharedTemplates>>,
+    live: Arc<Live>,
+    compiled: Compiled,
+    compiling: Arc<Semaphore>,
+}
+
+/// A template that an app can name.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// What is live.
+    pub live: Result<Arc<Version>, CatalogError>,
+    /// Whether the app's own hides a shared one.
+    pub overrides: bool,
+}
+
+/// A version that was put on record.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// The version.
+    pub version: TemplateVersion,
+    /// What its author should know of it.
+    pub findings: Vec<Finding>,
+}
+
+impl Catalog {
+    /// A catalog over `shared`, which is put on record, and what apps have published. It hears of what other processes publish
+    /// until `stop`.
+    pub async fn start(
+        place: Place,
+        redis: Connection,
+        archive: Archive,
+        shared: SharedTemplates,
+        now: Timestamp,
+        stop: CancellationToken,
+    ) -> Result<Self, CatalogError> {
+        let live = Arc::new(Live::new(archive.clone()));
+        record(&archive, &shared, now).await?;
+        tokio::spawn(watch(place, live.clone(), stop));
+        let compiling = Arc::new(Semaphore::new(COMPILING));
+        let shared = RwLock::new(Arc::new(shared));
+        Ok(Self(Arc::new(Inner { archive, redis, shared, live, compiled: Compiled::new(), compiling })))
+    }
+
+    fn shared(&self) -> Arc<SharedTemplates> {
+        self.0.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other shared templates in the place of these. Notifications accepted with these are still written with these.
+    pub async fn replace_shared(&self, shared: SharedTemplates, now: Timestamp) -> Result<(), CatalogError> {
+        record(&self.0.archive, &shared, now).await?;
+        *self.0.shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shared);
+        Ok(())
+    }
+
+    /// What `app` says under `key` today: its own, else the shared one.
+    pub async fn find(&self, app: &AppId, key: &str) -> Result<Option<Arc<Version>>, CatalogError> {
+        match self.0.live.of(app).await?.get(key) {
+            Some(hash) => self.load(Some(app), key, hash).await.map(Some),
+            None => Ok(self.find_shared(key)),
+        }
+    }
+
+    /// The shared template of that key.
+    pub fn find_shared(&self, key: &str) -> Option<Arc<Version>> {
+        self.shared().versions.get(key).cloned()
+    }
+
+    /// Exactly this version, of the app's own or of a shared template.
+    pub async fn version(&self, app: &AppId, key: &str, hash: &str) -> Result<Arc<Version>, CatalogError> {
+        if let Some(shared) = self.find_shared(key).filter(|version| version.hash == hash) {
+            return Ok(shared);
+        }
+        if let Some(kept) = self.0.compiled.find(None, key, hash).await {
+            return Ok(kept);
+        }
+        match self.load(Some(app), key, hash).await {
+            Err(CatalogError::Gone { .. }) => self.load(None, key, hash).await,
+            found => found,
+        }
+    }
+
+    /// A version by the name that people use: `live`, `shared`, its number, or the beginning of its hash (8 letters or more).
+    pub async fn named(&self, app: &AppId, key: &str, name: &str) -> Result<Option<Arc<Version>>, CatalogError> {
+        match name {
+            "live" => return self.find(app, key).await,
+            "shared" => return Ok(self.find_shared(key)),
+            _ => {}
+        }
+        match self.find_version(app, key, name).await? {
+            Some((own, version)) => self.load(own.then_some(app), key, &version.hash).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What is on record of a version by its number or the beginning of its hash, and whether it is the app's own.
+    pub async fn find_version(&self, app: &AppId, key: &str, name: &str) -> Result<Option<(bool, TemplateVersion)>, CatalogError> {
+        let archive = &self.0.archive;
+        if let Some(number) = name.parse::<u32>().ok().filter(|_| name.len() < 8) {
+            let found = archive.find_template_version_by_number(Some(app), key, number).await?;
+            return Ok(found.map(|version| (true, version)));
+        }
+        if name.len() < 8 {
+            return Ok(None);
+        }
+        for (own, scope) in [(true, Some(app)), (false, None)] {
+            let all = archive.list_template_versions(scope, key, None, MAX_VERSIONS as usize).await?;
+            let mut found = all.into_iter().filter(|version| version.hash.starts_with(name));
+            if let (Some(version), None) = (found.next(), found.next()) {
+                return Ok(Some((own, version)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn load(&self, app: Option<&AppId>, key: &str, hash: &str) -> Result<Arc<Version>, CatalogError> {
+        let load = async {
+            let files = self.0.archive.find_template_files(app, key, hash).await?;
+            let (key, hash) = (key.to_owned(), hash.to_owned());
+            let files = files.ok_or_else(|| CatalogError::Gone { key: key.clone(), hash: hash.clone() })?;
+            let (files, checked) = self.compile(&key, files).await;
+            let origin = if app.is_some() { Origin::Own } else { Origin::Shared };
+            let Some(template) = checked.template else {
+                let first = checked.findings.first().map(|f| format!("{}: {}", f.file, f.message)).unwrap_or_default();
+                return Err(CatalogError::Unreadable { key, hash, first });
+            };
+            Ok(Version { origin, hash, files, template })
+        };
+        self.0.compiled.find_or_load(app, key, hash, load).await.map_err(|error| CatalogError::clone(&error))
+    }
+
+    /// Looks at files, on a thread that may take its time.
+    async fn compile(&self, key: &str, files: Files) -> (Files, Checked) {
+        let _turn = self.0.compiling.clone().acquire_owned().await;
+        let (key, kept) = (key.to_owned(), files.clone());
+        let checked = tokio::task::spawn_blocking(move || check(&key, &files, &Files::new())).await;
+        let checked = checked.unwrap_or_else(|error| {
+            tracing::error!(%error, "a template broke the compiler");
+            Checked { template: None, findings: Vec::new() }
+        });
+        (kept, checked)
+    }
+
+    /// The files with the layouts and partials that they do not bring themselves: what a version is made of.
+    fn completed(&self, files: Files) -> Files {
+        let mut all = self.shared().base.clone();
+        all.extend(normalised(files));
+        all
+    }
+
+    /// Looks at files that are not on record, as they would be published.
+    pub async fn check(&self, key: &str, files: Files) -> (Files, Checked) {
+        self.compile(key, self.completed(files)).await
+    }
+
+    /// Puts the files of a template on record, as a draft or (`good`) only if lint finds no error; it is not live by that.
+    pub async fn put(&self, app: &AppId, key: &str, files: Files, good: bool, now: Timestamp) -> Result<Put, CatalogError> {
+        let (files, checked) = self.check(key, files).await;
+        if checked.template.is_none() || good && checked.findings.iter().any(|f| f.severity == Severity::Error) {
+            return Err(CatalogError::Invalid(checked.findings));
+        }
+        let archive = &self.0.archive;
+        if archive.count_templates(app).await? >= u64::from(MAX_TEMPLATES)
+            && archive.list_template_versions(Some(app), key, None, 1).await?.is_empty()
+        {
+            return Err(CatalogError::Full { what: "templates", most: MAX_TEMPLATES });
+        }
+        let version = archive.put_template_version(Some(app), key, &hash(&files), &files, MAX_VERSIONS, now).await?;
+        let version = version.ok_or(CatalogError::Full { what: "versions of this template", most: MAX_VERSIONS })?;
+        Ok(Put { version, findings: checked.findings })
+    }
+
+    /// Makes a version live, or with `None` the shared template. With `expected`: only if that is live now. Every process says
+    /// so from then on; one that misses the message, ten seconds later.
+    pub async fn release(
+        &self,
+        app: &AppId,
+        key: &str,
+        hash: Option<&str>,
+        expected: Option<Option<&str>>,
+        now: Timestamp,
+    ) -> Result<u32, CatalogError> {
+        let number = match self.0.archive.release_template(app, key, hash, expected, now).await? {
+            Released::Done(number) => number,
+            Released::Conflict { live } => return Err(CatalogError::Conflict { live }),
+        };
+        self.0.live.forget(app);
+        let mut redis = self.0.redis.clone();
+        let told = redis::cmd("PUBLISH").arg(CHANNEL).arg(app.as_str()).query_async::<()>(&mut redis).await;
+        if let Err(error) = told {
+            tracing::warn!(%error, "other processes were not told of a published template; they look within seconds");
+        }
+        Ok(number)
+    }
+
+    /// Every template that `app` can name, by key.
+    pub async fn list(&self, app: &AppId) -> Result<Vec<Listed>, CatalogError> {
+        let (shared, live) = (self.shared(), self.0.live.of(app).await?);
+        let keys: BTreeSet<&String> = shared.versions.keys().chain(live.keys()).collect();
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let own = live.get(key);
+            let version = match (own, shared.versions.get(key)) {
+                (Some(hash), _) => self.load(Some(app), key, hash).await,
+                (None, Some(version)) => Ok(version.clone()),
+                (None, None) => continue,
+            };
+            if let Err(error @ CatalogError::Archive(_)) = version {
+                return Err(error);
+            }
+            all.push(Listed { key: key.clone(), live: version, overrides: own.is_some() && shared.versions.contains_key(key) });
+        }
+        Ok(all)
+    }
+
+    /// Which version of the app's own template is live; `None`: the shared one shows through, or there is none.
+    pub async fn live_hash(&self, app: &AppId, key: &str) -> Result<Option<String>, CatalogError> {
+        Ok(self.0.live.of(app).await?.get(key).cloned())
+    }
+
+    /// Versions of the app's own template, the newest first; those before number `before`.
+    pub async fn list_versions(
+        &self,
+        app: &AppId,
+        key: &str,
+        before: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<TemplateVersion>, CatalogError> {
+        Ok(self.0.archive.list_template_versions(Some(app), key, before, limit).await?)
+    }
+
+    /// The latest moves of the live pointer, the newest first.
+    pub async fn list_releases(&self, app: &AppId, key: &str, limit: usize) -> Result<Vec<TemplateRelease>, CatalogError> {
+        Ok(self.0.archive.list_template_releases(app, key, limit).await?)
+    }
+
+    /// A version's own files, and those that templates share.
+    pub fn parts(files: &Files) -> (BTreeMap<&str, &str>, BTreeMap<&str, &str>) {
+        files.iter().map(|(path, text)| (path.as_str(), text.as_str())).partition(|(path, _)| !is_shared_file(path))
+    }
+}
+
+/// Puts shared templates on record.
+async fn record(archive: &Archive, shared: &SharedTemplates, now: Timestamp) -> Result<(), CatalogError> {
+    for (key, version) in &shared.versions {
+        if archive.find_template_version(None, key, &version.hash).await?.is_none() {
+            archive.put_template_version(None, key, &version.hash, &version.files, u32::MAX, now).await?;
+        }
+    }
+    Ok(())
+}

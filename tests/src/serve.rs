@@ -93,7 +93,7 @@ pub fn bank(settings: &[(String, String)]) -> Api {
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     cli(&["app", "create", "bank"]);
-    let key = cli(&["key", "create", "--app", "bank", "--scopes", "send,read,manage"]);
+    let key = cli(&["key", "create", "--app", "bank", "--scopes", "send,read,manage,templates"]);
     let (_, listen) = settings.iter().find(|(name, _)| name == "STENTOR__HTTP__LISTEN").unwrap();
     Api::new(&format!("http://{listen}"), key["api_key"].as_str().unwrap())
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the server's log if asked"
 )]
 
+mod authoring;
 mod back_pressure;
 mod bad_input;
 mod broadcast;

@@ -51,15 +51,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            findings: Vec::new(),
-            retry_after: None,
-            cause: None,
-        }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), findings: Vec::new(), retry_after: None, cause: None }
     }
 
     /// 404: there is no such thing, or it is another app's.
@@ -217,7 +209,8 @@ impl From<CatalogError> for ApiError {
         match error {
             CatalogError::Invalid(findings) => Self::bad_template(findings),
             CatalogError::Conflict { live } => {
-                let what = live.map_or_else(|| "the shared template is live".to_owned(), |hash| format!("version {hash} is live"));
+                let what =
+                    live.map_or_else(|| "the shared template is live".to_owned(), |hash| format!("version {hash} is live"));
                 let detail = format!("{what}: somebody published meanwhile. Look at the difference, then publish again");
                 Self::new(StatusCode::CONFLICT, "conflict", detail)
             }

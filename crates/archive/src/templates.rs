@@ -83,9 +83,8 @@ async fn touch(tx: &DatabaseTransaction, app: Option<&AppId>, key: &str, at: Tim
         released: Set(0),
         updated_at: Set(at.as_millis()),
     };
-    let again = OnConflict::columns([template::Column::App, template::Column::Key])
-        .update_column(template::Column::UpdatedAt)
-        .to_owned();
+    let again =
+        OnConflict::columns([template::Column::App, template::Column::Key]).update_column(template::Column::UpdatedAt).to_owned();
     template::Entity::insert(row).on_conflict(again).exec_without_returning(tx).await?;
     Ok(())
 }
@@ -223,7 +222,12 @@ impl Archive {
     }
 
     /// The latest moves of the live pointer, the newest first.
-    pub async fn list_template_releases(&self, app: &AppId, key: &str, limit: usize) -> Result<Vec<TemplateRelease>, ArchiveError> {
+    pub async fn list_template_releases(
+        &self,
+        app: &AppId,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<TemplateRelease>, ArchiveError> {
         use template_release::Column;
         let rows = template_release::Entity::find().filter(Column::App.eq(app.as_str()).and(Column::Key.eq(key)));
         let rows = rows.order_by_desc(Column::Number).limit(limit as u64).all(&self.db).await?;

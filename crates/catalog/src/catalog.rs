@@ -132,7 +132,12 @@ impl Catalog {
     }
 
     /// What is on record of a version by its number or the beginning of its hash, and whether it is the app's own.
-    pub async fn find_version(&self, app: &AppId, key: &str, name: &str) -> Result<Option<(bool, TemplateVersion)>, CatalogError> {
+    pub async fn find_version(
+        &self,
+        app: &AppId,
+        key: &str,
+        name: &str,
+    ) -> Result<Option<(bool, TemplateVersion)>, CatalogError> {
         let archive = &self.0.archive;
         if let Some(number) = name.parse::<u32>().ok().filter(|_| name.len() < 8) {
             let found = archive.find_template_version_by_number(Some(app), key, number).await?;

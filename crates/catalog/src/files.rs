@@ -35,7 +35,11 @@ pub fn verify(files: &Files) -> Vec<Violation> {
     }
     let total: usize = files.values().map(String::len).sum();
     if total > MAX_TOTAL {
-        found.push(Violation::new("/files", "too_large", format!("all files together are at most {MAX_TOTAL} bytes, not {total}")));
+        found.push(Violation::new(
+            "/files",
+            "too_large",
+            format!("all files together are at most {MAX_TOTAL} bytes, not {total}"),
+        ));
     }
     for (path, text) in files {
         let at = format!("/files/{}", pointer_step(path));

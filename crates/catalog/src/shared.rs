@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use stentor_templates::Library;
-
 use crate::{
-    checked::{Finding, Severity, check},
+    checked::{Finding, check},
     compiled::{Origin, Version},
-    files::{Files, hash, is_shared_file, normalised},
+    files::{Files, hash},
+    folder::{Folder, placed},
 };
 
 /// The shared templates, and the layouts and partials that an app's own are written in unless they bring others.
@@ -22,21 +21,10 @@ impl SharedTemplates {
     /// are below the folder.
     pub fn load(dir: Option<&Path>) -> Result<Self, Vec<Finding>> {
         let mut all = Self::default();
-        let mut findings = all.lay_over(Library::builtin_files());
+        let mut findings = all.lay_over(Folder::builtin());
         if let Some(dir) = dir {
-            let (files, errors) = Library::read_files(dir);
-            findings.extend(errors.iter().map(|e| Finding {
-                file: e.at.file.to_string(),
-                line: e.at.line,
-                column: e.at.column,
-                severity: Severity::Error,
-                code: "unreadable".to_owned(),
-                message: e.what.clone(),
-                advice: e.mend.clone(),
-            }));
-            findings.extend(all.lay_over(files));
+            findings.extend(all.lay_over(Folder::read(dir)));
         }
-        findings.retain(|finding| finding.severity == Severity::Error);
         if findings.is_empty() { Ok(all) } else { Err(findings) }
     }
 
@@ -45,30 +33,20 @@ impl SharedTemplates {
         self.versions.iter().map(|(key, version)| (key.as_str(), version))
     }
 
-    /// Takes in the files of a folder of templates, its layouts and partials first.
-    fn lay_over(&mut self, files: Files) -> Vec<Finding> {
-        let mut folders: BTreeMap<String, Files> = BTreeMap::new();
-        for (path, text) in normalised(files) {
-            if is_shared_file(&path) {
-                self.base.insert(path, text);
-            } else if let Some((key, file)) = path.split_once('/') {
-                folders.entry(key.to_owned()).or_default().insert(file.to_owned(), text);
-            } else {
-                folders.entry(path).or_default(); // told as a template without files
-            }
-        }
-        let mut findings = Vec::new();
-        for (key, mut files) in folders {
+    /// Takes in a folder, its layouts and partials first. Gives what is wrong with those that cannot be used.
+    fn lay_over(&mut self, folder: Folder) -> Vec<Finding> {
+        self.base.extend(folder.base);
+        let mut findings = folder.unreadable;
+        for (key, mut files) in folder.templates {
             let checked = check(&key, &files, &self.base);
-            findings.extend(checked.findings.into_iter().map(|finding| {
-                let file = if is_shared_file(&finding.file) { finding.file } else { format!("{key}/{}", finding.file) };
-                Finding { file, ..finding }
-            }));
-            if let Some(template) = checked.template {
-                files.extend(self.base.clone());
-                let version = Version { origin: Origin::Shared, hash: hash(&files), files, template };
-                self.versions.insert(key, Arc::new(version));
-            }
+            let Some(template) = checked.template else {
+                findings.extend(checked.findings.into_iter().map(|finding| placed(&key, finding)));
+                continue;
+            };
+            let mut all = self.base.clone();
+            all.append(&mut files);
+            let version = Version { origin: Origin::Shared, hash: hash(&all), files: all, template };
+            self.versions.insert(key, Arc::new(version));
         }
         findings
     }

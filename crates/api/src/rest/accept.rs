@@ -79,12 +79,7 @@ impl ApiState {
     }
 
     /// Gives an id to a request that was found good.
-    pub(crate) fn number(
-        &self,
-        app: &AppId,
-        asked: Asked,
-        idempotency: Option<(&str, [u8; 32])>,
-    ) -> Result<Checked, ApiError> {
+    pub(crate) fn number(&self, app: &AppId, asked: Asked, idempotency: Option<(&str, [u8; 32])>) -> Result<Checked, ApiError> {
         let Asked { request, template_version, locale } = asked;
         let now = self.now();
         let mut random = [0; 10];

@@ -18,7 +18,9 @@ fn files(text: &str) -> BTreeMap<String, String> {
 
 async fn versions_never_change_and_are_the_apps_own(f: Fixture) {
     let (bank, a) = (app(), f.archive.clone());
-    for (app, hash, text) in [(Some(&bank), "h1", "one"), (Some(&bank), "h2", "two"), (Some(&bank), "h1", "ONE"), (None, "h9", "shared")] {
+    for (app, hash, text) in
+        [(Some(&bank), "h1", "one"), (Some(&bank), "h2", "two"), (Some(&bank), "h1", "ONE"), (None, "h9", "shared")]
+    {
         a.put_template_version(app, "hello", hash, &files(text), 1_000, at(1)).await.unwrap().unwrap();
     }
     let read = async |app, hash| a.find_template_files(app, "hello", hash).await.unwrap();
@@ -37,7 +39,10 @@ async fn the_live_pointer_moves_and_every_move_is_kept(f: Fixture) {
     let (bank, a) = (app(), f.archive.clone());
     assert!(a.live_templates(&bank).await.unwrap().is_empty());
     for (n, hash) in [(1, Some("h1")), (2, Some("h2")), (3, None), (4, Some("h1"))] {
-        assert_eq!(a.release_template(&bank, "hello", hash, None, at(n)).await.unwrap(), Released::Done(u32::try_from(n).unwrap()));
+        assert_eq!(
+            a.release_template(&bank, "hello", hash, None, at(n)).await.unwrap(),
+            Released::Done(u32::try_from(n).unwrap())
+        );
     }
     assert_eq!(a.live_templates(&bank).await.unwrap(), [("hello".to_owned(), "h1".to_owned())].into());
     assert!(a.live_templates(&other()).await.unwrap().is_empty());

@@ -37,6 +37,15 @@ impl ApiArgs {
             return Ok(body);
         }
         let mut words = format!("{status}: {}", body["detail"].as_str().unwrap_or("the request was refused"));
+        let findings = body["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for finding in findings {
+            let text = |field: &str| finding[field].as_str().unwrap_or_default();
+            let place = format!("\n  {}:{}:{}: ", text("file"), finding["line"], finding["column"]);
+            words.extend([&place, text("message"), ". ", text("advice"), "."]);
+        }
+        if !findings.is_empty() {
+            bail!(words) // errors says the same
+        }
         for error in body["errors"].as_array().into_iter().flatten() {
             let (pointer, message) =
                 (error["pointer"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default());

@@ -8,6 +8,7 @@ mod inbox;
 pub(crate) mod operator;
 mod send;
 mod serve;
+mod templates;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -57,6 +58,9 @@ enum Command {
     /// Show and check settings
     #[command(subcommand)]
     Config(configuration::Configuration),
+    /// Write, check, look at, publish and take back templates
+    #[command(subcommand)]
+    Templates(templates::Templates),
     /// List, replay and discard dead letters
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
@@ -77,6 +81,7 @@ impl Cli {
             Command::Token(command) => command.run(&config()?, out).await,
             Command::Migrate => admin::migrate(&config()?, out).await,
             Command::Config(command) => command.run(config, out),
+            Command::Templates(command) => command.run(out).await,
             Command::DeadLetters(command) => command.run(out).await,
         }
     }

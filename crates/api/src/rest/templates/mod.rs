@@ -12,8 +12,8 @@ pub(super) use preview::{__path_preview, __path_test};
 pub(super) use publish::{__path_compare, __path_list_versions, __path_put, __path_rollback};
 pub(super) use view::{__path_get, __path_list};
 
-use stentor_domain::AppId;
 use std::sync::Arc;
+use stentor_domain::AppId;
 
 use stentor_catalog::Version;
 

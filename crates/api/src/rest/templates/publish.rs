@@ -163,7 +163,8 @@ pub(crate) async fn rollback(
 ) -> Result<Json<RollbackReceipt>, ApiError> {
     check_key(&template)?;
     let (app, templates) = (&key.app, &state.templates);
-    let nothing = || ApiError::new(StatusCode::CONFLICT, "nothing_before", "nothing was live before: there is no version to go back to");
+    let nothing =
+        || ApiError::new(StatusCode::CONFLICT, "nothing_before", "nothing was live before: there is no version to go back to");
     let to = match asked.to.as_deref() {
         Some("shared") => None,
         Some(name) => {

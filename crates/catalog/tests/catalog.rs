@@ -1,0 +1,113 @@
+//! What the catalog promises when SQL is down, when another process publishes, and when a program is another build.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use stentor_archive::Archive;
+use stentor_catalog::{Catalog, CatalogError, Files, SharedTemplates};
+use stentor_connection::Place;
+use stentor_domain::{AppId, Timestamp};
+use stentor_testkit::{Postgres, RedisServer};
+use tokio_util::sync::CancellationToken;
+
+const KEY: &str = "hello";
+
+fn app() -> AppId {
+    "bank".parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000)
+}
+
+fn files(words: &str) -> Files {
+    let content = format!("+++\ntitle = \"{words}\"\nsummary = \"{words}\"\n+++\n\n{words}\n");
+    BTreeMap::from([
+        ("template.toml".to_owned(), "title = \"Hello\"\ndefault_locale = \"en\"\n".to_owned()),
+        ("schema.json".to_owned(), r#"{"type": "object", "additionalProperties": false}"#.to_owned()),
+        ("samples/none.json".to_owned(), "{}".to_owned()),
+        ("en/content.md".to_owned(), content),
+    ])
+}
+
+fn write(dir: &Path, files: &Files) {
+    for (path, text) in files {
+        let file = dir.join(KEY).join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+}
+
+async fn start(redis: &RedisServer, archive: &Archive, dir: Option<&Path>) -> Catalog {
+    let place: Place = redis.url().parse().unwrap();
+    let conn = place.connect().await.unwrap();
+    let shared = SharedTemplates::load(dir).unwrap();
+    Catalog::start(place, conn, archive.clone(), shared, now(), CancellationToken::new()).await.unwrap()
+}
+
+async fn sqlite(dir: &Path) -> Archive {
+    let archive = Archive::connect(&format!("sqlite:{}?mode=rwc", dir.join("stentor.db").display())).await.unwrap();
+    archive.migrate().await.unwrap();
+    archive
+}
+
+async fn publish(catalog: &Catalog, words: &str) -> String {
+    let put = catalog.put(&app(), KEY, files(words), true, now()).await.unwrap();
+    catalog.release(&app(), KEY, Some(&put.version.hash), None, now()).await.unwrap();
+    put.version.hash
+}
+
+#[tokio::test]
+async fn a_shared_version_is_found_by_programs_that_ship_another() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let archive = sqlite(dir.path()).await;
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    write(&old, &files("Old"));
+    write(&new, &files("New"));
+    let (before, after) = (start(&redis, &archive, Some(&old)).await, start(&redis, &archive, Some(&new)).await);
+    let (was, is) = (before.find_shared(KEY).unwrap(), after.find_shared(KEY).unwrap());
+    assert_ne!(was.hash, is.hash);
+    // Each finds what the other's notifications were accepted with.
+    assert_eq!(after.version(&app(), KEY, &was.hash).await.unwrap().files, was.files);
+    assert_eq!(before.version(&app(), KEY, &is.hash).await.unwrap().files, is.files);
+    // A folder that is read again takes the place of what was there; what was accepted still finds its own.
+    before.replace_shared(SharedTemplates::load(Some(&new)).unwrap(), now()).await.unwrap();
+    assert_eq!(before.find(&app(), KEY).await.unwrap().unwrap().hash, is.hash);
+    assert_eq!(before.version(&app(), KEY, &was.hash).await.unwrap().hash, was.hash);
+}
+
+#[tokio::test]
+async fn with_sql_down_what_is_known_stays_true_and_what_is_not_is_no_guess() {
+    let (redis, mut postgres) = (RedisServer::start(), Postgres::start());
+    let archive = Archive::connect(&postgres.create_database("stentor")).await.unwrap();
+    archive.migrate().await.unwrap();
+    let catalog = start(&redis, &archive, None).await;
+    let (one, two) = (publish(&catalog, "One").await, publish(&catalog, "Two").await);
+    assert_eq!(catalog.find(&app(), KEY).await.unwrap().unwrap().hash, two);
+    postgres.kill();
+    assert_eq!(catalog.find(&app(), KEY).await.unwrap().unwrap().hash, two, "known and compiled");
+    let lost = catalog.version(&app(), KEY, &one).await;
+    assert!(matches!(lost, Err(CatalogError::Archive(_))), "a version that is not in memory waits for SQL: {lost:?}");
+    let strange = catalog.find(&"news".parse().unwrap(), "welcome").await;
+    assert!(matches!(strange, Err(CatalogError::Archive(_))), "whether it hides the shared one is not known: {strange:?}");
+    postgres.restart();
+    let found = loop {
+        match catalog.version(&app(), KEY, &one).await {
+            Ok(found) => break found,
+            Err(CatalogError::Archive(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(found.hash, one);
+}
+
+#[tokio::test]
+async fn a_version_that_is_nowhere_is_told_from_one_that_cannot_be_read_now() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let catalog = start(&redis, &sqlite(dir.path()).await, None).await;
+    let gone = catalog.version(&app(), KEY, &"0".repeat(64)).await;
+    assert!(matches!(gone, Err(CatalogError::Gone { .. })), "{gone:?}");
+    let bad = catalog.put(&app(), KEY, BTreeMap::from([("template.toml".to_owned(), "title".to_owned())]), true, now()).await;
+    assert!(matches!(bad, Err(CatalogError::Invalid(ref findings)) if !findings.is_empty()), "{bad:?}");
+    assert!(catalog.find(&app(), KEY).await.unwrap().is_none());
+}

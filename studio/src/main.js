@@ -1,0 +1,272 @@
+// The studio: files on the left, what they look like on the right, what is wrong below.
+import { Api } from './api.js';
+import { compare } from './compare.js';
+import { h, fill, dialog } from './dom.js';
+import { Editor } from './editor.js';
+import { draw, TABS } from './previews.js';
+import { form, variables } from './schema.js';
+import { history, publish, test } from './versions.js';
+
+const PAUSE = 300; // ms of silence before what is written is looked at
+
+class Studio {
+  constructor(place) {
+    Object.assign(this, { key: place.dataset.key, app: place.dataset.app });
+    this.api = new Api({ base: place.dataset.api, app: this.app, csrf: place.dataset.csrf });
+    Object.assign(this, { files: {}, saved: {}, shared: {}, path: null, sample: null, data: null, locale: null, seen: null, findings: [], tab: 'inbox' });
+    this.draft = `stentor-studio:${this.app}:${this.key}`;
+    this.build(place);
+  }
+
+  build(place) {
+    const part = this.parts = {
+      state: h('span', { class: 'state' }), sample: h('select', { id: 'sample' }), locale: h('select', { id: 'locale' }),
+      list: h('nav', { class: 'files', 'aria-label': 'Files' }), name: h('h2', { class: 'mono' }), text: h('div', { class: 'text' }),
+      problems: h('section', { class: 'problems', 'aria-label': 'Problems' }), data: h('div', {}), note: h('p', { class: 'soft', role: 'status' }),
+      tabs: h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What it looks like' }),
+      panel: h('div', { class: 'panel', role: 'tabpanel', id: 'seen', tabIndex: 0 }), remove: null,
+    };
+    part.remove = h('button', { type: 'button', class: 'quiet', onclick: () => this.remove() }, 'Delete file');
+    part.publish = h('button', { type: 'button', class: 'main', title: 'Ctrl+S', onclick: () => publish(this) }, 'Publish…');
+    part.discard = h('button', { type: 'button', class: 'quiet', onclick: () => this.discard() }, 'Discard changes');
+    fill(place,
+      h('header', { class: 'bar' },
+        h('div', { class: 'row' }, part.state, part.note), h('div', { class: 'row end' },
+          part.discard, h('button', { type: 'button', onclick: () => history(this) }, 'Versions'),
+          h('button', { type: 'button', onclick: () => test(this) }, 'Send me a test'), part.publish)),
+      h('div', { class: 'work' },
+        h('section', { class: 'write', 'aria-label': 'Files and text' },
+          h('div', { class: 'aside' }, part.list, h('button', { type: 'button', onclick: () => this.add() }, 'New file')),
+          h('div', { class: 'edit' }, h('header', {}, part.name, part.remove), part.text, part.problems)),
+        h('section', { class: 'see', 'aria-label': 'What it looks like' },
+          h('div', { class: 'pickers row' },
+            h('label', { for: 'sample' }, 'Sample', part.sample), h('label', { for: 'locale' }, 'Language', part.locale)),
+          h('details', { class: 'fill' }, h('summary', {}, 'Change the data'), part.data),
+          part.tabs, part.panel)));
+    fill(part.tabs, TABS.map(([tab, label], i) => h('button', { type: 'button', role: 'tab', id: `tab-${tab}`, 'aria-controls': 'seen', title: `Alt+${i + 1}`, onclick: () => this.show(tab) }, label)));
+    this.editor = new Editor(part.text, { changed: (path, text) => this.changed(path, text), variables: () => variables(this.schema() ?? {}) });
+    part.sample.addEventListener('change', () => this.pick({ sample: part.sample.value, data: null }));
+    part.locale.addEventListener('change', () => this.pick({ locale: part.locale.value || null }));
+    part.tabs.addEventListener('keydown', (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const names = TABS.map(([tab]) => tab);
+      this.show(names[(names.indexOf(this.tab) + step + names.length) % names.length]);
+      document.getElementById(`tab-${this.tab}`).focus();
+    });
+    document.addEventListener('keydown', (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key === 's') {
+        event.preventDefault();
+        if (!document.querySelector('dialog[open]')) publish(this);
+      } else if (event.altKey && /^[1-7]$/.test(event.key)) {
+        event.preventDefault();
+        this.show(TABS[Number(event.key) - 1][0]);
+      }
+    });
+    this.show('inbox');
+  }
+
+  // Reads what is live, or another version; `words` are said when it is there.
+  async load(words, version) {
+    const query = version ? { version } : {};
+    const read = await this.api.call('GET', '', undefined, { query });
+    const live = version ? await this.api.call('GET', '') : read;
+    Object.assign(this, { saved: read.files, files: { ...read.files }, shared: read.shared_files, number: read.number, origin: read.template.origin });
+    // What is live as the app's own; whoever publishes over something else is told.
+    this.base = live.template.origin === 'own' ? live.template.version : 'shared';
+    this.hasShared = live.template.origin === 'shared' || live.template.overrides;
+    const draft = JSON.parse(sessionStorage.getItem(this.draft) ?? 'null');
+    if (draft && draft.on === read.template.version && !words) this.files = draft.files;
+    else sessionStorage.removeItem(this.draft);
+    this.version = read.template.version;
+    this.editor.forget();
+    this.select(this.files[this.path] !== undefined ? this.path : this.first(read.template.default_locale));
+    this.say(words ?? '');
+    await this.look();
+  }
+
+  open(version) {
+    sessionStorage.removeItem(this.draft);
+    return this.load(`Version ${version} is open; publish it to make it live.`, version).catch((problem) => this.say(problem.message));
+  }
+
+  first(locale) {
+    const paths = Object.keys(this.files);
+    return paths.find((path) => path === `${locale}/content.md`) ?? paths.find((path) => path.endsWith('content.md')) ?? paths[0];
+  }
+
+  all() {
+    return { ...this.shared, ...this.files };
+  }
+
+  changes() {
+    return compare(this.saved, this.files);
+  }
+
+  schema() {
+    try {
+      this.known = JSON.parse(this.files['schema.json']);
+    } catch { /* while it is written, what it said last */ }
+    return this.known;
+  }
+
+  filling() {
+    return this.data ? { data: this.data } : this.sample && this.files[`samples/${this.sample}.json`] !== undefined ? { sample: this.sample } : {};
+  }
+
+  say(words) {
+    this.parts.note.textContent = words;
+  }
+
+  select(path) {
+    this.path = path;
+    this.editor.open(path, this.files[path]);
+    this.parts.name.textContent = path;
+    this.editor.mark(this.findings.filter((finding) => finding.file === path));
+    this.list();
+  }
+
+  changed(path, text) {
+    this.files[path] = text;
+    this.later();
+  }
+
+  later() {
+    sessionStorage.setItem(this.draft, JSON.stringify({ on: this.version, files: this.files }));
+    this.list();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.look(), PAUSE);
+  }
+
+  pick(choice) {
+    Object.assign(this, choice);
+    this.look();
+  }
+
+  // Asks the server what the files look like, as they are here. Only the last question's answer is shown.
+  async look() {
+    this.asking?.abort();
+    const asking = this.asking = new AbortController();
+    try {
+      const seen = await this.api.call('POST', '/preview', { files: this.all(), locale: this.locale ?? undefined, ...this.filling() }, { signal: asking.signal });
+      if (seen.locale) this.seen = seen;
+      this.findings = seen.findings;
+      if (seen.locale) this.choices(seen);
+      this.show(this.tab);
+    } catch (problem) {
+      if (problem.name === 'AbortError') return;
+      this.say(problem.message);
+    }
+    this.problems();
+    this.list();
+    document.documentElement.dataset.looked = String(Number(document.documentElement.dataset.looked ?? 0) + 1);
+  }
+
+  choices(seen) {
+    const option = (chosen) => (name) => h('option', { value: name, selected: name === chosen }, name);
+    const own = this.data ? [h('option', { value: '', selected: true }, 'own data')] : [];
+    if (!this.data && !seen.samples.includes(this.sample)) this.sample = seen.samples[0] ?? null;
+    fill(this.parts.sample, own, seen.samples.map(option(this.data ? '' : this.sample)));
+    fill(this.parts.locale, seen.locales.map(option(seen.locale)));
+    if (this.parts.data.contains(document.activeElement)) return; // who is typing there keeps the place
+    fill(this.parts.data, form(this.schema() ?? {}, seen.data, (data) => {
+      this.data = data;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.look(), PAUSE);
+    }));
+  }
+
+  show(tab) {
+    this.tab = tab;
+    for (const button of this.parts.tabs.children) {
+      const chosen = button.id === `tab-${tab}`;
+      button.setAttribute('aria-selected', String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+    }
+    this.parts.panel.setAttribute('aria-labelledby', `tab-${tab}`);
+    if (this.seen) draw(this.parts.panel, tab, this.seen, this.app);
+    else fill(this.parts.panel, h('p', { class: 'empty' }, this.findings.length > 0 ? 'Nothing to see until the mistakes below the editor are mended.' : 'Writing it out…'));
+  }
+
+  list() {
+    const count = (path) => this.findings.filter((finding) => finding.file === path).length;
+    const button = (path) => h('button', {
+      type: 'button', class: 'file', 'aria-current': path === this.path ? 'true' : undefined, onclick: () => { this.select(path); },
+    }, path, this.files[path] !== this.saved[path] ? h('span', { class: 'dot', title: 'changed' }, '●') : null,
+    count(path) > 0 ? h('span', { class: 'state bad', title: 'problems' }, String(count(path))) : null);
+    const focused = this.parts.list.contains(document.activeElement) ? document.activeElement.firstChild?.textContent : null;
+    const paths = Object.keys(this.files).sort((a, b) => a.includes('/') - b.includes('/') || a.localeCompare(b));
+    fill(this.parts.list, paths.map(button));
+    if (focused) [...this.parts.list.children].find((child) => child.firstChild.textContent === focused)?.focus();
+    const dirty = this.changes().length > 0;
+    const state = this.parts.state;
+    state.className = `state ${dirty ? 'warn' : 'good'}`;
+    const what = this.origin === 'shared' ? 'shared template' : `version ${this.number}`;
+    state.textContent = dirty ? `changed, from ${what}` : this.version === this.base || this.origin === 'shared' ? `live: ${what}` : what;
+    this.parts.discard.hidden = !dirty;
+  }
+
+  problems() {
+    const row = (finding) => h('li', {}, h('button', { type: 'button', class: `problem ${finding.severity}`, onclick: () => this.go(finding) },
+      h('span', { class: `state ${finding.severity === 'error' ? 'bad' : 'warn'}` }, finding.severity === 'error' ? 'mistake' : 'look'),
+      h('span', { class: 'what' }, finding.message, '. ', h('span', { class: 'soft' }, finding.advice, '.')),
+      h('span', { class: 'mono soft' }, finding.line > 0 ? `${finding.file}:${finding.line}` : finding.file)));
+    const errors = this.findings.filter((finding) => finding.severity === 'error').length;
+    const head = this.findings.length === 0 ? 'No problems' : `${this.findings.length} ${this.findings.length === 1 ? 'problem' : 'problems'}${errors < this.findings.length ? `, ${errors} to mend` : ''}`;
+    fill(this.parts.problems, h('h2', { role: 'status' }, head), h('ul', {}, this.findings.map(row)));
+    this.editor.mark(this.findings.filter((finding) => finding.file === this.path));
+  }
+
+  go(finding) {
+    if (this.files[finding.file] === undefined) return this.add(finding.file);
+    if (finding.file !== this.path) this.select(finding.file);
+    this.editor.go(finding.line, finding.column);
+  }
+
+  add(wanted = '') {
+    const path = h('input', { id: 'new-path', required: true, value: wanted, list: 'new-paths', autocomplete: 'off', spellcheck: 'false' });
+    const locale = this.first(this.seen?.locale)?.split('/')[0] ?? 'en';
+    const offers = ['de/content.md', 'fr/content.md', 'samples/example.json', `${locale}/sms.txt`, `${locale}/email.txt`, `${locale}/email.mjml`];
+    dialog('New file', [
+      h('div', { class: 'field' }, h('label', { for: 'new-path' }, 'Its path'), path, h('datalist', { id: 'new-paths' }, offers.map((value) => h('option', { value })))),
+      h('p', { class: 'soft' }, 'A new language begins as a copy of the one that is open: fr/content.md. A sample is samples/NAME.json.'),
+    ], [{ label: 'Make it', kind: 'main', act: () => {
+      const name = path.value.trim();
+      if (!path.reportValidity()) return false;
+      if (this.files[name] !== undefined) throw new Error(`${name} is there already.`);
+      const like = name.endsWith('/content.md') ? this.files[this.first(this.seen?.locale)] ?? '' : name.startsWith('samples/') ? `${JSON.stringify(this.seen?.data ?? {}, null, 2)}\n` : '';
+      this.files[name] = like;
+      this.select(name);
+      this.later();
+      return true;
+    } }]);
+    path.focus();
+  }
+
+  remove() {
+    const path = this.path;
+    dialog(`Delete ${path}?`, [h('p', {}, 'It is gone from this draft; versions on record keep it.')], [{ label: 'Delete', kind: 'danger', act: () => {
+      delete this.files[path];
+      this.path = null;
+      this.select(this.first(this.seen?.locale));
+      this.later();
+    } }]);
+  }
+
+  discard() {
+    dialog('Discard changes?', [differencesOf(this)], [{ label: 'Discard', kind: 'danger', act: () => {
+      sessionStorage.removeItem(this.draft);
+      return this.load('What was changed here is discarded.');
+    } }]);
+  }
+}
+
+function differencesOf(studio) {
+  return h('p', {}, `${studio.changes().length} changed files go back to ${studio.origin === 'shared' ? 'the shared template' : `version ${studio.number}`}.`);
+}
+
+const place = document.getElementById('studio');
+if (place) {
+  const studio = new Studio(place);
+  studio.load().catch((problem) => studio.say(problem.message));
+}

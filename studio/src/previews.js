@@ -1,0 +1,79 @@
+// What a message looks like on each channel. What a template wrote stands in a sandboxed frame, where nothing runs.
+import { h, fill } from './dom.js';
+import { meter } from './sms.js';
+
+export const TABS = [
+  ['inbox', 'Inbox'], ['desktop', 'Mail'], ['phone', 'Phone'], ['dark', 'Dark'], ['text', 'Plain text'], ['source', 'Source'], ['sms', 'SMS'],
+];
+
+const PAGE = `<style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;margin:0;padding:16px;overflow-wrap:anywhere}
+img{max-width:100%;height:auto;border-radius:8px}blockquote{margin:0;padding-inline-start:16px;border-inline-start:3px solid #8886}
+table{border-collapse:collapse}td,th{border:1px solid #8886;padding:4px 8px}pre{overflow:auto}</style>`;
+
+// A frame without scripts, forms, or a way out.
+function frame(title, html, properties = {}) {
+  return h('iframe', { title, sandbox: '', referrerpolicy: 'no-referrer', srcdoc: html, ...properties });
+}
+
+// A mail program in the dark, or in the light, whatever the reader's own system is.
+function shaded(html, dark) {
+  return html.replace(/\(\s*prefers-color-scheme\s*:\s*dark\s*\)/gi, dark ? '(min-width:0)' : '(max-width:0)')
+    .replace(/\(\s*prefers-color-scheme\s*:\s*light\s*\)/gi, dark ? '(max-width:0)' : '(min-width:0)');
+}
+
+function failed(error) {
+  return h('div', { class: 'notice bad', role: 'alert' }, h('strong', {}, 'This cannot be written. '), error);
+}
+
+function envelope(email, from) {
+  return h('dl', { class: 'envelope' }, h('dt', {}, 'From'), h('dd', {}, from), h('dt', {}, 'Subject'), h('dd', { class: 'subject' }, email.subject));
+}
+
+function inbox(item, { direction, lang }) {
+  const button = (action, i) => h('span', { class: i === 0 ? 'button main' : 'button', title: action.url }, action.label);
+  return [
+    h('h3', {}, 'In the list'),
+    h('article', { class: 'card', dir: direction, lang },
+      item.image ? h('img', { src: item.image.url, alt: item.image.alt, width: '72', height: '72' }) : null,
+      h('div', {}, h('strong', {}, item.title), item.summary ? h('p', {}, item.summary) : null, h('small', { class: 'soft' }, 'now'))),
+    h('h3', {}, 'Opened'),
+    h('article', { class: 'opened', dir: direction, lang },
+      item.image ? h('img', { src: item.image.url, alt: item.image.alt }) : null,
+      h('h4', {}, item.title),
+      frame('The message in the inbox', `<!doctype html><html lang="${lang}" dir="${direction}"><head><meta charset="utf-8">${PAGE}</head><body>${item.body_html}</body></html>`, { class: 'page' }),
+      item.actions.length > 0 ? h('div', { class: 'row' }, item.actions.map(button)) : null,
+      item.link ? h('p', { class: 'soft' }, 'Leads to ', h('code', {}, item.link)) : null),
+  ];
+}
+
+function sms(message, { direction, lang }) {
+  const m = meter(message.text);
+  const parts = Array.from({ length: Math.max(message.segments, m.segments) }, (_, i) => (i + 1 < m.segments ? m.room : i + 1 === m.segments ? m.used : 0));
+  const words = `${m.encoding}, ${message.segments} ${message.segments === 1 ? 'segment' : 'segments'}, the last ${m.used} of ${m.room}`;
+  return [
+    h('div', { class: 'handset', 'aria-label': 'A phone' }, h('div', { class: 'screen' },
+      h('p', { class: 'soft' }, 'Text message'), h('p', { class: 'bubble', dir: direction, lang }, message.text))),
+    h('div', { class: 'meter' },
+      h('div', { class: 'segments', role: 'img', 'aria-label': words }, parts.map((used) => h('progress', { max: m.room, value: used }))),
+      h('p', { class: message.segments > 2 ? 'bad' : '' }, words),
+      m.culprit !== undefined
+        ? h('p', { class: 'soft' }, 'The character ', h('code', {}, m.culprit), ` (U+${m.culprit.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}) asks for Unicode: a segment holds 70 characters instead of 160.`)
+        : null),
+  ];
+}
+
+// Draws one tab of what the server wrote.
+export function draw(panel, tab, seen, app) {
+  const language = { lang: seen.locale ?? 'en', direction: new Intl.Locale(seen.locale ?? 'en').getTextInfo?.().direction ?? 'ltr' };
+  const channel = tab === 'inbox' ? seen.inbox : tab === 'sms' ? seen.sms : seen.email;
+  panel.dataset.tab = tab;
+  if (!channel) return fill(panel, h('p', { class: 'empty' }, 'Nothing to see until the mistakes below the editor are mended.'));
+  if (channel.error) return fill(panel, failed(channel.error));
+  switch (tab) {
+    case 'inbox': return fill(panel, inbox(channel, language));
+    case 'sms': return fill(panel, sms(channel, language));
+    case 'text': return fill(panel, envelope(channel, app), h('pre', { class: 'plain', dir: 'auto', tabIndex: 0 }, channel.text));
+    case 'source': return fill(panel, h('p', { class: 'soft' }, `${Math.ceil(new Blob([channel.html]).size / 1024)} KiB of HTML; mail programs cut off beyond 100.`), h('pre', { class: 'plain', tabIndex: 0 }, channel.html));
+    default: return fill(panel, envelope(channel, app), frame(`The mail, ${tab}`, shaded(channel.html, tab === 'dark'), { class: `mail ${tab}` }));
+  }
+}

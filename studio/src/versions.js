@@ -1,0 +1,89 @@
+// Publishing, looking back, taking back.
+import { h, fill, dialog } from './dom.js';
+
+function lines(diff) {
+  const kind = (line) => (line.startsWith('+') ? 'added' : line.startsWith('-') ? 'removed' : line.startsWith('@@') ? 'where' : '');
+  return h('pre', { class: 'diff', tabIndex: 0 }, diff.split('\n').map((line) => h('span', { class: kind(line) }, `${line}\n`)));
+}
+
+export function differences(files) {
+  if (files.length === 0) return h('p', { class: 'soft' }, 'Nothing differs.');
+  return h('div', { class: 'differences' }, files.map((file) => h('details', { open: files.length < 4 },
+    h('summary', {}, file.file, ' ', h('span', { class: 'soft' }, file.change)), lines(file.diff))));
+}
+
+// The versions of a template, each to be looked at, compared with what is live, and made live.
+export async function history(studio) {
+  const list = h('div', {}, h('p', { class: 'soft' }, 'Asking…'));
+  const shown = h('div', { 'aria-live': 'polite' });
+  const box = dialog('Versions', [list, shown], []);
+  box.classList.add('wide');
+  const page = await studio.api.call('GET', '/versions', undefined, { query: { limit: 50 } });
+  const own = page.items.some((version) => version.live);
+  const compare = async (name) => {
+    const diff = await studio.api.call('GET', '/diff', undefined, { query: { from: name, to: 'live' } });
+    fill(shown, h('h3', {}, `From ${name} to what is live`), differences(diff.files));
+  };
+  const release = (to, words) => async () => {
+    try {
+      await studio.api.call('POST', '/rollback', { to, base: studio.base });
+      box.close();
+      await studio.load(words);
+    } catch (problem) {
+      fill(shown, h('p', { class: 'notice bad', role: 'alert' }, problem.message));
+    }
+  };
+  const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  const row = (version) => h('tr', {},
+    h('td', {}, `Version ${version.number}`),
+    h('td', { class: 'mono' }, version.version.slice(0, 12)),
+    h('td', {}, time.format(new Date(version.created_at))),
+    h('td', {}, version.live ? h('span', { class: 'state good' }, 'live') : version.released_at ? h('span', { class: 'state' }, 'was live') : h('span', { class: 'state warn' }, 'draft')),
+    h('td', {}, h('div', { class: 'row' },
+      h('button', { type: 'button', onclick: () => { box.close(); studio.open(String(version.number)); } }, 'Open'),
+      version.live ? null : h('button', { type: 'button', onclick: () => compare(String(version.number)) }, 'Compare'),
+      version.live ? null : h('button', { type: 'button', onclick: release(String(version.number), `Version ${version.number} is live.`) }, 'Make live'))));
+  fill(list,
+    page.items.length === 0 ? h('p', { class: 'soft' }, 'There is only the shared template; what you publish hides it for this app.') : h('div', { class: 'scroll' }, h('table', {},
+      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', ''].map((name) => h('th', {}, name)))),
+      h('tbody', {}, page.items.map(row)))),
+    own && studio.hasShared ? h('p', { class: 'row' }, h('button', { type: 'button', onclick: release('shared', 'The shared template is live.') }, 'Back to the shared template')) : null);
+}
+
+export function publish(studio) {
+  const errors = studio.findings.filter((finding) => finding.severity === 'error');
+  const body = [];
+  if (errors.length > 0) body.push(h('p', { class: 'notice bad' }, `${errors.length} ${errors.length === 1 ? 'mistake keeps' : 'mistakes keep'} this from being published. They are listed below the editor.`));
+  body.push(h('p', {}, 'From now on requests are written with this version. What was accepted before keeps the words that it was accepted with.'));
+  body.push(differences(studio.changes()));
+  const box = dialog(`Publish ${studio.key}`, body, [
+    { label: 'Keep as a draft', act: async () => {
+      const receipt = await studio.api.call('PUT', '', { files: studio.all(), publish: false });
+      studio.say(`Version ${receipt.number} is on record as a draft.`);
+    } },
+    { label: 'Publish', kind: 'main', disabled: errors.length > 0, act: async () => {
+      const receipt = await studio.api.call('PUT', '', { files: studio.all(), publish: true, base: studio.base });
+      await studio.load(`Version ${receipt.number} is live.`);
+    } },
+  ]);
+  box.classList.add('wide');
+}
+
+export function test(studio) {
+  const to = h('input', { id: 'test-to', required: true, placeholder: 'ada', value: localStorage.getItem('stentor-test-to') ?? '', autocomplete: 'off' });
+  const boxes = ['inbox', 'email', 'sms'].map((channel) => h('input', { type: 'checkbox', value: channel, checked: true }));
+  dialog('Send me a test', [
+    h('div', { class: 'field' }, h('label', { for: 'test-to' }, 'To the recipient with this id'), to),
+    h('fieldset', {}, h('legend', {}, 'On'), h('div', { class: 'row' }, boxes.map((box) => h('label', { class: 'inline' }, box, box.value)))),
+    h('p', { class: 'soft' }, `It is sent as it stands here, in ${studio.locale ?? 'the default language'}, to the addresses on their profile.`),
+  ], [{ label: 'Send', kind: 'main', act: async () => {
+    if (!to.reportValidity()) return false;
+    localStorage.setItem('stentor-test-to', to.value);
+    const receipt = await studio.api.call('POST', '/test', {
+      to: to.value.trim(), files: studio.all(), locale: studio.locale ?? undefined, ...studio.filling(),
+      channels: boxes.filter((box) => box.checked).map((box) => box.value),
+    });
+    studio.say(`A test is on its way to ${to.value.trim()}: notification ${receipt.id}.`);
+    return true;
+  } }]);
+}

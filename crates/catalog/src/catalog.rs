@@ -16,6 +16,7 @@ use crate::{
     checked::{Checked, Finding, Severity, check},
     compiled::{Compiled, Origin, Version},
     files::{Files, hash, is_shared_file, normalised},
+    folder::Folder,
     live::Live,
     shared::SharedTemplates,
     watch::{CHANNEL, watch},
@@ -82,6 +83,19 @@ impl Catalog {
 
     fn shared(&self) -> Arc<SharedTemplates> {
         self.0.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the shared templates anew; those that cannot be used stay as they were. Gives the keys of those that changed, and
+    /// what is wrong.
+    pub async fn reload_shared(&self, folder: Folder, now: Timestamp) -> Result<(Vec<String>, Vec<Finding>), CatalogError> {
+        let before = self.shared();
+        let (shared, findings) = SharedTemplates::reload(folder, &before);
+        let differs =
+            |(key, version): &(&String, &Arc<Version>)| before.versions.get(*key).is_none_or(|v| v.hash != version.hash);
+        let mut changed: Vec<String> = shared.versions.iter().filter(differs).map(|(key, _)| key.clone()).collect();
+        changed.extend(before.versions.keys().filter(|key| !shared.versions.contains_key(*key)).cloned());
+        self.replace_shared(shared, now).await?;
+        Ok((changed, findings))
     }
 
     /// Puts other shared templates in the place of these. Notifications accepted with these are still written with these.
@@ -229,7 +243,7 @@ impl Catalog {
         };
         self.0.live.forget(app);
         let mut redis = self.0.redis.clone();
-        let told = redis::cmd("PUBLISH").arg(CHANNEL).arg(app.as_str()).query_async::<()>(&mut redis).await;
+        let told = redis::cmd(redis.publishing()).arg(CHANNEL).arg(app.as_str()).query_async::<()>(&mut redis).await;
         if let Err(error) = told {
             tracing::warn!(%error, "other processes were not told of a published template; they look within seconds");
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The files of a folder, by template.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder {
     /// Layouts and partials.
     pub base: Files,

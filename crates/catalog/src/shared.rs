@@ -28,6 +28,26 @@ impl SharedTemplates {
         if findings.is_empty() { Ok(all) } else { Err(findings) }
     }
 
+    /// Those that ship, and over them those of a folder that may be half-written: a template that cannot be used stays as it
+    /// was `before`. With what is wrong.
+    pub fn reload(folder: Folder, before: &Self) -> (Self, Vec<Finding>) {
+        let mut all = Self::default();
+        let mut findings = all.lay_over(Folder::builtin());
+        let shipped = all.versions.clone();
+        let keys: Vec<String> = folder.templates.keys().cloned().collect();
+        findings.extend(all.lay_over(folder));
+        for key in keys {
+            let is_as_shipped = all.versions.get(&key).map(|v| &v.hash) == shipped.get(&key).map(|v| &v.hash);
+            let broken = findings.iter().any(|f| f.file.split('/').next() == Some(key.as_str()));
+            if let Some(kept) = before.versions.get(&key).filter(|_| broken || !all.versions.contains_key(&key))
+                && is_as_shipped
+            {
+                all.versions.insert(key, kept.clone());
+            }
+        }
+        (all, findings)
+    }
+
     /// The templates by key.
     pub fn list(&self) -> impl Iterator<Item = (&str, &Arc<Version>)> {
         self.versions.iter().map(|(key, version)| (key.as_str(), version))

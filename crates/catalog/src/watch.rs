@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{PushKind, RedisResult, aio::MultiplexedConnection};
+use redis::{PushKind, RedisResult};
 use stentor_connection::Place;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -18,9 +18,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens until `stop`. What is published while Redis is away is lost: after each connection everything is asked for anew.
 pub(crate) async fn watch(place: Place, live: Arc<Live>, stop: CancellationToken) {
-    for attempt in 0.. {
+    loop {
         let listening = async {
-            if let Err(error) = listen(&place, attempt, &live).await {
+            if let Err(error) = listen(&place, &live).await {
                 tracing::debug!(%error, "published templates are not heard of; they are looked for");
             }
             sleep(PAUSE).await;
@@ -32,22 +32,17 @@ pub(crate) async fn watch(place: Place, live: Arc<Live>, stop: CancellationToken
     }
 }
 
-async fn listen(place: &Place, attempt: usize, live: &Live) -> RedisResult<()> {
+async fn listen(place: &Place, live: &Live) -> RedisResult<()> {
     let (tx, mut pushes) = mpsc::unbounded_channel();
-    let config = redis::AsyncConnectionConfig::new()
-        .set_push_sender(tx)
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
-    let client = place.subscriber(attempt).await?;
-    let mut conn: MultiplexedConnection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    conn.subscribe(CHANNEL).await?;
+    let mut conn = place.subscriber(PATIENCE, tx).await?;
+    conn.subscribe(&[CHANNEL.to_owned()]).await?;
     live.forget_all();
     loop {
         match tokio::time::timeout(PATIENCE, pushes.recv()).await {
-            Err(_) => redis::cmd("PING").query_async::<()>(&mut conn).await?,
+            Err(_) => conn.ping().await?,
             Ok(None) => return Ok(()),
-            Ok(Some(push)) if push.kind == PushKind::Disconnection => return Ok(()),
-            Ok(Some(push)) if push.kind == PushKind::Message => {
+            Ok(Some(push)) if matches!(push.kind, PushKind::Disconnection | PushKind::SUnsubscribe) => return Ok(()),
+            Ok(Some(push)) if matches!(push.kind, PushKind::Message | PushKind::SMessage) => {
                 let app = push.data.into_iter().nth(1).and_then(|value| redis::from_redis_value::<String>(value).ok());
                 match app.and_then(|app| app.parse().ok()) {
                     Some(app) => live.forget(&app),

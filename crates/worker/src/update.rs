@@ -60,9 +60,9 @@ impl Dispatch {
     /// Says again what a dispatch wrote, if it was said otherwise meanwhile: whoever said so may have been too early to see it.
     pub(crate) async fn say_if_rewritten(&self, n: &Notification) -> Result<(), DispatchError> {
         let Some(newest) = self.rewritten(n).await? else { return Ok(()) };
-        match Words::of(&newest, &self.templates) {
+        match Words::of(&newest, &self.templates).await? {
             // Of these the update itself waits for the end of the dispatch.
-            Some(words) if !is_expanded(&newest, &words) => self.say(&newest, &words).await,
+            Ok(words) if !is_expanded(&newest, &words) => self.say(&newest, &words).await,
             _ => Ok(()),
         }
     }

@@ -33,6 +33,8 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("htmx.js", JS, include_str!("assets/htmx.min.js")),
         ("hx-sse.js", JS, include_str!("assets/hx-sse.min.js")),
         ("htmx.LICENSE", "text/plain; charset=utf-8", include_str!("assets/htmx.LICENSE")),
+        ("studio.js", JS, include_str!("assets/studio.js")),
+        ("studio.css", CSS, include_str!("assets/studio.css")),
         ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
     ];
     let asset = |(name, kind, body): (&'static str, &'static str, &'static str)| {

@@ -34,7 +34,11 @@ pub(super) struct Log {
 }
 
 /// The log, the newest first.
-pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(wanted): Query<Wanted>) -> Result<Page<Log>, Failure> {
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    visit: Visit,
+    Query(wanted): Query<Wanted>,
+) -> Result<Page<Log>, Failure> {
     let given = |text: &str| Some(text.trim().to_owned()).filter(|t| !t.is_empty());
     let filter = AuditFilter { app: visit.picked().cloned(), operator: given(&wanted.operator), action: given(&wanted.action) };
     let mut entries = state.archive.list_audit(&filter, wanted.before, PAGE + 1).await?;

@@ -77,7 +77,8 @@ pub(super) async fn begin(State(state): State<ApiState>, Form(shown): Form<Shown
     match let_in(&state, &shown).await {
         Ok(Some(response)) => response,
         Ok(None) => {
-            let page = Login::new(&shown.next, Some("This key is not valid, or was revoked. Make a new one with the command below."));
+            let page =
+                Login::new(&shown.next, Some("This key is not valid, or was revoked. Make a new one with the command below."));
             (StatusCode::UNAUTHORIZED, Page(page)).into_response()
         }
         Err(failure) => failure.alone(),

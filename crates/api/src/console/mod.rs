@@ -12,6 +12,7 @@ mod login;
 mod overview;
 mod page;
 mod session;
+mod templates;
 mod visit;
 
 use axum::{
@@ -20,7 +21,9 @@ use axum::{
     routing::{any, get, post},
 };
 
-use crate::state::ApiState;
+use crate::{rest, state::ApiState};
+
+pub(crate) use visit::Visit;
 
 /// The console's routes.
 pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
@@ -31,6 +34,9 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/console", get(overview::show))
         .route("/console/logout", post(login::end))
         .route("/console/audit", get(audit::list))
+        .route("/console/templates", get(templates::list))
+        .route("/console/templates/{key}", get(templates::studio))
+        .merge(templates::api(state, rest::templates_router().into()))
         .route("/console/{*rest}", any(page::nothing))
         .route_layer(from_fn_with_state(state.clone(), guard::admit));
     open.merge(closed).route_layer(from_fn(guard::protect))

@@ -16,16 +16,19 @@ use crate::problem::ApiError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     Overview,
+    Templates,
     Audit,
 }
 
 impl Section {
     /// The groups of the navigation.
-    pub(crate) const GROUPS: &[(&str, &[Self])] = &[("", &[Self::Overview]), ("Platform", &[Self::Audit])];
+    pub(crate) const GROUPS: &[(&str, &[Self])] =
+        &[("", &[Self::Overview]), ("Messages", &[Self::Templates]), ("Platform", &[Self::Audit])];
 
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Overview => "/console",
+            Self::Templates => "/console/templates",
             Self::Audit => "/console/audit",
         }
     }
@@ -33,6 +36,7 @@ impl Section {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Templates => "Templates",
             Self::Audit => "Audit log",
         }
     }

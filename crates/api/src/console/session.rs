@@ -75,8 +75,7 @@ impl Session {
     pub(crate) async fn find(state: &ApiState, headers: &HeaderMap) -> Result<Option<Self>, ApiError> {
         let Some(id) = cookie(headers).map(hashed) else { return Ok(None) };
         let mut redis = state.redis.clone();
-        let json: Option<String> =
-            redis.get_ex(key(&id), Expiry::EX(IDLE.as_secs())).await.map_err(away)?;
+        let json: Option<String> = redis.get_ex(key(&id), Expiry::EX(IDLE.as_secs())).await.map_err(away)?;
         let Some(session) = json.and_then(|json| serde_json::from_str::<Self>(&json).ok()) else { return Ok(None) };
         if state.now().since(session.since) > LONGEST || !is_valid(state, &session.operator).await {
             return Ok(None);

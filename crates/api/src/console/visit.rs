@@ -61,9 +61,14 @@ impl Visit {
 
     /// The app to look at: the one that the address names, or the first.
     pub(crate) fn app(&self) -> Result<&AppId, Failure> {
+        Ok(self.app_or_error()?)
+    }
+
+    /// The same, for who answers in JSON.
+    pub(crate) fn app_or_error(&self) -> Result<&AppId, ApiError> {
         self.picked.as_ref().or_else(|| self.apps.first()).ok_or_else(|| {
             let detail = "there is no app yet: make one with `stentor app create NAME`";
-            Failure::from(ApiError::new(axum::http::StatusCode::NOT_FOUND, "no_app", detail))
+            ApiError::new(axum::http::StatusCode::NOT_FOUND, "no_app", detail)
         })
     }
 

@@ -43,13 +43,6 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(topics::list_topics_of))
         .routes(routes!(suppressions::list, suppressions::suppress))
         .routes(routes!(suppressions::lift))
-        .routes(routes!(templates::list))
-        .routes(routes!(templates::get, templates::put))
-        .routes(routes!(templates::list_versions))
-        .routes(routes!(templates::preview))
-        .routes(routes!(templates::test))
-        .routes(routes!(templates::rollback))
-        .routes(routes!(templates::compare))
         .routes(routes!(inbox::list))
         .routes(routes!(inbox::unread))
         .routes(routes!(inbox::content))
@@ -64,6 +57,19 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(dead_letters::replay))
         .routes(routes!(dead_letters::replay_all))
         .routes(routes!(dead_letters::discard))
+        .merge(templates_router())
+}
+
+/// The routes of templates, which the console's studio speaks to as well.
+pub(crate) fn templates_router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::get, templates::put))
+        .routes(routes!(templates::list_versions))
+        .routes(routes!(templates::preview))
+        .routes(routes!(templates::test))
+        .routes(routes!(templates::rollback))
+        .routes(routes!(templates::compare))
 }
 
 /// The routes for operators, which every process answers.

@@ -7,13 +7,14 @@
 mod demo;
 mod outbox;
 mod redis_child;
+mod reload;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub(crate) struct Dev {
     /// Where everything is kept
     #[arg(long, default_value = "var", value_name = "DIR")]
     data: PathBuf,
+    /// A folder of templates, read anew whenever one changes [default: templates.dir, or `templates` where there is one]
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
     /// Written as JSON once requests are answered
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -78,6 +82,8 @@ impl Dev {
         let redis = RedisChild::start(&data.join("redis")).await?;
         std::fs::write(data.join("pid"), std::process::id().to_string())?;
         self.set_up(&mut config, &data, &redis, &outbox)?;
+        let templates = self.templates(&mut config)?;
+        let stopped = stop.clone();
 
         let archive = wiring::open_archive(&config).await?;
         let credentials = Credentials::load_or_create(&data.join("dev.json"), &archive).await?;
@@ -90,7 +96,12 @@ impl Dev {
             config,
             stop,
             metrics,
-            move |_| Router::new().merge(demo::routes(page_credentials)).merge(outbox.routes()),
+            move |state| {
+                if let Some(dir) = templates {
+                    tokio::spawn(reload::watch(state.templates.clone(), dir, stopped));
+                }
+                Router::new().merge(demo::routes(page_credentials)).merge(outbox.routes())
+            },
             async |address: SocketAddr| {
                 let token = issue_token(
                     credentials.inbox_secret.as_bytes(),
@@ -122,6 +133,19 @@ impl Dev {
         .await;
         redis.stop().await;
         served
+    }
+
+    /// The folder of templates that is watched. What is broken in it keeps nothing from starting: it is said when it is read.
+    fn templates(&self, config: &mut Config) -> anyhow::Result<Option<PathBuf>> {
+        let set = Some(config.templates.dir.clone()).filter(|dir| !dir.as_os_str().is_empty());
+        let here = PathBuf::from("templates");
+        let dir = self.templates.clone().or(set).or_else(|| here.join("_layouts").is_dir().then_some(here));
+        let Some(dir) = dir else { return Ok(None) };
+        if !dir.is_dir() {
+            bail!("there is no folder of templates {}", dir.display());
+        }
+        config.templates.dir = PathBuf::new();
+        Ok(Some(dir))
     }
 
     /// What the settings do not say otherwise is this folder's.

@@ -1,0 +1,117 @@
+//! Templates: which there are, and the studio, in which authors write one and see it on every channel.
+//!
+//! The studio speaks to the same handlers as business systems do, under `/console/api`: there the guard vouches for who calls,
+//! in the place of an app key.
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{HeaderValue, Method, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use stentor_catalog::Origin;
+use stentor_domain::AppId;
+
+use super::{
+    page::{Failure, Page, Section, Shell},
+    visit::Visit,
+};
+use crate::{problem::ApiError, state::ApiState};
+
+/// What the console's policy allows, and inline styles and pictures from elsewhere: a frame without scripts (`sandbox=""`) with
+/// `srcdoc` has the policy of its page, and mails are made of these. Scripts are ours alone here, too.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
+                      img-src 'self' https: http: data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A row of the list.
+struct Row {
+    key: String,
+    title: String,
+    locales: String,
+    channels: String,
+    own: bool,
+    overrides: bool,
+    error: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "templates.html")]
+pub(super) struct List {
+    shell: Shell,
+    rows: Vec<Row>,
+}
+
+/// Every template that the app can name.
+pub(super) async fn list(State(state): State<ApiState>, visit: Visit) -> Result<Page<List>, Failure> {
+    let all = state.templates.list(visit.app()?).await.map_err(ApiError::from)?;
+    let join = |words: Vec<String>| words.join(", ");
+    let row = |listed: stentor_catalog::Listed| match listed.live {
+        Ok(version) => Row {
+            key: listed.key,
+            title: version.template.title().to_owned(),
+            locales: join(version.template.locales().map(ToString::to_string).collect()),
+            channels: join(version.template.channels().iter().map(ToString::to_string).collect()),
+            own: version.origin == Origin::Own,
+            overrides: listed.overrides,
+            error: None,
+        },
+        Err(error) => Row {
+            title: listed.key.clone(),
+            key: listed.key,
+            locales: String::new(),
+            channels: String::new(),
+            own: true,
+            overrides: listed.overrides,
+            error: Some(error.to_string()),
+        },
+    };
+    Ok(Page(List { shell: visit.shell(Section::Templates, "Templates"), rows: all.into_iter().map(row).collect() }))
+}
+
+#[derive(Template)]
+#[template(path = "studio.html")]
+struct Studio {
+    shell: Shell,
+    key: String,
+    app: AppId,
+}
+
+/// The studio of one template.
+pub(super) async fn studio(State(state): State<ApiState>, visit: Visit, Path(key): Path<String>) -> Result<Response, Failure> {
+    let app = visit.app()?.clone();
+    // One that this program cannot read is opened all the same: there it is mended.
+    if let Ok(None) = state.templates.find(&app, &key).await {
+        return Err(ApiError::not_found("template").into());
+    }
+    let shell = visit.shell(Section::Templates, key.clone());
+    let mut response = Page(Studio { shell, key, app }).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    Ok(response)
+}
+
+/// The API of templates for who is signed in. What changes something is put on record first.
+pub(super) fn api(state: &ApiState, routes: Router<ApiState>) -> Router<ApiState> {
+    Router::new().nest("/console/api", routes).route_layer(from_fn_with_state(state.clone(), on_record))
+}
+
+async fn on_record(State(state): State<ApiState>, visit: Visit, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut steps = path.rsplit('/');
+    let (last, before) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
+    let deed = match (request.method(), last) {
+        (&Method::PUT, key) => Some(("template.put", key)),
+        (&Method::POST, "rollback") => Some(("template.rollback", before)),
+        (&Method::POST, "test") => Some(("template.test", before)),
+        _ => None,
+    };
+    if let Some((action, key)) = deed {
+        let app = visit.app_or_error().ok();
+        if visit.audit(&state, app, action, key, None).await.is_err() {
+            let cause = "the audit log cannot be written";
+            return ApiError::unavailable("the archive (SQL)", cause).into_response();
+        }
+    }
+    next.run(request).await
+}

@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser widget chaos crowds autobahn fuzz bench-live lint deps test-deps
+.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench-live lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -24,6 +24,9 @@ test-browser: test-deps ## Run the browser tests alone; ARGS="specs/sharing.spec
 
 widget: ## Build the file that crates/api embeds from widget/src (needs Node)
 	cd widget && npm ci && npm run build
+
+studio: ## Build the file that crates/api embeds from studio/src (needs Node)
+	cd studio && npm ci && npm run build
 
 chaos: test-deps ## Send through every fault at full length and print what was lost; ARGS="Redis" for a part of it
 	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test faults -- $(ARGS)

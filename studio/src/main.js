@@ -268,5 +268,7 @@ function differencesOf(studio) {
 const place = document.getElementById('studio');
 if (place) {
   const studio = new Studio(place);
-  studio.load().catch((problem) => studio.say(problem.message));
+  studio.load().catch((problem) => {
+    fill(studio.parts.panel, h('p', { class: 'notice bad', role: 'alert' }, problem.message));
+  });
 }

@@ -28,5 +28,6 @@ mod receipts;
 mod retries;
 mod slow_reader;
 mod suppressions;
+mod template_commands;
 mod topologies;
 mod without_websocket;

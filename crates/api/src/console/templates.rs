@@ -7,7 +7,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Path, Request, State},
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -96,7 +96,7 @@ pub(super) fn api(state: &ApiState, routes: Router<ApiState>) -> Router<ApiState
     Router::new().nest("/console/api", routes).route_layer(from_fn_with_state(state.clone(), on_record))
 }
 
-async fn on_record(State(state): State<ApiState>, visit: Visit, request: Request, next: Next) -> Response {
+async fn on_record(State(state): State<ApiState>, visit: Visit, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut steps = path.rsplit('/');
     let (last, before) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
@@ -113,5 +113,16 @@ async fn on_record(State(state): State<ApiState>, visit: Visit, request: Request
             return ApiError::unavailable("the archive (SQL)", cause).into_response();
         }
     }
+    if let Some(uri) = without_app(request.uri()) {
+        *request.uri_mut() = uri;
+    }
     next.run(request).await
+}
+
+/// The address without the app, which the visit has and the API does not know.
+fn without_app(uri: &Uri) -> Option<Uri> {
+    let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes()).filter(|(name, _)| name != "app");
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let path = uri.path();
+    if query.is_empty() { path.parse().ok() } else { format!("{path}?{query}").parse().ok() }
 }

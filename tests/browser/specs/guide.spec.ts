@@ -1,0 +1,73 @@
+// Follows docs/AUTHORS.md step by step, and takes its pictures.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { expect, test } from "../src/fixtures.ts";
+import { picture } from "../src/pictures.ts";
+import { ROOT } from "../src/stentor.ts";
+
+const GUIDE = readFileSync(join(ROOT, "docs/AUTHORS.md"), "utf8");
+const BINARY = process.env.STENTOR_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), "debug/stentor");
+
+/** The blocks of a language, as the guide has them. */
+const blocks = (language: string) => [...GUIDE.matchAll(new RegExp("```" + language + "\\n(.*?)```", "gs"))].map((found) => found[1]!);
+
+test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
+  test.setTimeout(90_000);
+  const here = mkdtempSync(join(tmpdir(), "stentor-guide-"));
+  symlinkSync(BINARY, join(here, "stentor"));
+  const { console_url } = stentor.ready as unknown as { console_url: string };
+  const shell = (lines: string) =>
+    execFileSync("sh", ["-ec", lines], {
+      cwd: here, encoding: "utf8",
+      env: { PATH: `${here}:${process.env.PATH}`, STENTOR_API_URL: stentor.url, STENTOR_API_KEY: stentor.ready.api_key },
+    });
+  const [begin, check, inTheShell] = blocks("sh");
+  shell(begin!);
+  expect(shell(check!)).toContain("parcel-sent is live: version 1");
+
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.goto(console_url);
+  await page.waitForURL(/\/console(\?|$)/);
+  await page.getByRole("link", { name: "Templates" }).click();
+  await page.getByRole("link", { name: "Your parcel" }).click();
+  const panel = page.getByRole("tabpanel");
+  await expect(panel).toContainText("In the list");
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.insertText(blocks("markdown")[0]!);
+  await expect(panel.locator(".card")).toContainText("Your parcel is on its way");
+  await picture(page, "guide-studio");
+  await page.getByRole("tab", { name: "Phone" }).click();
+  await expect(panel.frameLocator("iframe").getByText("on Friday").last()).toBeVisible();
+  await picture(page, "guide-phone");
+  await page.getByRole("tab", { name: "SMS" }).click();
+  await expect(panel).toContainText("1 segment");
+  await picture(page, "guide-sms");
+
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("ControlOrMeta+End");
+  await page.keyboard.insertText("\n{{#if name}}Thank you.\n");
+  await expect(page.getByRole("region", { name: "Problems" }).getByRole("button")).toContainText("en/content.md");
+  await picture(page, "guide-mistake");
+  await page.keyboard.press("ControlOrMeta+z");
+  await expect(page.getByRole("region", { name: "Problems" })).toContainText("No problems");
+
+  await page.keyboard.press("ControlOrMeta+s");
+  const dialog = page.getByRole("dialog");
+  await expect(dialog).toContainText("+summary = \"It arrives on Friday.\"");
+  await picture(page, "guide-publish");
+  await dialog.getByRole("button", { name: "Publish" }).click();
+  await expect(page.getByRole("status").first()).toContainText("Version 2 is live.");
+  await page.getByRole("button", { name: "Versions" }).click();
+  await expect(dialog.getByRole("row")).toHaveCount(3);
+  await picture(page, "guide-versions");
+  await page.keyboard.press("Escape");
+
+  const said = shell(inTheShell!);
+  expect(said).toContain("parcel-sent: version 1");
+  await page.reload();
+  await expect(page.locator(".bar .state")).toHaveText("live: version 1");
+});

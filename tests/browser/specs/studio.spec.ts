@@ -1,0 +1,222 @@
+// The studio: an author writes a template, sees it on every channel, is told of mistakes, publishes and takes back.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Page } from "@playwright/test";
+
+import { expect, expectAccessible, test } from "../src/fixtures.ts";
+import { picture } from "../src/pictures.ts";
+import type { Stentor } from "../src/stentor.ts";
+
+let keys = 0;
+
+/** Publishes a template of the test's own, and gives its key. */
+async function template(stentor: Stentor, more: Record<string, string> = {}): Promise<string> {
+  keys += 1;
+  const key = `parcel-${process.pid}-${keys}`;
+  const content = (title: string, body: string) =>
+    `+++\ntitle = "${title}"\nsummary = "${body}"\n+++\n\n${body}\n\nYour number is **{{tracking}}**.\n`;
+  const schema = {
+    type: "object", required: ["name", "tracking", "weight", "express"], additionalProperties: false,
+    properties: {
+      name: { type: "string", description: "How the person is addressed" }, tracking: { type: "string" },
+      weight: { type: "number" }, express: { type: "boolean" },
+    },
+  };
+  const files = {
+    "template.toml": 'title = "Parcel"\ncategory = "orders"\nchannels = ["inbox", "email", "sms"]\ndefault_locale = "en"\n',
+    "schema.json": JSON.stringify(schema, null, 2),
+    "samples/ada.json": JSON.stringify({ name: "Ada", tracking: "N-1", weight: 2.5, express: true }),
+    "samples/bo.json": JSON.stringify({ name: "Bo", tracking: "N-2", weight: 1, express: false }),
+    "en/content.md": content("Hello {{name}}", "{{#if express}}Express: your{{else}}Your{{/if}} parcel of {{weight}} kg is on its way."),
+    "de/content.md": content("Hallo {{name}}", "{{#if express}}Eilig: Ihr{{else}}Ihr{{/if}} Paket von {{weight}} kg ist unterwegs."),
+    ...more,
+  };
+  await stentor.api("PUT", `/v1/templates/${key}`, { files, publish: true });
+  return key;
+}
+
+/** Signs in by the link that `stentor dev` prints, and opens the studio. */
+async function open(page: Page, stentor: Stentor, key: string): Promise<void> {
+  const { console_url } = stentor.ready as unknown as { console_url: string };
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.goto(console_url);
+  await page.waitForURL(/\/console(\?|$)/);
+  await page.goto(`${stentor.url}/console/templates/${key}?app=${stentor.ready.app}`);
+  await expect(page.getByRole("heading", { name: key })).toBeVisible();
+  await expect(page.getByRole("tabpanel")).toContainText("In the list");
+}
+
+/** What was written out, in the frame of the open tab. */
+const inFrame = (page: Page) => page.getByRole("tabpanel").frameLocator("iframe");
+
+/** Puts `text` in the place of all that the open file says. */
+async function write(page: Page, text: string): Promise<void> {
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.insertText(text);
+}
+
+test("a message is seen on every channel, in each language, with each sample", async ({ page, stentor }) => {
+  const key = await template(stentor);
+  await open(page, stentor, key);
+  const panel = page.getByRole("tabpanel");
+  await expect(panel.locator(".card")).toContainText("Hello Ada");
+  await expect(inFrame(page).getByText("Express: your parcel of 2.5 kg")).toBeVisible();
+  await page.getByLabel("Language").selectOption("de");
+  await expect(panel.locator(".card")).toContainText("Hallo Ada");
+  await page.getByLabel("Sample").selectOption("bo");
+  await expect(panel.locator(".card")).toContainText("Hallo Bo");
+  for (const tab of ["Mail", "Phone", "Dark"]) {
+    await page.getByRole("tab", { name: tab }).click();
+    await expect(panel).toContainText("Hallo Bo");
+    await expect(inFrame(page).getByText("Paket von 1 kg").last()).toBeVisible();
+  }
+  await page.getByRole("tab", { name: "Plain text" }).click();
+  await expect(panel).toContainText("Ihr Paket von 1 kg ist unterwegs.");
+  await page.getByRole("tab", { name: "Source" }).click();
+  await expect(panel).toContainText("<!doctype html>");
+  await page.getByRole("tab", { name: "SMS" }).click();
+  await expect(panel.locator(".bubble")).toHaveText("Ihr Paket von 1 kg ist unterwegs.");
+  await expect(panel).toContainText("GSM-7, 1 segment, the last 33 of 160");
+  await expectAccessible(page);
+});
+
+test("the data are changed in a form that schema.json describes", async ({ page, stentor }) => {
+  await open(page, stentor, await template(stentor));
+  await page.getByText("Change the data").click();
+  const form = page.locator(".form");
+  await form.getByLabel("name").fill("Grace");
+  await form.getByLabel("weight").fill("12.25");
+  await form.getByLabel("express").uncheck();
+  const panel = page.getByRole("tabpanel");
+  await expect(panel.locator(".card")).toContainText("Hello Grace");
+  await expect(inFrame(page).getByText("Your parcel of 12.25 kg")).toBeVisible();
+  await expect(page.getByLabel("Sample")).toHaveValue("");
+  await page.getByLabel("Sample").selectOption("ada");
+  await expect(panel.locator(".card")).toContainText("Hello Ada");
+});
+
+test("a mistake is named where it stands and keeps the rest from being published", async ({ page, stentor }) => {
+  const key = await template(stentor);
+  await open(page, stentor, key);
+  await write(page, '+++\ntitle = "Hello {{name}}"\nsummary = "{{#if name}}never closed"\n+++\n\nHello\n');
+  const problems = page.getByRole("region", { name: "Problems" });
+  await expect(problems.getByRole("button").first()).toContainText("en/content.md");
+  await expect(page.locator(".cm-lintRange-error")).toBeVisible();
+  await page.getByRole("button", { name: "schema.json" }).click();
+  await problems.getByRole("button").first().click();
+  await expect(page.getByRole("heading", { name: "en/content.md" })).toBeVisible();
+  await expect(page.locator(".cm-content")).toBeFocused();
+  await page.keyboard.press("ControlOrMeta+s");
+  const dialog = page.getByRole("dialog");
+  await expect(dialog).toContainText("from being published");
+  await expect(dialog.getByRole("button", { name: "Publish" })).toBeDisabled();
+  await page.keyboard.press("Escape");
+  // What was written is kept when the page is loaded again.
+  await page.reload();
+  await expect(page.locator(".cm-content")).toContainText("never closed");
+  await page.getByRole("button", { name: "Discard changes" }).click();
+  await page.getByRole("button", { name: "Discard", exact: true }).click();
+  await expect(problems).toContainText("No problems");
+  await expect(page.getByRole("tabpanel")).toContainText("Hello Ada");
+});
+
+test("what is published is said from then on, and one step takes it back", async ({ page, stentor, person }) => {
+  const key = await template(stentor);
+  await open(page, stentor, key);
+  const source = (await stentor.api("GET", `/v1/templates/${key}`)).files["en/content.md"] as string;
+  await write(page, source.replace("Hello", "Good news,"));
+  await expect(page.getByRole("tabpanel").locator(".card")).toContainText("Good news, Ada");
+  await page.getByRole("button", { name: "Publish…" }).click();
+  await expect(page.getByRole("dialog")).toContainText('+title = "Good news, {{name}}"');
+  await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
+  await expect(page.getByRole("status").first()).toContainText("Version 2 is live.");
+  const data = { name: "Eve", tracking: "N-3", weight: 3, express: false };
+  const first = async () => (await stentor.api("GET", `/v1/recipients/${person}/inbox`)).items.map((item: any) => item.title);
+  await stentor.send([person], { template: key, data, channels: ["inbox"] });
+  await expect.poll(first).toEqual(["Good news, Eve"]);
+  await page.getByRole("button", { name: "Versions" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Compare" }).click();
+  await expect(page.getByRole("dialog")).toContainText('-title = "Hello {{name}}"');
+  await page.getByRole("dialog").getByRole("button", { name: "Make live" }).click();
+  await expect(page.getByRole("status").first()).toContainText("Version 1 is live.");
+  await stentor.send([person], { template: key, data, channels: ["inbox"] });
+  await expect.poll(first).toEqual(["Hello Eve", "Good news, Eve"]);
+});
+
+test("whoever publishes over what another published meanwhile is told", async ({ page, stentor }) => {
+  const key = await template(stentor);
+  await open(page, stentor, key);
+  const { files } = await stentor.api("GET", `/v1/templates/${key}`);
+  const theirs = { ...files, "en/content.md": files["en/content.md"].replace("Hello", "Theirs") };
+  await stentor.api("PUT", `/v1/templates/${key}`, { files: theirs, publish: true });
+  await write(page, files["en/content.md"].replace("Hello", "Ours"));
+  await page.getByRole("button", { name: "Publish…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
+  await expect(page.getByRole("dialog").getByRole("alert")).toContainText("somebody published meanwhile");
+  expect((await stentor.api("GET", `/v1/templates/${key}`)).files["en/content.md"]).toContain("Theirs");
+});
+
+test("a test is sent as it stands, by mail and SMS, to one person", async ({ page, stentor }) => {
+  const key = await template(stentor);
+  await open(page, stentor, key);
+  await page.getByLabel("Language").selectOption("de");
+  await page.getByRole("button", { name: "Send me a test" }).click();
+  await page.getByLabel("To the recipient with this id").fill(stentor.ready.recipient);
+  await page.getByRole("dialog").getByRole("button", { name: "Send" }).click();
+  await expect(page.getByRole("status").first()).toContainText("A test is on its way");
+  const sms = join(stentor.ready.outbox, "sms");
+  await expect.poll(() => readdirSync(sms).map((file) => readFileSync(join(sms, file), "utf8")).join()).toContain("Ihr Paket von 2,5 kg");
+});
+
+test("nothing that a template writes runs, and the page's policy holds", async ({ page, stentor }) => {
+  const evil = `<mjml><mj-body><mj-section><mj-column><mj-raw><script>top.document.title = "broken"; parent.hurt = 1</script>
+    <img src="x" onerror="parent.hurt = 2"></mj-raw><mj-text>{{mail.title}}</mj-text></mj-column></mj-section></mj-body></mjml>`;
+  const key = await template(stentor);
+  await open(page, stentor, key);
+  await page.getByRole("button", { name: "New file" }).click();
+  await page.getByLabel("Its path").fill("en/email.mjml");
+  await page.getByRole("button", { name: "Make it" }).click();
+  await write(page, evil);
+  await page.getByRole("tab", { name: "Mail" }).click();
+  await expect(page.getByRole("tabpanel")).toContainText("Hello Ada");
+  const frame = page.getByRole("tabpanel").locator("iframe");
+  if (await frame.count()) await expect(frame).toHaveAttribute("sandbox", "");
+  expect(await page.evaluate(() => (window as any).hurt)).toBeUndefined();
+  expect(await page.title()).not.toContain("broken");
+  const answer = await page.request.get(page.url());
+  expect(answer.headers()["content-security-policy"]).toContain("script-src 'self';");
+});
+
+test("the studio works with the keyboard alone", async ({ page, stentor }) => {
+  await open(page, stentor, await template(stentor));
+  await page.keyboard.press("Alt+7");
+  await expect(page.getByRole("tab", { name: "SMS" })).toHaveAttribute("aria-selected", "true");
+  await page.getByRole("tab", { name: "SMS" }).focus();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: "Inbox" })).toBeFocused();
+  // The editor is no trap: Tab leaves it.
+  await page.locator(".cm-content").focus();
+  await page.keyboard.press("Tab");
+  await expect(page.locator(".cm-content")).not.toBeFocused();
+  await page.keyboard.press("ControlOrMeta+s");
+  await expect(page.getByRole("dialog")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+});
+
+test("a shared template is opened, and published as the app's own", async ({ page, ownStentor: stentor }) => {
+  await open(page, stentor, "card-repayment-due");
+  await expect(page.locator(".bar .state")).toHaveText("live: shared template");
+  await picture(page, "studio");
+  await page.getByRole("tab", { name: "Phone" }).click();
+  await expect(page.getByRole("tabpanel").locator("iframe")).toBeVisible();
+  await picture(page, "studio-phone");
+  await page.getByRole("button", { name: "Publish…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
+  await expect(page.locator(".bar .state")).toHaveText("live: version 1");
+  await page.goto(`${stentor.url}/console/templates?app=${stentor.ready.app}`);
+  await expect(page.getByRole("row", { name: /card-repayment-due/ })).toContainText("own, over a shared one");
+  await expectAccessible(page);
+});

@@ -1,14 +1,11 @@
 //! Content that came with a request, written the way templates are.
 
-use std::sync::{Arc, LazyLock};
-
 use serde_json::Map;
 use stentor_domain::{Locale, content::Content, item::ItemContent};
 
 use crate::{
     engine::{Budget, Scope},
-    error::{LoadErrors, Place, RenderError},
-    layout::MailLayout,
+    error::{Place, RenderError},
     library::shipped_layout,
     limits, locale,
     message::{self, CardParts, Input, RenderedEmail, RenderedInbox, RenderedSms},
@@ -26,7 +23,6 @@ pub fn render_inbox(content: &Content, input: &Input<'_>) -> Result<RenderedInbo
 
 /// Writes the mail: in the shipped layout, unless the content brings HTML of its own.
 pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmail, RenderError> {
-    static LAYOUT: LazyLock<Result<Arc<MailLayout>, LoadErrors>> = LazyLock::new(shipped_layout);
     let locale = language(input);
     let mut card = card(content)?;
     let own = content.email.clone().unwrap_or_default();
@@ -40,7 +36,7 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
         (document(&card.title, &body, &locale), text)
     } else {
         let body = body(content, &card)?;
-        let layout = LAYOUT.as_ref().map_err(|e| RenderError::Engine { at: at(""), source: Box::new(e.clone()) })?;
+        let layout = shipped_layout().map_err(|e| RenderError::Engine { at: at(""), source: Box::new(e) })?;
         let budget = Budget::new();
         let scope = Scope { locale: &locale, timezone: input.timezone, now: input.now, messages: None, budget: &budget };
         let text = card.as_mail_text(&body, input.app_name);

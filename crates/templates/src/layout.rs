@@ -9,15 +9,12 @@ use serde_json::{Map, Value, json};
 use stentor_domain::{Locale, content::Image, item::ItemContent};
 
 use crate::{
-    engine::{Escape, Scope, Source, Text},
+    engine::{Escape, Expanded, Rules, SANITISED, Scope, Source, Text},
     error::{LoadError, Place, RenderError},
     finding::Code,
     limits, locale,
     message::CardParts,
 };
-
-/// What may stand in three braces: it has been sanitised.
-const SANITISED: &[&str] = &["mail.body"];
 
 /// A compiled mail.
 #[derive(Debug)]
@@ -31,23 +28,26 @@ pub(crate) struct MailLayout {
 
 impl MailLayout {
     /// Compiles MJML, adding what is wrong to `errors`.
-    pub(crate) fn compile(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
+    pub(crate) fn compile(file: &Arc<str>, mjml: &str, rules: Rules<'_>, errors: &mut Vec<LoadError>) -> Option<Self> {
         let source = Source { file, first_line: 1, indent: 0, text: mjml };
+        let raw: Vec<String> = rules.raw.iter().cloned().chain([SANITISED.to_owned()]).collect();
+        let rules = Rules { raw: &raw, ..rules };
+        let mjml = Expanded::of(&source, rules, errors)?;
         // The tags are checked in the file, where they have a place that the author can find.
-        let checked = Text::compile(&source, Escape::Html, SANITISED, errors)?;
+        let checked = Text::of_expanded(&mjml, Escape::Html, rules, errors)?;
         let before = errors.len();
-        check_elements(file, mjml, errors);
+        check_elements(&mjml, errors);
         if errors.len() > before {
             return None;
         }
-        let html = match to_html(mjml) {
+        let html = match to_html(&mjml.text) {
             Ok(html) => html,
             Err(error) => {
-                errors.push(parse_error(file, mjml, error.as_ref()));
+                errors.push(parse_error(&mjml, error.as_ref()));
                 return None;
             }
         };
-        let html = Text::of_mail(&source, &html, errors)?;
+        let html = Text::of_mail(&mjml.map, &html, errors)?;
         Some(Self { html, personal: checked.personal, source: checked })
     }
 
@@ -152,12 +152,11 @@ const MJML: [&str; 32] = [
 
 /// Refuses elements that are unknown, that load files, that cross one another (mrml does not look), or that lie too
 /// deep for the recursion of the parser.
-fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
-    let mut fault =
-        |at, code, what: String, mend: String| errors.push(LoadError::new(Place::of_byte(file, mjml, at), code, what, mend));
+fn check_elements(mjml: &Expanded, errors: &mut Vec<LoadError>) {
+    let mut fault = |at, code, what: String, mend: String| errors.push(LoadError::new(mjml.place_of_byte(at), code, what, mend));
     let mut open: Vec<(&str, usize)> = Vec::new();
     // A faulty token ends the walk; the parser proper says what is wrong with it.
-    for token in Tokenizer::from(mjml).map_while(Result::ok) {
+    for token in Tokenizer::from(mjml.text.as_str()).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, span, .. } => {
                 let name = local.as_str();
@@ -194,7 +193,7 @@ fn check_elements(file: &Arc<str>, mjml: &str, errors: &mut Vec<LoadError>) {
     }
 }
 
-fn parse_error(file: &Arc<str>, mjml: &str, error: &(dyn std::error::Error + 'static)) -> LoadError {
+fn parse_error(mjml: &Expanded, error: &(dyn std::error::Error + 'static)) -> LoadError {
     use parser::Error as E;
     let byte = match error.downcast_ref::<E>() {
         Some(
@@ -206,7 +205,7 @@ fn parse_error(file: &Arc<str>, mjml: &str, error: &(dyn std::error::Error + 'st
         ) => Some(position.start),
         _ => None,
     };
-    let place = byte.map_or_else(|| Place::file(file), |at| Place::of_byte(file, mjml, at));
+    let place = byte.map_or_else(|| Place::file(&mjml.map.file()), |at| mjml.place_of_byte(at));
     let what = match error.downcast_ref::<E>() {
         Some(E::UnexpectedElement { .. }) => "this element may not stand here".to_owned(),
         Some(E::UnexpectedToken { .. }) => "this may not stand here".to_owned(),
@@ -225,10 +224,12 @@ fn parse_error(file: &Arc<str>, mjml: &str, error: &(dyn std::error::Error + 'st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Partials;
 
     fn errors(mjml: &str) -> Vec<String> {
         let mut errors = Vec::new();
-        MailLayout::compile(&"_layouts/email.mjml".into(), mjml, &mut errors);
+        let rules = Rules { partials: &Partials::default(), locale: None, raw: &[] };
+        MailLayout::compile(&"_layouts/email.mjml".into(), mjml, rules, &mut errors);
         errors.iter().map(ToString::to_string).collect()
     }
 

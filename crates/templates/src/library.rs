@@ -1,8 +1,14 @@
 //! All templates that are known: those that ship with the binary, and those of a folder.
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{
+    engine::{Partials, Rules},
     error::{LoadError, LoadErrors, Place},
     finding::Code,
     layout::MailLayout,
@@ -81,12 +87,16 @@ impl Library {
     }
 }
 
-/// The layout that ships with the binary.
+/// The layout that ships with the binary, compiled once.
 pub(crate) fn shipped_layout() -> Result<Arc<MailLayout>, LoadErrors> {
-    let mut errors = Vec::new();
-    let mjml = shipped_layout_source();
-    let layout = MailLayout::compile(&LAYOUT.into(), mjml, &mut errors);
-    layout.map(Arc::new).ok_or(LoadErrors(errors))
+    static LAYOUT_ONCE: LazyLock<Result<Arc<MailLayout>, LoadErrors>> = LazyLock::new(|| {
+        let mut errors = Vec::new();
+        let partials = Partials::among(shipped());
+        let rules = Rules { partials: &partials, locale: None, raw: &[] };
+        let layout = MailLayout::compile(&LAYOUT.into(), shipped_layout_source(), rules, &mut errors);
+        layout.map(Arc::new).ok_or(LoadErrors(errors))
+    });
+    LAYOUT_ONCE.clone()
 }
 
 /// Its MJML.
@@ -103,6 +113,11 @@ pub(crate) fn files_of(dir: &Path) -> (BTreeMap<String, String>, Vec<LoadError>)
         errors.push(LoadError::new(Place::file(&dir.display().to_string()), Code::UnreadableFile, what, mend));
     }
     (files, errors)
+}
+
+/// The shipped files, by their paths.
+pub(crate) fn shipped<'a>() -> impl Iterator<Item = (&'a str, &'a str)> {
+    SHIPPED.iter().copied()
 }
 
 /// Reads every file below `folder` but hidden ones and README files.

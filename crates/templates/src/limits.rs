@@ -27,12 +27,15 @@ pub(crate) const MARKDOWN_DEPTH: usize = 32;
 pub(crate) const TABLE_CELLS: usize = 50_000;
 /// Braces inside one another in an ICU message.
 pub(crate) const MESSAGE_DEPTH: usize = 16;
+/// Partials inside one another.
+pub(crate) const PARTIAL_DEPTH: usize = 8;
 /// Rounds of all loops of one rendering together.
 pub(crate) const LOOP_STEPS: usize = 10_000;
 /// Parts of a template that its loops may visit: the bodies of all rounds together.
 pub(crate) const LOOP_PARTS: usize = 200_000;
-/// Milliseconds of work (of this thread's CPU time) that one rendering may take.
-pub(crate) const RENDER_MS: u64 = 250;
+/// Milliseconds of work (of this thread's CPU time) that one rendering may take; code that is not optimised takes about
+/// ten times as long.
+pub(crate) const RENDER_MS: u64 = if cfg!(debug_assertions) { 2_500 } else { 250 };
 /// Linked articles of a message.
 pub(crate) const ARTICLES: usize = 10;
 /// Bytes of any rendered text, HTML or mail.

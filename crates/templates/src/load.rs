@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use stentor_domain::{Channel, Locale, text::check_line};
 
 use crate::{
-    engine::{Escape, Source, Text},
+    engine::{Escape, PARTIALS, Partials, Rules, Source, Text},
     error::{LoadError, LoadErrors, Place},
     finding::Code,
     front_matter::toml_error,
     layout::MailLayout,
-    library::{LAYOUT, shipped_layout_source},
+    library::{LAYOUT, shipped, shipped_layout, shipped_layout_source},
     messages::Messages,
     schema::Schema,
     template::{LocaleVersion, Template},
@@ -31,6 +31,9 @@ struct Manifest {
     default_locale: Locale,
     /// The languages that it is to be written in; lint tells of those that are not there.
     locales: Option<Vec<Locale>>,
+    /// Fields of the data that may stand in three braces, in the body and in the mail; they are sanitised.
+    #[serde(default)]
+    raw: Vec<String>,
 }
 
 /// The files of one template, by their path within its folder.
@@ -47,11 +50,22 @@ pub(crate) fn read(files: &BTreeMap<String, String>) -> (Vec<Template>, Vec<Load
     let files: BTreeMap<&str, String> = files.iter().map(|(path, text)| (path.as_str(), text.replace("\r\n", "\n"))).collect();
     let mut errors = Vec::new();
     let layout_source = files.get(LAYOUT).map_or(shipped_layout_source(), |own| own.as_str());
-    let layout = MailLayout::compile(&LAYOUT.into(), layout_source, &mut errors).map(Arc::new);
+    // Layout and partials that are not among the files are the shipped ones.
+    let partials = Partials::among(shipped().chain(files.iter().map(|(path, text)| (*path, text.as_str()))));
+    let own_mail = |path: &str| path == LAYOUT || (path.starts_with(PARTIALS) && path.ends_with(".mjml"));
+    let layout = if files.keys().any(|path| own_mail(path)) {
+        let rules = Rules { partials: &partials, locale: None, raw: &[] };
+        MailLayout::compile(&LAYOUT.into(), layout_source, rules, &mut errors).map(Arc::new)
+    } else {
+        shipped_layout().map_err(|LoadErrors(wrong)| errors.extend(wrong)).ok()
+    };
+    let mut shared = partials.take_used();
+    shared.push((LAYOUT, layout_source));
     let mut folders: BTreeMap<&str, Files<'_>> = BTreeMap::new();
     for (path, text) in &files {
         match path.split_once('/') {
             Some(("_layouts", _)) if *path == LAYOUT => {}
+            Some(("_partials", file)) if is_partial(file) => {}
             Some((key, file)) if is_key(key) => _ = folders.entry(key).or_default().insert(file, text),
             _ => {
                 let mend = "A template is a folder: KEY/template.toml, KEY/en/content.md; KEY is of a-z, 0-9 and `-`";
@@ -61,10 +75,19 @@ pub(crate) fn read(files: &BTreeMap<String, String>) -> (Vec<Template>, Vec<Load
     }
     let mut loaded = Vec::new();
     for (key, files) in folders {
-        loaded.extend(Loader { key, files: &files, errors: &mut errors }.template(layout.as_ref(), layout_source));
+        let mut loader = Loader { key, files: &files, partials: &partials, errors: &mut errors };
+        loaded.extend(loader.template(layout.as_ref(), &shared));
     }
     errors.sort_by(|a, b| a.at.cmp(&b.at));
     (loaded, errors)
+}
+
+/// `signature.md`, `zh-CN/signature.md`
+fn is_partial(file: &str) -> bool {
+    let (locale, file) = file.rsplit_once('/').map_or((None, file), |(locale, file)| (Some(locale), file));
+    let known = locale.is_none_or(|tag| tag.parse::<Locale>().is_ok_and(|locale| locale.as_str() == tag));
+    let name = ["md", "mjml", "txt"].iter().find_map(|kind| file.strip_suffix(kind)?.strip_suffix('.'));
+    known && name.is_some_and(is_key)
 }
 
 fn is_key(name: &str) -> bool {
@@ -75,6 +98,7 @@ fn is_key(name: &str) -> bool {
 struct Loader<'a> {
     key: &'a str,
     files: &'a Files<'a>,
+    partials: &'a Partials<'a>,
     errors: &'a mut Vec<LoadError>,
 }
 
@@ -88,13 +112,14 @@ impl Loader<'_> {
         self.errors.push(LoadError::new(place, code, what, mend));
     }
 
-    fn template(&mut self, layout: Option<&Arc<MailLayout>>, layout_source: &str) -> Option<Template> {
+    fn template(&mut self, layout: Option<&Arc<MailLayout>>, shared: &[(&str, &str)]) -> Option<Template> {
         let before = self.errors.len();
         self.refuse_unknown_files();
         let manifest = self.manifest();
         let schema = self.schema();
         let samples = self.samples(schema.as_ref());
-        let versions = self.versions();
+        let raw = manifest.as_ref().map(|m| m.raw.clone()).unwrap_or_default();
+        let versions = self.versions(&raw);
         let mut messages = self.messages();
         if let Some(manifest) = manifest.as_ref().filter(|m| !versions.contains_key(&m.default_locale)) {
             let file = format!("{}/content.md", manifest.default_locale);
@@ -124,7 +149,7 @@ impl Loader<'_> {
             schema,
             samples,
             personal,
-            content_hash: self.hash(layout_source),
+            content_hash: self.hash(shared),
             layout,
         })
     }
@@ -191,15 +216,17 @@ impl Loader<'_> {
         samples
     }
 
-    fn versions(&mut self) -> BTreeMap<Locale, LocaleVersion> {
+    fn versions(&mut self, raw: &[String]) -> BTreeMap<Locale, LocaleVersion> {
         let mut versions = BTreeMap::new();
         for (file, text) in self.files {
             let Some((folder, "content.md")) = file.split_once('/') else { continue };
             let Ok(locale) = folder.parse::<Locale>() else { continue };
-            let words = Words::compile(&self.path(file), text, self.errors);
-            let mail = self.part(folder, "email.mjml", MailLayout::compile);
-            let mail_text = self.part(folder, "email.txt", plain_text);
-            let sms = self.part(folder, "sms.txt", plain_text);
+            let rules = Rules { partials: self.partials, locale: Some(&locale), raw };
+            let words = Words::compile(&self.path(file), text, rules, self.errors);
+            let mail = self.part(folder, "email.mjml", |file, text, errors| MailLayout::compile(file, text, rules, errors));
+            let plain = |file: &Arc<str>, text: &str, errors: &mut Vec<LoadError>| plain_text(file, text, rules, errors);
+            let mail_text = self.part(folder, "email.txt", plain);
+            let sms = self.part(folder, "sms.txt", plain);
             if let Some(words) = words {
                 versions.insert(locale, LocaleVersion { words, mail, mail_text, sms });
             }
@@ -270,9 +297,11 @@ impl Loader<'_> {
         }
     }
 
-    fn hash(&self, layout_source: &str) -> String {
+    /// `shared` are the files that every template of the library is made of.
+    fn hash(&self, shared: &[(&str, &str)]) -> String {
         let mut hash = Sha256::new();
-        for (file, text) in self.files.iter().map(|(f, t)| (*f, *t)).chain([(LAYOUT, layout_source)]) {
+        let partials = self.partials.take_used();
+        for (file, text) in self.files.iter().map(|(f, t)| (*f, *t)).chain(shared.iter().copied()).chain(partials) {
             for part in [file, text] {
                 hash.update((part.len() as u64).to_be_bytes());
                 hash.update(part);
@@ -282,6 +311,6 @@ impl Loader<'_> {
     }
 }
 
-fn plain_text(path: &Arc<str>, text: &str, errors: &mut Vec<LoadError>) -> Option<Text> {
-    Text::compile(&Source { file: path, first_line: 1, indent: 0, text }, Escape::None, &[], errors)
+fn plain_text(path: &Arc<str>, text: &str, rules: Rules<'_>, errors: &mut Vec<LoadError>) -> Option<Text> {
+    Text::compile(&Source { file: path, first_line: 1, indent: 0, text }, Escape::None, rules.escaped(), errors)
 }

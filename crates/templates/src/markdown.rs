@@ -17,6 +17,31 @@ const FIRST: u32 = 0xF_0000;
 const NOTHING: char = '\u{F0100}';
 const SHIELDED: RangeInclusive<char> = '\u{F0000}'..=NOTHING;
 
+/// The character that stands for byte 0 of HTML; the others follow.
+const FIRST_OF_HTML: u32 = 0x10_0000;
+
+/// Sanitised `html` as characters that Markdown takes for letters, and that become the HTML again.
+pub(crate) fn shield_html(html: &str) -> String {
+    html.bytes().filter_map(|byte| char::from_u32(FIRST_OF_HTML + u32::from(byte))).collect()
+}
+
+/// `text` as HTML in which shielded HTML is HTML again; `None` if there is none of it.
+fn unshield_html(text: &str) -> Option<String> {
+    let of_html = |c: char| u8::try_from(u32::from(c).wrapping_sub(FIRST_OF_HTML)).ok();
+    text.contains(|c| of_html(c).is_some()).then(|| {
+        let (mut out, mut bytes) = (String::with_capacity(text.len()), Vec::new());
+        for c in text.chars() {
+            if let Some(byte) = of_html(c) {
+                bytes.push(byte);
+                continue;
+            }
+            out.push_str(&String::from_utf8_lossy(&std::mem::take(&mut bytes)));
+            out.push_str(&handlebars::html_escape(c.encode_utf8(&mut [0; 4])));
+        }
+        out + &String::from_utf8_lossy(&bytes)
+    })
+}
+
 /// Why a Markdown text was refused: what there is too much of, and the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooMuch(pub &'static str, pub usize);
@@ -117,7 +142,14 @@ fn check_depth(root: Node<'_>) -> Result<(), TooMuch> {
 
 fn restore_values(root: Node<'_>) {
     for node in root.descendants() {
-        match &mut node.data_mut().value {
+        let value = &mut node.data_mut().value;
+        if let NodeValue::Text(text) = value
+            && let Some(html) = unshield_html(&unshield(text, str::to_owned).unwrap_or_else(|| text.to_string()))
+        {
+            *value = NodeValue::Raw(html);
+            continue;
+        }
+        match value {
             NodeValue::Text(text) => {
                 if let Some(restored) = unshield(text, str::to_owned) {
                     *text = restored.into();

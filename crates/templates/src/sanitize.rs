@@ -126,6 +126,12 @@ pub(crate) fn body(html: &str) -> Result<String, TooMuch> {
     Ok(BUILDER.clean(html).to_string())
 }
 
+/// Sanitises HTML that comes from the data, for a body: what Markdown could make stays.
+pub(crate) fn fragment(html: &str) -> Result<String, TooMuch> {
+    check_size(html)?;
+    body(html)
+}
+
 /// Sanitises the HTML of a whole mail that came with a request; what is left is the inside of its `<body>`.
 pub(crate) fn mail(html: &str) -> Result<String, TooMuch> {
     static BUILDER: LazyLock<Builder<'static>> = LazyLock::new(|| {

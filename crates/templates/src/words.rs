@@ -12,7 +12,7 @@ use stentor_domain::{
 use toml::Spanned;
 
 use crate::{
-    engine::{Escape, Scope, Text},
+    engine::{Escape, Rules, Scope, Text},
     error::{LoadError, Place, RenderError},
     finding::Code,
     front_matter::{ArticleFields, ContentFile},
@@ -46,10 +46,10 @@ pub(crate) struct ArticleWords {
 
 impl Words {
     /// Compiles `text`, the contents of `file`, adding what is wrong to `errors`.
-    pub(crate) fn compile(file: &Arc<str>, text: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
+    pub(crate) fn compile(file: &Arc<str>, text: &str, rules: Rules<'_>, errors: &mut Vec<LoadError>) -> Option<Self> {
         let content = ContentFile::read(file, text, errors)?;
         let before = errors.len();
-        let mut field = |field: &Spanned<String>, escape| Text::compile(&content.source(field), escape, &[], errors);
+        let mut field = |field: &Spanned<String>, escape| Text::compile(&content.source(field), escape, rules.escaped(), errors);
         let fields = &content.fields;
         let title = field(&fields.title, Escape::None);
         let summary = fields.summary.as_ref().and_then(|f| field(f, Escape::None));
@@ -57,8 +57,9 @@ impl Words {
         let image = fields.image.as_ref().and_then(|i| field(&i.url, of_url(&i.url)).zip(field(&i.alt, Escape::None)));
         let actions =
             fields.actions.iter().filter_map(|a| field(&a.label, Escape::None).zip(field(&a.url, of_url(&a.url)))).collect();
-        let articles = fields.articles.iter().filter_map(|a| ArticleWords::compile(&content, a, errors)).collect();
-        let body = Text::compile(&content.body(), Escape::Markdown, &[], errors);
+        let articles =
+            fields.articles.iter().filter_map(|a| ArticleWords::compile(&content, a, rules.escaped(), errors)).collect();
+        let body = Text::compile(&content.body(), Escape::Markdown, rules, errors);
         if errors.len() > before {
             return None;
         }
@@ -157,7 +158,7 @@ fn elements<'a>(data: &'a Value, path: &str, words: &ArticleWords) -> Result<&'a
 }
 
 impl ArticleWords {
-    fn compile(content: &ContentFile<'_>, fields: &ArticleFields, errors: &mut Vec<LoadError>) -> Option<Self> {
+    fn compile(content: &ContentFile<'_>, fields: &ArticleFields, rules: Rules<'_>, errors: &mut Vec<LoadError>) -> Option<Self> {
         let mut list = None;
         if let Some(each) = &fields.each {
             let path = each.get_ref().as_str();
@@ -169,7 +170,7 @@ impl ArticleWords {
             }
             list = Some(path.to_owned());
         }
-        let mut field = |field: &Spanned<String>, escape| Text::compile(&content.source(field), escape, &[], errors);
+        let mut field = |field: &Spanned<String>, escape| Text::compile(&content.source(field), escape, rules.escaped(), errors);
         let title = field(&fields.title, Escape::None);
         let summary = fields.summary.as_ref().and_then(|f| field(f, Escape::None));
         let link = fields.link.as_ref().and_then(|f| field(f, of_url(f)));

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::{
     budget::{Budget, Spent},
-    text::Scope,
+    text::{Escape, Scope},
 };
 use crate::{
     limits,
     locale::{DateStyle, format_date, format_money, format_number, format_phone, format_relative, parse_decimal},
+    markdown, sanitize,
 };
 
 /// A failure of ours on its way through the engine.
@@ -129,6 +130,25 @@ fn message(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
     let found = scope.messages.and_then(|messages| messages.find_or_default(scope.locale, key));
     let found = found.ok_or_else(|| bad("`t` names a message that messages/ does not have"))?;
     found.format(scope.locale, h.hash().iter().map(|(name, given)| (*name, given.value()))).map_err(|what| bad(&what))
+}
+
+/// `{{{field}}}` where `template.toml` allows it: HTML from the data, sanitised before it enters anything.
+pub(super) struct Raw(pub(super) Escape);
+
+impl HelperDef for Raw {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>> {
+        let usage = "raw output wants a text of HTML, without too many tags";
+        let html = value(h, 0, usage)?.as_str().ok_or_else(|| bad(usage))?;
+        let clean = sanitize::fragment(html).map_err(|_| bad(usage))?;
+        let written = if self.0 == Escape::Markdown { markdown::shield_html(&clean) } else { clean };
+        Ok(ScopedJson::Derived(Value::String(written)))
+    }
 }
 
 /// Called at the head of each round of a loop.

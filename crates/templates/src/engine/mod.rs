@@ -3,8 +3,10 @@
 mod budget;
 mod clock;
 mod helpers;
+mod source;
 mod text;
 
 pub(crate) use budget::Budget;
 pub(crate) use clock::Clock;
-pub(crate) use text::{Escape, Scope, Source, Text, percent_encode};
+pub(crate) use source::{Expanded, PARTIALS, Partials, Rules, Source};
+pub(crate) use text::{Escape, SANITISED, Scope, Text, percent_encode};

@@ -1,9 +1,6 @@
 //! One text with `{{tags}}`.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, LazyLock},
-};
+use std::{fmt::Write as _, sync::LazyLock};
 
 use handlebars::{
     Context, Handlebars, RenderContext, RenderError as EngineError, RenderErrorReason, Renderable, Template, TemplateErrorReason,
@@ -13,14 +10,17 @@ use stentor_domain::{Locale, Timestamp};
 
 use super::{
     budget::{Budget, LimitedOutput},
-    helpers::{HelperError, Step, VALUE_HELPERS, ValueHelper},
+    helpers::{HelperError, Raw, Step, VALUE_HELPERS, ValueHelper},
+    source::{Expanded, Rules, Source, SourceMap},
 };
 use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
-    limits, markdown,
+    limits,
+    locale::warm_phones,
+    markdown,
     messages::Messages,
-    syntax::{Names, STEP, Uses, check_tags, meter_loops},
+    syntax::{Names, RAW, STEP, Uses, check_tags, meter_loops, sanitise_raw},
 };
 
 /// What becomes of the data's values when they enter a text.
@@ -36,16 +36,8 @@ pub(crate) enum Escape {
     Url,
 }
 
-/// A stretch of a file.
-#[derive(Clone, Debug)]
-pub(crate) struct Source<'a> {
-    pub file: &'a Arc<str>,
-    /// The line of the file, from 1, on which `text` begins.
-    pub first_line: usize,
-    /// The characters before it on that line.
-    pub indent: usize,
-    pub text: &'a str,
-}
+/// What a layout may write in three braces: it has been sanitised.
+pub(crate) const SANITISED: &str = "mail.body";
 
 /// For whom a text is written.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +55,7 @@ pub(crate) struct Scope<'a> {
 pub(crate) struct Text {
     template: Template,
     escape: Escape,
-    file: Arc<str>,
-    first_line: usize,
-    indent: usize,
+    map: SourceMap,
     /// False if lines no longer match the file (a mail compiled from MJML).
     has_lines: bool,
     /// Whether it speaks of the recipient.
@@ -73,74 +63,74 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Checks and compiles `source`, adding what is wrong to `errors`. `raw` names the variables that may stand in
-    /// three braces.
-    pub(crate) fn compile(source: &Source<'_>, escape: Escape, raw: &[&str], errors: &mut Vec<LoadError>) -> Option<Self> {
+    /// Checks and compiles `source`, adding what is wrong to `errors`.
+    pub(crate) fn compile(source: &Source<'_>, escape: Escape, rules: Rules<'_>, errors: &mut Vec<LoadError>) -> Option<Self> {
+        Self::of_expanded(&Expanded::of(source, rules, errors)?, escape, rules, errors)
+    }
+
+    /// Checks and compiles a text with its partials in it.
+    pub(crate) fn of_expanded(
+        expanded: &Expanded,
+        escape: Escape,
+        rules: Rules<'_>,
+        errors: &mut Vec<LoadError>,
+    ) -> Option<Self> {
         let before = errors.len();
-        for fault in check_tags(source.text, limits::FILE_BYTES) {
-            errors.push(LoadError::new(source.place_of(fault.at), fault.code, fault.what, fault.mend));
+        for fault in check_tags(&expanded.text, limits::FILE_BYTES) {
+            errors.push(LoadError::new(expanded.place_of_byte(fault.at), fault.code, fault.what, fault.mend));
         }
         if errors.len() > before {
             return None;
         }
-        let template = match Template::compile(source.text) {
+        let template = match Template::compile(&expanded.text) {
             Ok(template) => template,
             Err(error) => {
-                errors.push(source.syntax_error(&error));
+                errors.push(syntax_error(expanded, &error));
                 return None;
             }
         };
-        let names = Names::of(&template, raw);
-        for fault in names.faults {
-            errors.push(LoadError::new(source.place(fault.line, fault.column), fault.code, fault.what, fault.mend));
+        let names = Names::of(&template, rules.raw);
+        if names.phones {
+            warm_phones();
         }
-        (errors.len() == before).then(|| Self::assemble(template, escape, source, true, names.personal))
+        for fault in names.faults {
+            errors.push(LoadError::new(expanded.map.place(fault.line, fault.column), fault.code, fault.what, fault.mend));
+        }
+        (errors.len() == before).then(|| Self::assemble(template, escape, &expanded.map, true, names.personal))
     }
 
-    /// Compiles what mrml made of a mail. Its source has passed [`Text::compile`], which says what is wrong and where.
-    pub(crate) fn of_mail(source: &Source<'_>, html: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
+    /// Compiles what mrml made of a mail. Its source has passed [`Text::of_expanded`], which says what is wrong and where.
+    pub(crate) fn of_mail(map: &SourceMap, html: &str, errors: &mut Vec<LoadError>) -> Option<Self> {
         let fault = check_tags(html, limits::OUTPUT_BYTES).into_iter().next().map(|fault| fault.what);
         let compiled = fault.map_or_else(|| Template::compile(html).map_err(|e| e.reason().to_string()), Err);
         match compiled {
             Ok(template) => {
                 let personal = Names::of(&template, &[]).personal;
-                Some(Self::assemble(template, Escape::Html, source, false, personal))
+                Some(Self::assemble(template, Escape::Html, map, false, personal))
             }
             Err(what) => {
                 let mend = "Put `{{#if}}`, `{{#each}}` and their ends in <mj-raw> of their own, each pair at one level";
                 let what = format!("the mail made from this MJML: {what}");
-                errors.push(LoadError::new(Place::file(source.file), Code::BadMjml, what, mend));
+                errors.push(LoadError::new(Place::file(&map.file()), Code::BadMjml, what, mend));
                 None
             }
         }
     }
 
-    fn assemble(mut template: Template, escape: Escape, source: &Source<'_>, has_lines: bool, personal: bool) -> Self {
+    fn assemble(mut template: Template, escape: Escape, map: &SourceMap, has_lines: bool, personal: bool) -> Self {
+        sanitise_raw(&mut template, SANITISED);
         meter_loops(&mut template);
-        Self {
-            template,
-            escape,
-            file: source.file.clone(),
-            first_line: source.first_line,
-            indent: source.indent,
-            has_lines,
-            personal,
-        }
+        Self { template, escape, map: map.clone(), has_lines, personal }
     }
 
     /// Where the text stands.
     pub(crate) fn place(&self) -> Place {
-        Place { file: self.file.clone(), line: if self.has_lines { self.first_line } else { 0 }, column: 0 }
+        if self.has_lines { self.map.start() } else { Place::file(&self.map.file()) }
     }
 
     /// A place in it as the parser tells it; both numbers from 1.
     pub(crate) fn place_at(&self, line: usize, column: usize) -> Place {
-        let mut at = self.place();
-        if self.has_lines {
-            at.line += line.saturating_sub(1);
-            at.column = column + if line <= 1 { self.indent } else { 0 };
-        }
-        at
+        if self.has_lines { self.map.place(line, column) } else { self.place() }
     }
 
     /// The variables and messages that it uses.
@@ -154,6 +144,7 @@ impl Text {
         for (name, compute) in VALUE_HELPERS {
             rc.register_local_helper(name, Box::new(ValueHelper { scope, compute }));
         }
+        rc.register_local_helper(RAW, Box::new(Raw(self.escape)));
         rc.register_local_helper(STEP, Box::new(Step(scope.budget)));
         let mut out = LimitedOutput::default();
         self.template.render(engine(self.escape), context, &mut rc, &mut out).map_err(|e| self.failure(e))?;
@@ -189,26 +180,14 @@ impl Text {
     }
 }
 
-impl Source<'_> {
-    fn place_of(&self, byte: usize) -> Place {
-        let place = Place::of_byte(self.file, self.text, byte);
-        self.place(place.line, place.column)
-    }
-
-    pub(crate) fn place(&self, line: usize, column: usize) -> Place {
-        let indent = if line <= 1 { self.indent } else { 0 };
-        Place { file: self.file.clone(), line: self.first_line + line.saturating_sub(1), column: column + indent }
-    }
-
-    fn syntax_error(&self, error: &handlebars::TemplateError) -> LoadError {
-        let (line, column) = error.pos().unwrap_or((1, 1));
-        let what = match error.reason() {
-            TemplateErrorReason::InvalidSyntax(_) => "the tag cannot be read".to_owned(),
-            reason => reason.to_string(),
-        };
-        let mend = "A tag is `{{name}}`, `{{helper name}}`, or opens or closes a block";
-        LoadError::new(self.place(line, column.max(1)), Code::Syntax, what, mend)
-    }
+fn syntax_error(expanded: &Expanded, error: &handlebars::TemplateError) -> LoadError {
+    let (line, column) = error.pos().unwrap_or((1, 1));
+    let what = match error.reason() {
+        TemplateErrorReason::InvalidSyntax(_) => "the tag cannot be read".to_owned(),
+        reason => reason.to_string(),
+    };
+    let mend = "A tag is `{{name}}`, `{{helper name}}`, or opens or closes a block";
+    LoadError::new(expanded.map.place(line, column.max(1)), Code::Syntax, what, mend)
 }
 
 /// The engine whose output is escaped for one target.
@@ -251,10 +230,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::Partials;
 
     fn compile(text: &str, escape: Escape) -> Result<Text, Vec<LoadError>> {
         let (file, mut errors) = ("t/en/content.md".into(), Vec::new());
-        Text::compile(&Source { file: &file, first_line: 10, indent: 0, text }, escape, &[], &mut errors).ok_or(errors)
+        let rules = Rules { partials: &Partials::default(), locale: None, raw: &[] };
+        Text::compile(&Source { file: &file, first_line: 10, indent: 0, text }, escape, rules, &mut errors).ok_or(errors)
     }
 
     fn render(text: &str, data: serde_json::Value) -> Result<String, RenderError> {

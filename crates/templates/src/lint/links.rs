@@ -1,6 +1,6 @@
 //! Links that lead nowhere safe, and pictures without words, as they stand in the files.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use comrak::{Arena, nodes::NodeValue, parse_document};
 use htmlparser::{ElementEnd, Token, Tokenizer};
@@ -8,7 +8,13 @@ use stentor_domain::content::{LINKS, WEB, check_url};
 
 use super::{Files, Report};
 use crate::{
-    engine::Source, error::Place, finding::Code, front_matter::ContentFile, library::LAYOUT, markdown, template::Template,
+    engine::{PARTIALS, Source},
+    error::Place,
+    finding::Code,
+    front_matter::ContentFile,
+    library::LAYOUT,
+    markdown,
+    template::Template,
 };
 
 pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report) {
@@ -24,6 +30,18 @@ pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report)
     }
     if let Some(layout) = files.all.get(LAYOUT) {
         mjml(&LAYOUT.into(), &layout.replace("\r\n", "\n"), report);
+    }
+}
+
+/// The links and pictures of the partials among `files`.
+pub(super) fn check_partials(files: &BTreeMap<String, String>, report: &mut Report) {
+    for (path, text) in files.iter().filter(|(path, _)| path.starts_with(PARTIALS)) {
+        let (file, text) = (path.as_str().into(), text.replace("\r\n", "\n"));
+        match Path::new(path).extension().and_then(|e| e.to_str()) {
+            Some("md") => body(&Source { file: &file, first_line: 1, indent: 0, text: &text }, report),
+            Some("mjml") => mjml(&file, &text, report),
+            _ => {}
+        }
     }
 }
 
@@ -166,11 +184,12 @@ impl Element<'_> {
 fn mjml(file: &Arc<str>, text: &str, report: &mut Report) {
     let place = |at| Place::of_byte(file, text, at);
     let mut element: Option<Element<'_>> = None;
-    let (mut preview, mut body_at) = (false, None);
+    let (mut preview, mut body_at, mut defaults) = (false, None, false);
     for token in Tokenizer::from(text).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, span, .. } => {
                 preview |= local.as_str() == "mj-preview";
+                defaults |= local.as_str() == "mj-attributes";
                 if local.as_str() == "mj-body" {
                     body_at = Some(span.start());
                 }
@@ -182,10 +201,12 @@ fn mjml(file: &Arc<str>, text: &str, report: &mut Report) {
                 }
             }
             Token::ElementEnd { end: ElementEnd::Open | ElementEnd::Empty, .. } => {
-                if let Some(element) = element.take() {
+                if let Some(element) = element.take().filter(|_| !defaults) {
                     element.check(place, report);
                 }
             }
+            // What it holds are no elements but what others are like.
+            Token::ElementEnd { end: ElementEnd::Close(_, local), .. } if local.as_str() == "mj-attributes" => defaults = false,
             _ => {}
         }
     }

@@ -25,6 +25,7 @@ use crate::{
 pub fn lint(files: &BTreeMap<String, String>) -> Vec<Finding> {
     let (templates, errors) = load::read(files);
     let mut report = Report(errors);
+    links::check_partials(files, &mut report);
     for template in &templates {
         check(template, &templates, files, &mut report);
     }

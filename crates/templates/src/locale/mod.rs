@@ -16,7 +16,7 @@ use stentor_domain::Locale;
 pub(crate) use date::{DateStyle, format_date};
 pub(crate) use money::format_money;
 pub(crate) use number::{format_number, parse_decimal};
-pub(crate) use phone::format_phone;
+pub(crate) use phone::{format_phone, warm_phones};
 pub(crate) use relative::format_relative;
 
 /// Digits of a number, before and after the point together.

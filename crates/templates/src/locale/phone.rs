@@ -1,9 +1,17 @@
 //! Telephone numbers as people write them.
 
+use std::sync::LazyLock;
+
 use phonenumber::Mode;
 use stentor_domain::Locale;
 
 use super::direction;
+
+/// Loads what is known of the world's numbers: it takes longer than a rendering may.
+pub(crate) fn warm_phones() {
+    static LOADED: LazyLock<bool> = LazyLock::new(|| phonenumber::parse(None, "+493012345678").is_ok());
+    let _ = *LOADED;
+}
 
 /// `text`, a number in E.164 (`+493012345678`), grouped as its country does. `None` if it is not one.
 ///

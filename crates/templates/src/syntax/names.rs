@@ -33,11 +33,13 @@ pub(crate) struct Names {
     pub faults: Vec<NameFault>,
     /// Whether it speaks of the recipient.
     pub personal: bool,
+    /// Whether it writes telephone numbers.
+    pub phones: bool,
 }
 
 impl Names {
     /// Walks `template`. `raw` names the variables that may stand in three braces.
-    pub(crate) fn of(template: &Template, raw: &[&str]) -> Self {
+    pub(crate) fn of(template: &Template, raw: &[String]) -> Self {
         let mut walk = Walk { names: Self::default(), raw, place: (1, 1) };
         walk.template(template);
         walk.names
@@ -46,7 +48,7 @@ impl Names {
 
 struct Walk<'a> {
     names: Names,
-    raw: &'a [&'a str],
+    raw: &'a [String],
     place: (usize, usize),
 }
 
@@ -67,9 +69,12 @@ impl Walk<'_> {
                 TemplateElement::Expression(expression) => self.expression(expression),
                 TemplateElement::HtmlExpression(expression) => {
                     let name = expression.name.as_name().unwrap_or_default();
-                    if !self.raw.contains(&name) {
+                    if !self.raw.iter().any(|allowed| allowed == name) {
                         let what = format!("`{{{{{{{name}}}}}}}` would let data write HTML");
-                        self.fault(Code::RawOutput, what, "Use two braces");
+                        let mend = "Use two braces, or allow it in template.toml, where it is sanitised: raw = [\"field\"]";
+                        self.fault(Code::RawOutput, what, mend);
+                    } else {
+                        self.value(&expression.name);
                     }
                 }
                 TemplateElement::HelperBlock(block) => self.block(block),
@@ -96,6 +101,7 @@ impl Walk<'_> {
 
     fn expression(&mut self, expression: &HelperTemplate) {
         let name = expression.name.as_name().unwrap_or_default();
+        self.names.phones |= name == "phone";
         let takes_values = !expression.params.is_empty() || !expression.hash.is_empty();
         if takes_values && !HELPERS.contains(&name) {
             self.fault(
@@ -138,6 +144,27 @@ impl Walk<'_> {
     }
 }
 
+/// The helper that [`sanitise_raw`] puts into raw output.
+pub(crate) const RAW: &str = "§raw";
+
+/// Makes of each `{{{value}}}` but `trusted` a call of [`RAW`], which lets only safe HTML through.
+pub(crate) fn sanitise_raw(template: &mut Template, trusted: &str) {
+    for element in &mut template.elements {
+        match element {
+            TemplateElement::HtmlExpression(expression) if expression.name.as_name() != Some(trusted) => {
+                let value = std::mem::replace(&mut expression.name, Parameter::Name(RAW.to_owned()));
+                expression.params.push(value);
+            }
+            TemplateElement::HelperBlock(block) => {
+                for inner in [&mut block.template, &mut block.inverse].into_iter().flatten() {
+                    sanitise_raw(inner, trusted);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Puts at the head of each loop's body a call of [`STEP`] with the number of parts of the body, so that a
 /// rendering can count what its loops cost.
 pub(crate) fn meter_loops(template: &mut Template) {
@@ -148,7 +175,8 @@ pub(crate) fn meter_loops(template: &mut Template) {
         }
         let is_loop = block.name.as_name() == Some("each");
         if let (true, Some(body)) = (is_loop, &mut block.template)
-            && let Ok(step) = Template::compile(&format!("{{{{{STEP} {}}}}}", parts(body)))
+            // Three braces: what it writes is nothing at all, not an empty value that is kept apart from what follows.
+            && let Ok(step) = Template::compile(&format!("{{{{{{{STEP} {}}}}}}}", parts(body)))
         {
             body.elements.splice(0..0, step.elements);
             body.mapping.splice(0..0, step.mapping);
@@ -172,7 +200,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Names {
-        Names::of(&Template::compile(text).unwrap(), &["mail.body"])
+        Names::of(&Template::compile(text).unwrap(), &["mail.body".to_owned()])
     }
 
     #[test]
@@ -214,7 +242,7 @@ mod tests {
         let TemplateElement::HelperBlock(each) = &template.elements[0] else { panic!("a block") };
         let body = each.template.as_ref().unwrap();
         assert_eq!(body.elements.len(), body.mapping.len());
-        let TemplateElement::Expression(step) = &body.elements[0] else { panic!("a step") };
+        let TemplateElement::HtmlExpression(step) = &body.elements[0] else { panic!("a step") };
         assert_eq!((step.name.as_name(), &step.params[0]), (Some(STEP), &Parameter::Literal(4.into())));
     }
 }

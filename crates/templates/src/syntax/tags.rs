@@ -15,6 +15,21 @@ pub(crate) struct Fault {
     pub mend: String,
 }
 
+/// A `{{> name}}`, from its first byte to the one after its last.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PartialTag<'a> {
+    pub at: usize,
+    pub end: usize,
+    pub name: &'a str,
+}
+
+/// What a first reading finds.
+#[derive(Debug)]
+pub(crate) struct Tags<'a> {
+    pub faults: Vec<Fault>,
+    pub partials: Vec<PartialTag<'a>>,
+}
+
 /// An open block and the `{{else if}}`s that followed it.
 struct Block<'a> {
     at: usize,
@@ -24,32 +39,42 @@ struct Block<'a> {
 
 /// Reads `text` and returns what is wrong with its tags.
 pub(crate) fn check_tags(text: &str, max_bytes: usize) -> Vec<Fault> {
-    let mut reader = Reader { text, faults: Vec::new(), blocks: Vec::new(), depth: 0, tags: 0 };
+    read_tags(text, max_bytes).faults
+}
+
+/// Reads `text`, its partials not yet put in.
+pub(crate) fn read_tags(text: &str, max_bytes: usize) -> Tags<'_> {
+    let mut reader = Reader { text, faults: Vec::new(), partials: Vec::new(), blocks: Vec::new(), depth: 0, tags: 0 };
     if text.len() > max_bytes {
         reader.too_complex(0, format!("the text is {} bytes long", text.len()), format!("Keep it within {max_bytes} bytes"));
-        return reader.faults;
+        return reader.tags();
     }
     if let Some((at, _)) = text.char_indices().find(|(_, c)| is_private(*c) || *c == '\0') {
         reader.fault(at, "a private-use or NUL character stands here", "Remove it: it has no meaning that others share");
     }
     reader.read();
-    reader.faults
+    reader.tags()
 }
 
 /// Characters that [`crate::markdown`] gives a meaning of its own.
 fn is_private(c: char) -> bool {
-    ('\u{F0000}'..='\u{F0100}').contains(&c)
+    ('\u{F0000}'..='\u{F0100}').contains(&c) || ('\u{100000}'..='\u{1000FF}').contains(&c)
 }
 
 struct Reader<'a> {
     text: &'a str,
     faults: Vec<Fault>,
+    partials: Vec<PartialTag<'a>>,
     blocks: Vec<Block<'a>>,
     depth: usize,
     tags: usize,
 }
 
 impl<'a> Reader<'a> {
+    fn tags(self) -> Tags<'a> {
+        Tags { faults: self.faults, partials: self.partials }
+    }
+
     fn fault(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
         self.faults.push(Fault { at, code: Code::Syntax, what: what.into(), mend: mend.into() });
     }
@@ -105,7 +130,7 @@ impl<'a> Reader<'a> {
         let length = self.inside(at, inside_from, close)?;
         let inside = text[inside_from..inside_from + length].trim_start_matches('~').trim_end_matches('~').trim();
         if !raw {
-            self.structure(at, inside);
+            self.structure(at, inside_from + length + close.len(), inside);
         } else if inside.starts_with(['#', '/', '>', '^', '*', '&', '!']) {
             self.fault(at, "a block cannot have three braces", "Use two");
         }
@@ -159,7 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Blocks: opened, continued, closed.
-    fn structure(&mut self, at: usize, inside: &'a str) {
+    fn structure(&mut self, at: usize, end: usize, inside: &'a str) {
         if let Some(open) = inside.strip_prefix('#') {
             if open.starts_with(['>', '*']) {
                 return self.fault(at, "partial blocks and decorators are not supported", "Write the text out");
@@ -184,7 +209,13 @@ impl<'a> Reader<'a> {
                 }
             }
         } else if inside.starts_with('>') {
-            self.fault(at, "partials are not supported", "Write the text out");
+            let name = inside[1..].trim();
+            let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            if name.is_empty() || !is_name {
+                let mend = "Write `{{> name}}`: a name of a-z, 0-9 and `-`, and no values; it sees what stands around it";
+                return self.fault(at, "a partial has a plain name and takes nothing", mend);
+            }
+            self.partials.push(PartialTag { at, end, name });
         } else if inside.starts_with('*') {
             self.fault(at, "decorators are not supported", "Write the text out");
         } else if let Some(chain) = inside.strip_prefix('^').or_else(|| inside.strip_prefix("else")) {
@@ -247,7 +278,9 @@ mod tests {
             ("{{f {\"a\": 1}}}", "`{`"),
             ("{{f \"a\\\"}} {{#x}}\"}}", "a string holds"),
             ("{{#*inline \"x\"}}{{> x}}{{/inline}}", "decorators"),
-            ("{{> x}}", "partials"),
+            ("{{> (x)}}", "plain name"),
+            ("{{> a/b}}", "plain name"),
+            ("{{> x y=1}}", "plain name"),
             ("{{#> x}}{{/x}}", "partial blocks"),
             ("{{elsewhere}}", "outside a block"),
             ("{{#if a}}{{elsewhere}}{{/if}}", "begin with `else`"),

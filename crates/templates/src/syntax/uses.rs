@@ -11,7 +11,7 @@ use handlebars::{
 };
 use serde_json::Value;
 
-use super::STEP;
+use super::{RAW, STEP};
 
 /// One step on the way from the root of the data to a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +166,7 @@ impl Walk {
         }
         match (name, expression.params.first()) {
             (STEP, _) => {}
+            (RAW, Some(value)) => _ = self.value(value, Role::Text, false),
             ("t", Some(Parameter::Literal(Value::String(key)))) => {
                 let (line, column) = self.place;
                 let arguments = expression.hash.keys().cloned().collect();
@@ -173,6 +174,8 @@ impl Walk {
                 self.values(expression);
             }
             ("lookup", _) => _ = self.lookup(expression),
+            // They take what is absent for false.
+            ("and" | "or", _) => expression.params.iter().for_each(|p| _ = self.value(p, Role::Condition, true)),
             _ => self.values(expression),
         }
     }
@@ -353,9 +356,12 @@ mod tests {
         for (text, expected) in [
             ("{{#if a}}{{a}}{{else}}{{a}}{{/if}}", vec!["a Condition 0", "a Text 1", "a Text 0"]),
             ("{{#unless a}}{{a}}{{else}}{{a.b}}{{/unless}}", vec!["a Condition 0", "a Text 0", "a.b Text 1"]),
-            ("{{#if (and a b)}}{{a}}{{b}}{{c}}{{/if}}", vec!["a Value 0", "b Value 0", "a Text 1", "b Text 1", "c Text 0"]),
+            (
+                "{{#if (and a b)}}{{a}}{{b}}{{c}}{{/if}}",
+                vec!["a Condition 0", "b Condition 0", "a Text 1", "b Text 1", "c Text 0"],
+            ),
             ("{{#if (not a)}}1{{else}}{{a}}{{/if}}", vec!["a Value 0", "a Text 1"]),
-            ("{{#if (or a b)}}{{a}}{{/if}}", vec!["a Value 0", "b Value 0", "a Text 0"]),
+            ("{{#if (or a b)}}{{a}}{{/if}}", vec!["a Condition 0", "b Condition 0", "a Text 0"]),
             ("{{#if a}}1{{else if b}}{{b}}{{/if}}", vec!["a Condition 0", "b Condition 0", "b Text 1"]),
         ] {
             assert_eq!(uses(text), expected, "{text}");

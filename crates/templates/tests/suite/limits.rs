@@ -94,7 +94,7 @@ fn markdown_of_any_shape_ends() {
         let head = &body[..body.floor_char_boundary(12)];
         match inline::render_inbox(&content, &input(&data)) {
             Ok(item) => assert!(item.content.body_html.len() <= OUTPUT_BYTES, "{head}"),
-            Err(e) => assert!(matches!(e, RenderError::TooLarge { .. }), "{head}: {e:?}"),
+            Err(e) => assert!(matches!(e, RenderError::TooLarge { .. } | RenderError::TooSlow { .. }), "{head}: {e:?}"),
         }
     }
 }
@@ -144,7 +144,8 @@ fn files_that_would_overflow_a_parser_are_refused_when_they_are_loaded() {
         ("{{a}}".repeat(13_000), "more than 2000 expressions in one file"),
         ("x".repeat(70_000), "the text is 70000 bytes long"),
         ("{{#*inline \"p\"}}{{> p}}{{/inline}}{{> p}}".to_owned(), "decorators are not supported"),
-        ("{{> t/en/content.md}}".to_owned(), "partials are not supported"),
+        ("{{> t/en/content.md}}".to_owned(), "a partial has a plain name and takes nothing"),
+        ("{{> (lookup . 'x')}}".to_owned(), "a partial has a plain name and takes nothing"),
         ("{{#> p}}{{> @partial-block}}{{/p}}".to_owned(), "decorators are not supported"),
         ("{{a [[[[[[".to_owned(), "`[` stands inside a tag"),
         ("{{#if x}}".to_owned(), "`{{#if}}` is never closed"),
@@ -160,6 +161,45 @@ fn files_that_would_overflow_a_parser_are_refused_when_they_are_loaded() {
     let toml = format!("+++\ntitle = {}\n+++\n", "[".repeat(60_000));
     assert!(load(&[("t/en/content.md", &toml)]).is_err());
     assert!(load(&[("t/template.toml", &"a.".repeat(30_000))]).is_err());
+}
+
+#[test]
+fn partials_that_lead_back_to_themselves_are_refused_when_they_are_loaded() {
+    let content = ("t/en/content.md", "+++\ntitle = \"t\"\n+++\n{{> a}}");
+    for (files, what) in [
+        (vec![("_partials/a.md", "{{> a}}")], "leads back to itself: a > a"),
+        (vec![("_partials/a.md", "x {{> b}}"), ("_partials/b.md", "{{> a}}")], "leads back to itself: a > b > a"),
+        (vec![("_partials/a.md", "{{#*inline \"a\"}}{{> a}}{{/inline}}")], "decorators are not supported"),
+        (vec![("_partials/a.md", "{{#if x}}")], "`{{#if}}` is never closed"),
+        (vec![], "there is no partial `a`"),
+    ] {
+        let all: Vec<_> = files.into_iter().chain([content]).collect();
+        let errors = load(&all).unwrap_err().to_string();
+        assert!(errors.contains(what), "{what}: {errors}");
+    }
+    let mjml = "<mjml><mj-body>{{> a}}</mj-body></mjml>";
+    let errors = load(&[("_partials/a.mjml", "<mj-raw>{{> a}}</mj-raw>"), ("t/en/email.mjml", mjml)]).unwrap_err().to_string();
+    assert!(errors.contains("leads back to itself"), "{errors}");
+}
+
+#[test]
+fn rounds_are_counted_over_all_texts_of_a_message() {
+    let loops = "{{#each a}}{{/each}}";
+    let data = map(json!({ "a": vec![0; 4_000] }));
+    let once = template("title = \"t\"", loops);
+    assert!(once.render_inbox(&input(&data)).is_ok());
+    let thrice = template(&format!("title = \"t{loops}\"\nsummary = \"{loops}\""), loops);
+    let result = thrice.render_inbox(&input(&data));
+    assert!(matches!(result, Err(RenderError::TooLarge { what: "rounds of loops", .. })), "{result:?}");
+}
+
+#[test]
+fn what_works_for_too_long_is_ended() {
+    let data = map(json!({ "a": vec![0; 9_000], "m": {"value": "1234.50", "currency": "EUR"} }));
+    let slow =
+        template("title = \"t\"", &format!("{{{{#each a}}}}{}{{{{/each}}}}", "{{#if (eq (money ../m) 1)}}x{{/if}}".repeat(10)));
+    let result = slow.render_inbox(&input(&data));
+    assert!(matches!(result, Err(RenderError::TooSlow { .. })), "{result:?}");
 }
 
 /// `{"a": [{"a": [… 1 …]}]}`

@@ -89,5 +89,8 @@ fn one_library_lies_over_another_and_wins() {
     let above = library(&[("t/template.toml", &title("above"))]);
     assert_eq!(below.clone().overlaid_by(above.clone()).find("t").unwrap().title(), "above");
     let all = Library::builtin().unwrap().overlaid_by(above);
-    assert_eq!(all.list().map(|t| t.key()).collect::<Vec<_>>(), ["breaking-news", "card-repayment-due", "t", "welcome"]);
+    assert_eq!(
+        all.list().map(|t| t.key()).collect::<Vec<_>>(),
+        ["breaking-news", "card-repayment-due", "daily-digest", "order-shipped", "t", "verification-code", "welcome"]
+    );
 }

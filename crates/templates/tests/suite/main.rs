@@ -4,7 +4,11 @@
 
 mod inline;
 mod limits;
+mod lint;
 mod loading;
+mod properties;
 mod rendering;
+mod rich;
 mod shipped;
+mod strict;
 mod support;

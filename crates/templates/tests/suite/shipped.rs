@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use stentor_domain::{Channel, Locale, Timestamp};
+use stentor_domain::{Channel, Locale, Timestamp, content::Article};
 use stentor_templates::{Input, Library, Template};
 
 fn check(name: &str, is: &str) {
@@ -27,7 +27,7 @@ fn input<'a>(template: &'a Template, sample: &str, locale: &'a Locale) -> Input<
         timezone: Some("Asia/Shanghai"),
         recipient: None,
         app_name: "Example Bank",
-        now: Timestamp::UNIX_EPOCH,
+        now: Timestamp::from_millis(1_795_694_400_000), // 2026-11-26T12:00:00Z
     }
 }
 
@@ -48,13 +48,14 @@ fn every_template_says_what_it_said_in_every_channel_and_language() {
                 assert!(sms.segments <= 2, "{}: {} segments", template.key(), sms.segments);
                 write!(
                     text,
-                    "=== {sample}: inbox\ntitle:   {}\nsummary: {}\nimage:   {}\nlink:    {}\nactions: {}\n\n{}\n--- as text\n{}\n\n\
+                    "=== {sample}: inbox\ntitle:   {}\nsummary: {}\nimage:   {}\nlink:    {}\nactions: {}\n{}\n{}\n--- as text\n{}\n\n\
                      === {sample}: SMS in {} segment(s)\n{}\n\n=== {sample}: mail as text\n{}\n",
                     item.title,
                     item.summary.unwrap_or_default(),
                     item.image.map(|i| format!("{} ({})", i.url, i.alt)).unwrap_or_default(),
                     item.link.unwrap_or_default(),
                     item.actions.iter().map(|a| format!("[{}] {}", a.label, a.url)).collect::<Vec<_>>().join(" "),
+                    item.content.articles.iter().map(article).collect::<String>(),
                     item.content.body_html,
                     item.content.body_text,
                     sms.segments,
@@ -72,8 +73,30 @@ fn every_template_says_what_it_said_in_every_channel_and_language() {
     }
 }
 
+fn article(article: &Article) -> String {
+    let image = article.image.as_ref().map(|i| format!(" ({}: {})", i.alt, i.url)).unwrap_or_default();
+    let (summary, link) = (article.summary.as_deref().unwrap_or_default(), article.link.as_deref().unwrap_or_default());
+    format!("article: {} | {summary} | {link}{image}\n", article.title)
+}
+
 #[test]
-fn three_templates_ship_and_know_their_channels() {
+fn every_template_is_written_in_four_languages_one_of_them_from_right_to_left() {
+    let library = Library::builtin().unwrap();
+    for template in library.list() {
+        let locales: Vec<_> = template.locales().map(Locale::as_str).collect();
+        assert_eq!(locales, ["ar", "de", "en", "zh-CN"], "{}", template.key());
+        for locale in template.locales() {
+            let sample = template.samples().keys().next().unwrap();
+            let html = template.render_email(&input(template, sample, locale)).unwrap().html;
+            let (direction, side) = if locale.as_str() == "ar" { ("rtl", "right") } else { ("ltr", "left") };
+            assert!(html.contains(&format!("<html lang=\"{locale}\" dir=\"{direction}\"")), "{}", &html[..300]);
+            assert!(html.contains(&format!("text-align:{side}")) && html.contains("prefers-color-scheme: dark"));
+        }
+    }
+}
+
+#[test]
+fn six_templates_ship_and_know_their_channels() {
     let library = Library::builtin().unwrap();
     let told: Vec<_> =
         library.list().map(|t| (t.key(), t.category(), t.channels().to_vec(), t.default_locale().as_str())).collect();
@@ -82,6 +105,9 @@ fn three_templates_ship_and_know_their_channels() {
         [
             ("breaking-news", Some("news"), vec![Channel::Inbox], "en"),
             ("card-repayment-due", Some("billing"), vec![Channel::Inbox, Channel::Email, Channel::Sms], "en"),
+            ("daily-digest", Some("news"), vec![Channel::Inbox, Channel::Email], "en"),
+            ("order-shipped", Some("orders"), vec![Channel::Inbox, Channel::Email, Channel::Sms], "en"),
+            ("verification-code", Some("account"), vec![Channel::Sms, Channel::Email], "en"),
             ("welcome", Some("account"), vec![Channel::Inbox, Channel::Email], "en"),
         ]
     );

@@ -22,6 +22,7 @@ mod manners;
 mod model;
 mod operations;
 mod outages;
+mod own_inbox;
 mod providers;
 mod recall;
 mod receipts;

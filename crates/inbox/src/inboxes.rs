@@ -15,6 +15,8 @@ use crate::{
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
 const WARMINGS: usize = 3;
+/// How many pages are looked through for one of a category.
+const LOOKS: usize = 25;
 /// How many inboxes are warmed at once.
 const WARMED_AT_ONCE: usize = 16;
 /// How many items the record gives to warm an inbox; fewer means that there are no others.
@@ -298,6 +300,31 @@ impl Inboxes {
         }
         let next = (items.len() == limit).then_some(place);
         Ok(InboxPage { items, next })
+    }
+
+    /// A page of one category. It looks through [`LOOKS`] pages of all at most, and may therefore have fewer than `limit` items,
+    /// or none, and yet a next.
+    pub async fn page_of(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        category: &str,
+        after: Option<PagePlace>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<InboxPage, InboxError> {
+        let mut found = InboxPage { items: Vec::with_capacity(limit), next: after };
+        for _ in 0..LOOKS {
+            // Never more than there is room for: a place lies between two pages, not within one.
+            let page = self.page(app, recipient, found.next, limit - found.items.len(), now).await?;
+            found.items.extend(page.items.into_iter().filter(|i| i.item.card.category.as_deref() == Some(category)));
+            found.next = page.next;
+            // Half a page is enough: to fill the rest one by one would cost a look each.
+            if found.next.is_none() || found.items.len() * 2 >= limit {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// One item, hot or old, of either part.

@@ -72,6 +72,9 @@ pub enum Command {
         /// 1 to 100; 20 if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
+        /// Of this category alone. Such a page may have fewer items than `limit`, or none, and yet a next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        category: Option<String>,
     },
     /// Is anybody there?
     Ping,

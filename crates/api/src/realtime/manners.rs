@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::problem::ApiError;
@@ -42,7 +42,7 @@ impl Manners {
         let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::HeaderName::from_static("last-event-id")];
         CorsLayer::new()
             .allow_origin(AllowOrigin::predicate(of_inbox))
-            .allow_methods([axum::http::Method::GET, axum::http::Method::POST])
+            .allow_methods([Method::GET, Method::POST, Method::PUT])
             .allow_headers(headers)
             .max_age(Duration::from_hours(1))
     }

@@ -207,14 +207,14 @@ async fn perform(api: &ApiState, person: &Person, reference: Option<String>, com
         Command::ReadAll { cursor } => {
             return Ok(Done::Marked(Change::Read, api.mark_all_read(person, cursor.as_ref()).await?));
         }
-        Command::List { after, limit } => {
+        Command::List { after, limit, category } => {
             let limit = limit.unwrap_or(FIRST_PAGE);
             if limit == 0 || limit > 100 {
                 return Err(refused("wrong_value", "limit must be 1 to 100"));
             }
             let after = after.map(|a| a.parse::<PagePlace>()).transpose();
             let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
-            let page = api.inboxes.page(&person.app, &person.recipient, after, limit, api.now()).await?;
+            let page = api.page(&person.app, &person.recipient, category.as_deref(), after, limit).await?;
             api.note_delivered(person, &page.items);
             let items = page.items.into_iter().map(|i| i.item).collect();
             ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }

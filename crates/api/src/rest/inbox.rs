@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use stentor_domain::{AppId, Event, EventKind, Item, NotificationId, RecipientId, item::ItemContent};
+use stentor_domain::{AppId, Event, EventKind, Item, NotificationId, Preferences, RecipientId, item::ItemContent};
 use stentor_inbox::{Change, Cursor, FoundItem, Marked, PagePlace};
 use utoipa::ToSchema;
 
 use super::{
-    page::PageQuery,
+    page::InboxQuery,
     problems::{BadBody, NotFound, Problems},
 };
 use crate::{auth::Person, json::JsonBody, path::Path, problem::ApiError, state::ApiState};
@@ -31,12 +31,13 @@ impl InboxPage {
         state: &ApiState,
         app: &AppId,
         recipient: &RecipientId,
-        query: &PageQuery,
+        query: InboxQuery,
     ) -> Result<(Self, Vec<FoundItem>), ApiError> {
-        let (after, now) = (query.after::<PagePlace>()?, state.now());
+        let (page, category) = query.parts()?;
+        let after = page.after::<PagePlace>()?;
         // The overview first: its cursor must not lie behind the items, or an update between the two would be missed.
-        let overview = state.inboxes.overview(app, recipient, now).await?;
-        let page = state.inboxes.page(app, recipient, after, query.limit(), now).await?;
+        let overview = state.inboxes.overview(app, recipient, state.now()).await?;
+        let page = state.page(app, recipient, category.as_deref(), after, page.limit()).await?;
         let next = page.next.map(|place| place.to_string());
         let items = page.items.iter().map(|i| i.item.clone()).collect();
         Ok((Self { items, next, unread: overview.unread, cursor: overview.cursor }, page.items))
@@ -44,10 +45,10 @@ impl InboxPage {
 }
 
 /// List the inbox, newest first; archived items are left out.
-#[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(PageQuery),
+#[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(InboxQuery),
     responses((status = 200, body = InboxPage), Problems))]
-pub(crate) async fn list(State(state): State<ApiState>, person: Person, query: PageQuery) -> Result<Json<InboxPage>, ApiError> {
-    let (page, found) = InboxPage::read(&state, &person.app, &person.recipient, &query).await?;
+pub(crate) async fn list(State(state): State<ApiState>, person: Person, query: InboxQuery) -> Result<Json<InboxPage>, ApiError> {
+    let (page, found) = InboxPage::read(&state, &person.app, &person.recipient, query).await?;
     state.note_delivered(&person, &found);
     Ok(Json(page))
 }
@@ -81,6 +82,23 @@ pub struct ItemWithContent {
 }
 
 impl ApiState {
+    /// A page of an inbox: of all of it, or of one category.
+    pub(crate) async fn page(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        category: Option<&str>,
+        after: Option<PagePlace>,
+        limit: usize,
+    ) -> Result<stentor_inbox::InboxPage, ApiError> {
+        let (inboxes, now) = (&self.inboxes, self.now());
+        let page = match category {
+            None => inboxes.page(app, recipient, after, limit, now).await?,
+            Some(category) => inboxes.page_of(app, recipient, category, after, limit, now).await?,
+        };
+        Ok(page)
+    }
+
     /// An item of `person` with its content; 404 if it is not in the inbox (any more).
     pub(crate) async fn item_with_content(&self, person: &Person, id: NotificationId) -> Result<ItemWithContent, ApiError> {
         let gone = || ApiError::not_found("item in this inbox");
@@ -215,4 +233,23 @@ pub(crate) async fn read_all(
 ) -> Result<Json<UnreadView>, ApiError> {
     let marked = state.mark_all_read(&person, what.cursor.as_ref()).await?;
     Ok(Json(UnreadView { unread: marked.unread, cursor: marked.cursor }))
+}
+
+/// What the person wants to receive. What is not named is on.
+#[utoipa::path(get, path = "/v1/inbox/preferences", tag = "inbox", responses((status = 200, body = Preferences), Problems))]
+pub(crate) async fn preferences(State(state): State<ApiState>, person: Person) -> Result<Json<Preferences>, ApiError> {
+    let profile = state.find_profile(&person.app, &person.recipient).await?;
+    Ok(Json(profile.map(|profile| profile.preferences).unwrap_or_default()))
+}
+
+/// Set what the person wants to receive: replaces all of it.
+#[utoipa::path(put, path = "/v1/inbox/preferences", tag = "inbox", request_body = Preferences,
+    responses((status = 200, body = Preferences), Problems, BadBody))]
+pub(crate) async fn put_preferences(
+    State(state): State<ApiState>,
+    person: Person,
+    JsonBody(preferences): JsonBody<Preferences>,
+) -> Result<Json<Preferences>, ApiError> {
+    state.set_preferences(&person.app, &person.recipient, &preferences).await?;
+    Ok(Json(preferences))
 }

@@ -51,6 +51,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(inbox::archive))
         .routes(routes!(inbox::unarchive))
         .routes(routes!(inbox::read_all))
+        .routes(routes!(inbox::preferences, inbox::put_preferences))
         .routes(routes!(callbacks::sms, callbacks::sms_by_get))
         .routes(routes!(operations::presence))
         .routes(routes!(dead_letters::list))

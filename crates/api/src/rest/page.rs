@@ -50,11 +50,53 @@ impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
-        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
-        let axum::extract::Query(query) = query.map_err(|e| bad(e.body_text()))?;
-        if query.limit.is_some_and(|n| n == 0 || n > 100) {
-            return Err(bad("limit must be 1 to 100".into()));
+        let axum::extract::Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
+        query.checked()
+    }
+}
+
+impl PageQuery {
+    fn checked(self) -> Result<Self, ApiError> {
+        if self.limit.is_some_and(|n| n == 0 || n > 100) {
+            return Err(bad_query("limit must be 1 to 100".into()));
         }
-        Ok(query)
+        Ok(self)
+    }
+}
+
+fn bad_query(message: String) -> ApiError {
+    ApiError::invalid(vec![Violation::new("", "bad_query", message)])
+}
+
+/// Which page of an inbox.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InboxQuery {
+    /// The most items to give, 1 to 100; 20 if absent.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// Items of this category alone. Such a page may have fewer than `limit`, or none, and yet a `next`.
+    #[serde(default)]
+    category: Option<String>,
+}
+
+impl InboxQuery {
+    /// The page, and of which category it is.
+    pub(crate) fn parts(self) -> Result<(PageQuery, Option<String>), ApiError> {
+        let Self { limit, after, category } = self;
+        Ok((PageQuery { limit, after }.checked()?, category))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InboxQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
+        query.map(|axum::extract::Query(query)| query).map_err(|e| bad_query(e.body_text()))
     }
 }

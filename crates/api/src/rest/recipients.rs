@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     inbox::InboxPage,
-    page::{Page, PageQuery},
+    page::{InboxQuery, Page, PageQuery},
     problems::{BadBody, NotFound, Problems},
 };
 use crate::{
@@ -48,11 +48,7 @@ pub(crate) async fn get(
     key: Key<Read>,
     Path(id): Path<RecipientId>,
 ) -> Result<Json<RecipientView>, ApiError> {
-    // Hot first: what a request set a moment ago is there before it is in SQL.
-    let profile = match state.profiles.find(&key.app, &id).await? {
-        Some(profile) => profile,
-        None => state.archive.find_recipient(&key.app, &id).await?.ok_or_else(|| ApiError::not_found("recipient"))?,
-    };
+    let profile = state.find_profile(&key.app, &id).await?.ok_or_else(|| ApiError::not_found("recipient"))?;
     Ok(Json(RecipientView { id, profile }))
 }
 
@@ -80,6 +76,30 @@ impl ApiState {
         self.profiles.set(app, patches, now).await?;
         let locales: Vec<_> = patches.iter().filter_map(|(id, patch)| Some((id, patch.locale.as_ref()?.as_ref()))).collect();
         self.inboxes.hot().set_locales(app, &locales, now).await?;
+        Ok(())
+    }
+
+    /// Hot first: what a request set a moment ago is there before it is in SQL.
+    pub(super) async fn find_profile(&self, app: &AppId, id: &RecipientId) -> Result<Option<Profile>, ApiError> {
+        match self.profiles.find(app, id).await? {
+            Some(profile) => Ok(Some(profile)),
+            None => Ok(self.archive.find_recipient(app, id).await?),
+        }
+    }
+
+    /// Replaces a recipient's preferences.
+    pub(super) async fn set_preferences(&self, app: &AppId, id: &RecipientId, to: &Preferences) -> Result<(), ApiError> {
+        let mut found = Vec::new();
+        for category in to.categories.keys() {
+            if let Err(e) = stentor_domain::text::check_line(category, 64) {
+                found.push(Violation::new(format!("/categories/{}", pointer_step(category)), e.code(), e.to_string()));
+            }
+        }
+        checked(found)?;
+        let now = self.now();
+        self.archive.set_preferences(app, id, to, now).await?;
+        self.profiles.set_preferences(app, id, to, now).await?;
+        self.inboxes.hot().set_preferences(app, id, to, now).await?;
         Ok(())
     }
 }
@@ -168,17 +188,7 @@ pub(crate) async fn put_preferences(
     Path(id): Path<RecipientId>,
     JsonBody(preferences): JsonBody<Preferences>,
 ) -> Result<Json<Preferences>, ApiError> {
-    let mut found = Vec::new();
-    for category in preferences.categories.keys() {
-        if let Err(e) = stentor_domain::text::check_line(category, 64) {
-            found.push(Violation::new(format!("/categories/{}", pointer_step(category)), e.code(), e.to_string()));
-        }
-    }
-    checked(found)?;
-    let now = state.now();
-    state.archive.set_preferences(&key.app, &id, &preferences, now).await?;
-    state.profiles.set_preferences(&key.app, &id, &preferences, now).await?;
-    state.inboxes.hot().set_preferences(&key.app, &id, &preferences, now).await?;
+    state.set_preferences(&key.app, &id, &preferences).await?;
     Ok(Json(preferences))
 }
 
@@ -207,13 +217,13 @@ pub(crate) async fn issue_inbox_token(
 }
 
 /// Look into a recipient's inbox; marks nothing.
-#[utoipa::path(get, path = "/v1/recipients/{id}/inbox", tag = "recipients", params(("id" = String, Path), PageQuery),
+#[utoipa::path(get, path = "/v1/recipients/{id}/inbox", tag = "recipients", params(("id" = String, Path), InboxQuery),
     responses((status = 200, body = InboxPage), Problems))]
 pub(crate) async fn get_inbox(
     State(state): State<ApiState>,
     key: Key<Read>,
     Path(id): Path<RecipientId>,
-    query: PageQuery,
+    query: InboxQuery,
 ) -> Result<Json<InboxPage>, ApiError> {
-    InboxPage::read(&state, &key.app, &id, &query).await.map(|(page, _)| Json(page))
+    InboxPage::read(&state, &key.app, &id, query).await.map(|(page, _)| Json(page))
 }

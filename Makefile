@@ -50,6 +50,7 @@ lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	cargo clippy --workspace --all-targets -- -D warnings
 	scripts/check-arrows.sh
 	scripts/check-arrows-test.sh
+	scripts/check-widget.sh
 	shellcheck .ci/run scripts/*.sh
 
 deps: ## Install what `make run` needs from the system, if it is absent

@@ -1,14 +1,19 @@
 // The business's own site: it serves the page with the inbox in it, signs the tokens of its users, and passes what is
 // Stentor's on to Stentor, as a reverse proxy would. That is also where a test cuts the network or refuses WebSockets.
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer, request as ask, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 
-import type { Stentor } from "./stentor.ts";
+import { ROOT, type Stentor } from "./stentor.ts";
 
 /** What every page of a test stands under: no inline script, no inline style, nothing from elsewhere. */
 export const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'";
+
+/** A widget that is not embedded yet, to try it without building the binary: `WIDGET=crates/api/src/pages/stentor-inbox.js`. */
+const WIDGET = process.env.WIDGET && join(ROOT, process.env.WIDGET);
 
 const PICTURE = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 48"><path fill="#7fa6c2" d="M0 0h64v48H0z"/><path fill="#27496d" d="M0 48 20 16l14 18 10-12 20 26z"/></svg>`;
 
@@ -19,6 +24,8 @@ export class Host {
   webSockets = true;
   /** False: `/v1/inbox/events` is answered 502 as well. */
   events = true;
+  /** False: Stentor is not reached from here; the site itself is there. */
+  reachable = true;
   /** How long the tokens live that it signs, in seconds. */
   tokenLife = 600;
   /** How many tokens it signed. */
@@ -36,12 +43,12 @@ export class Host {
     this.#server = createServer((request, response) => this.#answer(request, response));
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on("connection", (socket) => this.#keep(socket));
-    this.page("/picture.svg", PICTURE, "image/svg+xml");
   }
 
   static async start(stentor: Stentor): Promise<Host> {
     const host = new Host(stentor);
     await new Promise<void>((ready) => host.#server.listen(0, "127.0.0.1", ready));
+    host.page("/picture.svg", PICTURE, "image/svg+xml");
     return host;
   }
 
@@ -99,7 +106,9 @@ export class Host {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url!, this.url);
     const page = this.#pages.get(url.pathname);
-    if (page) {
+    if (WIDGET && url.pathname === "/widget/v1/stentor-inbox.js") {
+      response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(WIDGET));
+    } else if (page) {
       response.writeHead(200, { "content-type": page.type, "content-security-policy": page.policy, "cache-control": "no-store" });
       response.end(page.body);
     } else if (url.pathname === "/token") {
@@ -114,6 +123,10 @@ export class Host {
   }
 
   #pass(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.reachable && !request.url!.startsWith("/widget/")) {
+      response.writeHead(502).end();
+      return;
+    }
     this.asked.push(`${request.method} ${request.url}`);
     const { hostname, port } = new URL(this.stentor.url);
     const onward = ask({ hostname, port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
@@ -128,7 +141,7 @@ export class Host {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.asked.push(`${request.method} ${request.url}`);
-    if (!this.webSockets) {
+    if (!this.webSockets || !this.reachable) {
       socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
       return;
     }

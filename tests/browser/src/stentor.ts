@@ -90,14 +90,24 @@ export class Stentor {
   }
 
   /** Sends a notification and gives its id. */
-  async send(audience: string | string[] | object, what: object): Promise<string> {
+  async send(audience: "everyone" | string[] | object, what: object): Promise<string> {
     const to = Array.isArray(audience) ? { recipients: audience } : audience;
     return (await this.api("POST", "/v1/notifications", { audience: to, ...what })).id;
   }
 
-  /** Sends plain words to one person and gives the notification's id. */
-  say(recipient: string, title: string, more: object = {}): Promise<string> {
-    return this.send([recipient], { content: { title, ...more } });
+  /** Sends plain words to one person, waits until they are in the inbox, and gives the notification's id. */
+  async say(recipient: string, title: string, more: object = {}, about: object = {}): Promise<string> {
+    const id = await this.send([recipient], { content: { title, ...more }, ...about });
+    await this.completed(id);
+    return id;
+  }
+
+  /** Waits until everybody was told: what is sent next comes after it. */
+  async completed(id: string): Promise<void> {
+    for (const end = Date.now() + 15_000; (await this.api("GET", `/v1/notifications/${id}`)).status !== "completed"; ) {
+      if (Date.now() > end) throw new Error(`${id} is not completed`);
+      await new Promise((again) => setTimeout(again, 20)); // REST has no event to wait for
+    }
   }
 
   /** What the server says is unread: the truth that every device must show. */

@@ -1,5 +1,7 @@
 //! Pages for those who look in: the description of the API for people, and the look that all pages share.
 
+mod widget;
+
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, header},
@@ -19,6 +21,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/docs", get(async || page(include_str!("docs.html"))))
         .route("/docs.js", get(async || script(include_str!("docs.js"))))
         .route("/tokens.css", get(async || style(include_str!("tokens.css"))))
+        .route("/widget/v1/stentor-inbox.js", get(widget::widget))
         .route("/style.css", get(async || style(include_str!("style.css"))))
 }
 

@@ -1,0 +1,112 @@
+// What breaks between a page and Stentor, and how the page comes back.
+import { expect, test } from "../src/fixtures.ts";
+import { Host } from "../src/host.ts";
+import { card, client, element, live, shown, titles, tool } from "../src/widget.ts";
+
+const panel = (person: string) => `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`;
+
+test("the network is cut and restored: what was done meanwhile is done, what came meanwhile is there", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "one");
+  await stentor.say(person, "two");
+  await page.goto(host.inboxPage("/cut", panel(person)));
+  await expect(titles(page)).toHaveCount(2);
+  host.cut();
+  await expect(element(page).locator(".trouble")).toContainText("No connection");
+  await card(page, "one").hover();
+  await tool(page, "Mark as read", "one").click();
+  await expect(element(page).locator(".trouble")).toContainText("1 change is sent later");
+  // it looks read at once; the count stays the server's
+  await expect(card(page, "Unread: one")).toHaveCount(0);
+  expect(await shown(page)).toBe(2);
+  await stentor.say(person, "three");
+  host.restore();
+  await element(page).getByRole("button", { name: "Try again" }).click();
+  await live(page);
+  await expect(titles(page)).toHaveText([/three/, /two/, /one/]);
+  await expect.poll(() => stentor.unread(person)).toBe(2);
+  await expect.poll(() => shown(page)).toBe(2);
+  await expect.poll(async () => (await client(page)).waiting).toBe(0);
+});
+
+test("what the browser kept is there without a network, and what was queued outlives the page", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "kept");
+  const markup = `<stentor-inbox variant="panel" recipient="${person}" token-url="/token?for=${person}"></stentor-inbox>`;
+  const url = host.inboxPage("/kept", markup);
+  await page.goto(url);
+  await expect(titles(page)).toHaveText([/kept/]);
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.endsWith(":page")).length)).toBe(1);
+  // Stentor is away, the site is not
+  host.reachable = false;
+  await page.reload();
+  await expect(titles(page)).toHaveText([/kept/]);
+  await expect(element(page).locator(".trouble")).toBeVisible();
+  await card(page, "kept").hover();
+  await tool(page, "Archive", "kept").click();
+  await expect(titles(page)).toHaveCount(0);
+  await page.reload();
+  await expect(titles(page)).toHaveCount(0);
+  host.reachable = true;
+  await live(page);
+  await expect.poll(() => stentor.unread(person)).toBe(0);
+  await expect.poll(() => shown(page)).toBe(0);
+});
+
+test("the server is killed and started again: the page catches up", async ({ page, ownStentor, person }) => {
+  const host = await Host.start(ownStentor);
+  await ownStentor.say(person, "before");
+  await page.goto(host.inboxPage("/killed", panel(person)));
+  await expect(titles(page)).toHaveText([/before/]);
+  await ownStentor.kill();
+  await expect(element(page).locator(".trouble")).toContainText("No connection");
+  await ownStentor.run();
+  await ownStentor.say(person, "after");
+  await expect(titles(page)).toHaveText([/after/, /before/], { timeout: 20_000 });
+  await expect.poll(() => shown(page)).toBe(2);
+  expect((await client(page)).way).toBe("ws");
+  await host.stop();
+});
+
+for (const [name, way, refuse] of [
+  ["a proxy that refuses WebSockets: events", "sse", (host: Host) => (host.webSockets = false)],
+  ["a proxy that refuses streams as well: polls", "poll", (host: Host) => (host.webSockets = host.events = false)],
+] as const) {
+  test(name, async ({ page, host, stentor, person }) => {
+    refuse(host);
+    await stentor.say(person, "one", { body_markdown: "Its content." });
+    await page.goto(host.inboxPage(`/${way}`, panel(person)));
+    await expect(titles(page)).toHaveText([/one/]);
+    expect((await client(page)).way).toBe(way);
+    await live(page);
+    await stentor.say(person, "two");
+    await expect(titles(page)).toHaveText([/two/, /one/]);
+    await card(page, "one").click();
+    await expect(element(page).locator(".content")).toHaveText("Its content.");
+    await expect.poll(() => shown(page)).toBe(1);
+    await page.getByRole("button", { name: "Mark all as read" }).click();
+    await expect.poll(() => shown(page)).toBe(0);
+    expect(await stentor.unread(person)).toBe(0);
+  });
+}
+
+test("a token is renewed before it runs out, over the same socket", async ({ page, host, stentor, person }) => {
+  host.tokenLife = 4;
+  await page.goto(host.inboxPage("/renewed", panel(person)));
+  await live(page);
+  const sockets = () => host.asked.filter((asked) => asked.includes("/v1/inbox/ws")).length;
+  await expect.poll(() => host.tokens, { timeout: 15_000 }).toBeGreaterThan(2);
+  await stentor.say(person, "still here");
+  await expect(titles(page)).toHaveText([/still here/]);
+  expect(sockets()).toBe(1);
+});
+
+test("a token that is not taken is asked for anew, and a page that has none says so", async ({ page, host, stentor, person }) => {
+  host.tokenLife = -60;
+  await page.goto(host.inboxPage("/expired", panel(person)));
+  await expect(element(page).locator(".trouble")).toContainText("You are signed out");
+  host.tokenLife = 600;
+  await element(page).getByRole("button", { name: "Try again" }).click();
+  await live(page);
+  await stentor.say(person, "signed in");
+  await expect(titles(page)).toHaveText([/signed in/]);
+  await expect(element(page).locator(".trouble")).toHaveCount(0);
+});

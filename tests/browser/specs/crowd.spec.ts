@@ -1,0 +1,29 @@
+// Many widgets on one page, and of one person: the test of the original idea. WIDGETS=500 for more.
+import { expect, test } from "../src/fixtures.ts";
+
+const MANY = Number(process.env.WIDGETS ?? 50);
+
+test(`${MANY} widgets on one page show the same, over one socket`, async ({ page, host, stentor, person }) => {
+  test.setTimeout(30_000 + MANY * 200);
+  const one = `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`;
+  await page.goto(host.inboxPage("/many", one.repeat(MANY)));
+  await stentor.say(person, "to all of them");
+  const all = (unread: number) => expect.poll(() => page.evaluate((n) =>
+    [...document.querySelectorAll("stentor-inbox")].filter((node) => Number(node.shadowRoot!.querySelector(".badge")?.textContent ?? 0) === n).length, unread)).toBe(MANY);
+  await all(1);
+  expect(host.sockets).toBe(1);
+  expect(host.tokens).toBe(1);
+  await page.locator("stentor-inbox").last().click();
+  await page.getByRole("button", { name: "Mark all as read" }).click();
+  await all(0);
+});
+
+test("as many people on one page, each with a socket", async ({ page, host, stentor, person }) => {
+  const people = Array.from({ length: MANY }, (_, i) => `${person}-${i}`);
+  test.setTimeout(30_000 + MANY * 200);
+  await page.goto(host.inboxPage("/people", people.map((name) => `<stentor-inbox token-url="/token?for=${name}"></stentor-inbox>`).join("")));
+  await expect.poll(() => host.sockets, { timeout: 30_000 }).toBe(MANY);
+  await stentor.send(people, { content: { title: "to each" } });
+  await expect.poll(() => page.evaluate(() => [...document.querySelectorAll("stentor-inbox")].map((node) => node.shadowRoot!.querySelector(".badge")?.textContent)), { timeout: 20_000 })
+    .toEqual(people.map(() => "1"));
+});

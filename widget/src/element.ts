@@ -1,0 +1,485 @@
+// `<stentor-inbox>`: what a person sees of the inbox. What is known, and how it got here, is StentorInbox's.
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult, unsafeCSS } from "lit";
+
+import type { Item, OpenedItem, Preferences } from "./frames.js";
+import { icons } from "./icons.js";
+import { StentorInbox } from "./inbox.js";
+import { Language } from "./language.js";
+import { Notices } from "./notices.js";
+import { place } from "./place.js";
+import sheet from "./style.css";
+import { ALL } from "./state.js";
+import type { TokenProvider } from "./tokens.js";
+import { detail } from "./views/detail.js";
+import { cards } from "./views/list.js";
+import { choices } from "./views/preferences.js";
+import type { Words } from "./words/en.js";
+
+/** Where Stentor is, if the page does not say: where this module came from. */
+const HOME = new URL(import.meta.url).origin;
+/** How long "Undo" is offered. */
+const UNDO_FOR = 8_000;
+/** How often the times are said anew. */
+const TICK = 30_000;
+
+/** An item that is open. */
+export interface Opened {
+  id: string;
+  content?: OpenedItem;
+  failed?: boolean;
+}
+
+export class StentorInboxElement extends LitElement {
+  static override styles = unsafeCSS(sheet);
+  static override properties = {
+    url: {},
+    tokenUrl: { attribute: "token-url" },
+    tokenProvider: { attribute: false },
+    recipient: {},
+    variant: { reflect: true },
+    locale: {},
+    words: { type: Object },
+    categories: {},
+    open: { type: Boolean, reflect: true },
+    toasts: { type: Boolean },
+    sound: { type: Boolean },
+    titleBadge: { type: Boolean, attribute: "title-badge" },
+    faviconBadge: { attribute: "favicon-badge" },
+    noCache: { type: Boolean, attribute: "no-cache" },
+    noShare: { type: Boolean, attribute: "no-share" },
+  };
+
+  /** Where Stentor is; where this module came from if absent. */
+  declare url?: string;
+  /** A URL of the page's own origin that answers `{"token": …}` to whoever is signed in. */
+  declare tokenUrl?: string;
+  /** Instead of `token-url`: gives a fresh token. */
+  declare tokenProvider?: TokenProvider;
+  /** Whose inbox it is, if the page knows: then what was kept is shown at once, and offline. */
+  declare recipient?: string;
+  /** `bell` (a button with a popover), `panel` (fills its place) or `page` (list and content side by side). */
+  declare variant: "bell" | "panel" | "page";
+  /** The language; that of the page around it if absent. */
+  declare locale?: string;
+  /** Words that are stronger than those that are shipped; as an attribute, JSON. */
+  declare words?: Partial<Words>;
+  /** Tabs: `billing:Bills, news:News`. Empty: none. Absent: the categories that were seen, if there are several. */
+  declare categories?: string;
+  /** Whether the popover is open. */
+  declare open: boolean;
+  /** Shows what comes in a corner of the page for a moment. */
+  declare toasts: boolean;
+  /** Makes a sound when something comes. */
+  declare sound: boolean;
+  /** Puts the count before the page's title. */
+  declare titleBadge: boolean;
+  /** The URL of an icon for the page while something is unread; empty: a dot is drawn (needs `img-src data:`). */
+  declare faviconBadge?: string;
+  /** Keeps nothing in the browser's storage. */
+  declare noCache: boolean;
+  /** A connection of its own for every tab. */
+  declare noShare: boolean;
+
+  #inbox: StentorInbox | undefined;
+  #leave: (() => void) | undefined;
+  #language = Language.of("en");
+  #notices = new Notices(this);
+  #category = ALL;
+  #opened: Opened | undefined;
+  #preferences: { value?: Preferences; failed?: boolean } | undefined;
+  #archived: string[] = [];
+  #failed = false;
+  #said = "";
+  #undoUntil: ReturnType<typeof setTimeout> | undefined;
+  #tick: ReturnType<typeof setInterval> | undefined;
+  #place = new CSSStyleSheet();
+  #more = new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.#loadMore(), { rootMargin: "240px" });
+
+  constructor() {
+    super();
+    this.variant = "bell";
+    this.open = this.toasts = this.sound = this.titleBadge = this.noCache = this.noShare = false;
+  }
+
+  /** What is behind it; undefined until the page says where tokens come from. */
+  get inbox(): StentorInbox | undefined {
+    return this.#inbox;
+  }
+
+  // --- coming and going ---
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#tick = setInterval(() => this.requestUpdate(), TICK);
+    addEventListener("resize", this.#arrange);
+    addEventListener("scroll", this.#arrange, { passive: true, capture: true });
+    document.addEventListener("pointerdown", this.#outside);
+    this.requestUpdate("url"); // joins again, if it was taken out of the page before
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.#tick);
+    clearTimeout(this.#undoUntil);
+    removeEventListener("resize", this.#arrange);
+    removeEventListener("scroll", this.#arrange, { capture: true });
+    document.removeEventListener("pointerdown", this.#outside);
+    this.#more.disconnect();
+    this.#part();
+  }
+
+  protected override createRenderRoot(): HTMLElement | DocumentFragment {
+    const root = super.createRenderRoot() as ShadowRoot;
+    root.adoptedStyleSheets.push(this.#place);
+    return root;
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    const page = this.closest("[lang]")?.getAttribute("lang") || navigator.language;
+    const locale = this.locale || page;
+    if (changed.has("words") || locale !== this.#language.locale) this.#language = Language.of(locale, this.words);
+    const which = ["url", "tokenUrl", "tokenProvider", "recipient", "noCache", "noShare"] as const;
+    if (which.some((name) => changed.has(name))) this.#join();
+    if (changed.has("open") && changed.get("open") !== undefined && !this.open) this.#closed();
+  }
+
+  #join(): void {
+    const token = this.tokenProvider ?? this.tokenUrl;
+    const { url = HOME, recipient, noCache, noShare } = this;
+    const next = token ? StentorInbox.of({ url, token, recipient, cache: !noCache, share: !noShare }) : undefined;
+    if (next === this.#inbox && this.#leave) return;
+    this.#part();
+    this.#inbox = next;
+    if (!next) return;
+    this.#leave = next.subscribe(this.#changed);
+    next.addEventListener("updated", this.#updated);
+    next.addEventListener("refused", this.#refused);
+    this.#notices.watch(next);
+  }
+
+  #part(): void {
+    this.#leave?.();
+    this.#leave = undefined;
+    this.#inbox?.removeEventListener("updated", this.#updated);
+    this.#inbox?.removeEventListener("refused", this.#refused);
+    this.#notices.stop();
+  }
+
+  #changed = (): void => {
+    if (this.#inbox?.status !== "live") this.#failed = false;
+    const opened = this.#opened;
+    if (opened?.content && !this.#inbox?.item(opened.id)) this.#back(); // it was withdrawn, or put away elsewhere
+    this.requestUpdate();
+  };
+
+  #updated = (event: Event): void => {
+    const opened = this.#opened;
+    if (opened && (event as CustomEvent<string[]>).detail.includes(opened.id)) void this.#load(opened.id);
+  };
+
+  #refused = (): void => this.#say(this.#language.words.notDone);
+
+  /** Says something to those who hear the page: by the one region that there is. */
+  #say(text: string): void {
+    this.#said = this.#said === text ? `${text}\u00a0` : text; // the same words again are said again
+    this.requestUpdate();
+  }
+
+  /** Something came. Called for one element of each inbox. */
+  announce(item: Item): void {
+    this.#say(this.#language.words.came.replace("{title}", item.title));
+  }
+
+  // --- the popover ---
+
+  show(): void {
+    this.open = true;
+    this.#arrange();
+    void this.updateComplete.then(() => {
+      this.#arrange();
+      this.renderRoot.querySelector<HTMLElement>(".box")?.focus();
+    });
+  }
+
+  close(): void {
+    this.open = false;
+  }
+
+  #closed(): void {
+    this.#opened = this.#preferences = undefined;
+    const root = this.renderRoot as ShadowRoot;
+    // Focus goes back to where it came from, unless somebody has put it elsewhere.
+    if (root.activeElement) void this.updateComplete.then(() => root.querySelector<HTMLElement>(".bell")?.focus());
+  }
+
+  #arrange = (): void => {
+    if (this.variant === "bell" && this.open) this.#place.replaceSync(place(this));
+  };
+
+  #outside = (event: Event): void => {
+    if (this.variant === "bell" && this.open && !event.composedPath().includes(this)) this.close();
+  };
+
+  #keys = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") {
+      if (this.#opened || this.#preferences) this.#back();
+      else if (this.variant === "bell") this.close();
+      else return;
+      event.stopPropagation();
+    }
+  };
+
+  /** Who tabs out of the popover has left it. */
+  #focusLeft = (event: FocusEvent): void => {
+    if (this.variant === "bell" && this.open && event.relatedTarget && event.relatedTarget !== this && !this.contains(event.relatedTarget as Node)) {
+      const box = (event.currentTarget as HTMLElement);
+      if (!box.contains(event.relatedTarget as Node)) this.close();
+    }
+  };
+
+  // --- doing ---
+
+  /** Opens an item: its content is loaded, and it is read. */
+  async openItem(id: string): Promise<void> {
+    this.#preferences = undefined;
+    this.#opened = { id };
+    if (this.variant === "bell" && !this.open) this.show();
+    this.requestUpdate();
+    await this.#load(id);
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>("article h3")?.focus();
+  }
+
+  async #load(id: string): Promise<void> {
+    try {
+      const content = await this.#inbox!.open(id);
+      if (this.#opened?.id === id) this.#opened = { id, content };
+      this.dispatchEvent(new CustomEvent("stentor-open", { detail: content, bubbles: true, composed: true }));
+    } catch {
+      if (this.#opened?.id === id) this.#opened = { ...this.#opened, failed: true };
+    }
+    this.requestUpdate();
+  }
+
+  #back = (): void => {
+    const id = this.#opened?.id;
+    const preferences = this.#preferences !== undefined;
+    this.#opened = this.#preferences = undefined;
+    this.requestUpdate();
+    void this.updateComplete.then(() => {
+      const card = id && this.renderRoot.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"] .card`);
+      const settings = preferences ? this.renderRoot.querySelector<HTMLElement>(".settings") : null;
+      (card || settings || this.renderRoot.querySelector<HTMLElement>(".box"))?.focus();
+    });
+  };
+
+  #archive(id: string): void {
+    const all = [...this.renderRoot.querySelectorAll<HTMLElement>("[data-id]")].map((entry) => entry.dataset.id!);
+    const next = all[all.indexOf(id) + 1] ?? all[all.indexOf(id) - 1];
+    this.#inbox!.archive([id]);
+    this.#archived = [id];
+    this.#say(this.#language.words.archived);
+    clearTimeout(this.#undoUntil);
+    this.#undoUntil = setTimeout(() => {
+      this.#archived = [];
+      this.requestUpdate();
+    }, UNDO_FOR);
+    if (this.#opened) return this.#back();
+    const focused = (this.renderRoot as ShadowRoot).activeElement;
+    if (focused) void this.updateComplete.then(() =>
+      (next ? this.renderRoot.querySelector<HTMLElement>(`[data-id="${CSS.escape(next)}"] .card`) : this.renderRoot.querySelector<HTMLElement>(".box"))?.focus());
+  }
+
+  #undo = (): void => {
+    this.#inbox!.unarchive(this.#archived);
+    this.#archived = [];
+    this.requestUpdate();
+    this.renderRoot.querySelector<HTMLElement>(".box")?.focus();
+  };
+
+  #loadMore = (): void => {
+    const { status } = this.#inbox ?? {};
+    if (status !== "live" || this.#failed) return;
+    this.#inbox!.loadMore(this.#category).catch(() => {
+      this.#failed = true;
+      this.requestUpdate();
+    });
+  };
+
+  #retry = (): void => {
+    this.#failed = false;
+    this.#inbox?.retry();
+    this.#loadMore();
+    this.requestUpdate();
+  };
+
+  #choose = (category: string): void => {
+    this.#category = category;
+    this.#failed = false;
+    this.renderRoot.querySelector(".scroll")?.scrollTo(0, 0);
+    this.requestUpdate();
+  };
+
+  #openPreferences = async (): Promise<void> => {
+    this.#opened = undefined;
+    this.#preferences = {};
+    this.requestUpdate();
+    try {
+      this.#preferences = { value: await this.#inbox!.preferences() };
+    } catch {
+      this.#preferences = { failed: true };
+    }
+    this.requestUpdate();
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>(".preferences h3")?.focus();
+  };
+
+  #setPreferences = async (value: Preferences): Promise<void> => {
+    const before = this.#preferences;
+    this.#preferences = { value };
+    this.requestUpdate();
+    try {
+      await this.#inbox!.setPreferences(value);
+    } catch {
+      this.#preferences = before;
+      this.#say(this.#language.words.notDone);
+    }
+    this.requestUpdate();
+  };
+
+  // --- drawing ---
+
+  /** The tabs: name and label. None if there is nothing to choose. */
+  #tabs(): [name: string, label: string][] {
+    const { words } = this.#language;
+    const given = this.categories?.split(",").map((entry) => entry.trim()).filter(Boolean);
+    const names = given?.map((entry) => entry.split(":")) ?? this.#inbox!.categories.map((name) => [name]);
+    if (names.length < (given ? 1 : 2)) return [];
+    return [[ALL, words.all], ...names.map(([name, label]) => [name!, label?.trim() || titled(name!)] as [string, string])];
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    const { words, direction } = this.#language;
+    const unread = this.#inbox?.unread ?? 0;
+    const counted = this.#language.count(words.unread, unread);
+    const said = html`<div class="sr" role="status" aria-live="polite">${this.#said}</div>`;
+    const tray = this.#notices.tray(this.#language, (id) => void this.openItem(id));
+    if (this.variant !== "bell") {
+      return html`<div class="root" dir=${direction} lang=${this.#language.locale}>
+        <section class="box" part="box" tabindex="-1" aria-label=${words.title} @keydown=${this.#keys}>${this.#box()}</section>
+        ${said}${tray}</div>`;
+    }
+    return html`<div class="root" dir=${direction} lang=${this.#language.locale}>
+      <button class="bell" part="bell" type="button" aria-haspopup="dialog" aria-expanded=${this.open}
+        aria-label=${unread ? `${words.title}, ${counted}` : words.title} @click=${() => (this.open ? this.close() : this.show())}>
+        ${icons.bell}${unread ? html`<span class="badge" part="badge" aria-hidden="true">${unread > 99 ? `${this.#language.number(99)}+` : this.#language.number(unread)}</span>` : nothing}
+      </button>
+      ${this.open
+        ? html`<div class="box popover" part="box popover" role="dialog" aria-label=${words.title} tabindex="-1" popover="manual"
+            @keydown=${this.#keys} @focusout=${this.#focusLeft}>${this.#box()}</div>`
+        : nothing}
+      ${said}${tray}</div>`;
+  }
+
+  #box(): TemplateResult {
+    const { words } = this.#language;
+    const inbox = this.#inbox;
+    const unread = inbox?.unread ?? 0;
+    const aside = this.#opened !== undefined || this.#preferences !== undefined;
+    const tabs = inbox ? this.#tabs() : [];
+    if (!tabs.some(([name]) => name === this.#category)) this.#category = ALL;
+    return html`
+      <header class="head" part="header">
+        ${aside ? html`<button class="icon back" type="button" aria-label=${words.back} title=${words.back} @click=${this.#back}>${icons.back}</button>` : nothing}
+        <h2>${words.title}</h2>
+        ${unread ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
+        <span class="gap"></span>
+        <button class="icon" type="button" aria-label=${words.markAllRead} title=${words.markAllRead} ?disabled=${!unread}
+          @click=${() => inbox?.markAllRead()}>${icons.checks}</button>
+        <button class="icon settings" type="button" aria-label=${words.preferences} title=${words.preferences} ?disabled=${!inbox}
+          aria-pressed=${this.#preferences !== undefined} @click=${this.#preferences ? this.#back : this.#openPreferences}>${icons.settings}</button>
+        ${this.variant === "bell" ? html`<button class="icon close" type="button" aria-label=${words.close} title=${words.close} @click=${() => this.close()}>${icons.close}</button>` : nothing}
+      </header>
+      ${this.#trouble()}
+      <div class="body ${aside ? "aside" : ""}">
+        <div class="main">
+          ${tabs.length ? html`<div class="tabs" part="tabs" role="tablist" aria-label=${words.title} @keydown=${arrows}>
+            ${tabs.map(([name, label]) => html`<button type="button" role="tab" id="tab-${name}" aria-controls="list" aria-selected=${name === this.#category}
+              tabindex=${name === this.#category ? 0 : -1} @click=${() => this.#choose(name)}>${label}</button>`)}</div>` : nothing}
+          <div class="scroll" id="list" tabindex=${tabs.length ? -1 : nothing} role=${tabs.length ? "tabpanel" : nothing} aria-labelledby=${tabs.length ? `tab-${this.#category}` : nothing}>
+            ${cards({
+              inbox, category: this.#category, language: this.#language, opened: this.#opened?.id, failed: this.#failed,
+              open: (id) => void this.openItem(id), archive: (id) => this.#archive(id), retry: this.#retry,
+            })}
+          </div>
+          ${this.#archived.length ? html`<div class="undo"><span>${words.archived}</span><button type="button" @click=${this.#undo}>${words.undo}</button></div>` : nothing}
+        </div>
+        <div class="side">
+          ${this.#preferences
+            ? choices(this.#preferences, this.#language, this.#categoriesToChoose(), this.#setPreferences, this.#openPreferences)
+            : this.#opened
+              ? detail(this.#opened, this.#inbox!, this.#language, {
+                  retry: (id) => void this.openItem(id),
+                  archive: (id) => this.#archive(id),
+                  unread: (id) => {
+                    inbox!.markUnread([id]);
+                    this.#back();
+                  },
+                })
+              : html`<p class="rest">${icons.bell}</p>`}
+        </div>
+      </div>`;
+  }
+
+  #categoriesToChoose(): [string, string][] {
+    const named = this.#tabs().filter(([name]) => name !== ALL);
+    const known = new Set(named.map(([name]) => name));
+    const others = [...this.#inbox!.categories, ...Object.keys(this.#preferences?.value?.categories ?? {})];
+    return [...named, ...[...new Set(others)].filter((name) => !known.has(name)).map((name) => [name, titled(name)] as [string, string])];
+  }
+
+  /** What is in the way, and what can be done about it. */
+  #trouble(): TemplateResult | typeof nothing {
+    const { words } = this.#language;
+    const inbox = this.#inbox;
+    const { status, problem } = inbox ?? {};
+    if (status !== "offline" && status !== "error") return nothing;
+    const text = status === "offline" ? words.offline : problem === "forbidden" ? words.forbidden : problem === "crowded" ? words.crowded : words.signedOut;
+    const waiting = inbox!.waiting ? ` ${this.#language.count(words.waiting, inbox!.waiting)}` : "";
+    return html`<div class="trouble ${status}" part="trouble"><span>${text}${waiting}</span>
+      <button type="button" @click=${this.#retry}>${words.retry}</button></div>`;
+  }
+
+  protected override updated(): void {
+    const top = (part: string) => {
+      const layer = this.renderRoot.querySelector<HTMLElement>(part);
+      if (layer?.isConnected && layer.showPopover && !layer.matches(":popover-open")) layer.showPopover();
+    };
+    if (this.open) top(".popover");
+    if (this.#notices.any) top(".tray");
+    this.#notices.badge();
+    // Looked at anew each time: a short page leaves the end in sight.
+    this.#more.disconnect();
+    const end = this.renderRoot.querySelector(".more");
+    if (end && !this.#failed) this.#more.observe(end);
+    const looked = this.variant !== "bell" || this.open;
+    if (looked && this.#inbox?.status === "live" && this.#inbox.more(this.#category) === undefined) this.#loadMore();
+  }
+}
+
+const titled = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1).replace(/[-_]/g, " ");
+
+/** Arrow keys go from tab to tab. */
+function arrows(event: KeyboardEvent): void {
+  const list = event.currentTarget as HTMLElement;
+  const tabs = [...list.querySelectorAll<HTMLElement>("[role=tab]")];
+  const forward = getComputedStyle(list).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+  const backward = forward === "ArrowRight" ? "ArrowLeft" : "ArrowRight";
+  const at = tabs.indexOf(event.target as HTMLElement);
+  const to = { [forward]: at + 1, [backward]: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+  if (to === undefined || at < 0) return;
+  event.preventDefault();
+  const tab = tabs[(to + tabs.length) % tabs.length]!;
+  tab.click();
+  tab.focus();
+}

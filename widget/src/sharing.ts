@@ -1,0 +1,177 @@
+// One connection for all tabs of a browser: who holds a lock keeps it, the others are told over a channel.
+//
+// A page that may not hold locks (no HTTPS, an old browser) has a connection of its own.
+import type { Command, ServerFrame } from "./frames.js";
+import { Broken } from "./lines.js";
+import { Refused } from "./rest.js";
+
+/** How long the holder may take to answer: one that the system has put to sleep is taken over. */
+const ANSWER_WITHIN = 3_000;
+/** How long an answer of the server may take. */
+const SERVED_WITHIN = 20_000;
+
+type Message<Known> =
+  | { type: "hello"; from: string }
+  | { type: "known"; to: string; known: Known }
+  | { type: "lead" }
+  | { type: "told"; told: unknown }
+  | { type: "ask"; from: string; ref: string; command: Command }
+  | { type: "answer"; to: string; ref: string; frame?: ServerFrame; refused?: [code: string, message: string] };
+
+export interface Member<Known, Told> {
+  /** This tab keeps the connection from now on. */
+  lead(): void;
+  /** This tab keeps it no more. */
+  follow(): void;
+  /** What is known, for a tab that came. */
+  known(): Known;
+  /** What was known when this tab came. */
+  learn(known: Known): void;
+  /** Something was told to all. */
+  told(told: Told): void;
+  /** Asks the server; only while this tab keeps the connection. */
+  ask(command: Command): Promise<ServerFrame>;
+}
+
+export class Sharing<Known, Told> {
+  readonly #id = crypto.randomUUID?.() ?? `${Math.random()}`;
+  readonly #channel: BroadcastChannel | undefined;
+  readonly #waiting = new Map<string, { done: (frame: ServerFrame) => void; failed: (error: Error) => void }>();
+  #leads = false;
+  #learnt = false;
+  #count = 0;
+  #probe: ReturnType<typeof setTimeout> | undefined;
+  #release: (() => void) | undefined;
+  #left = new AbortController();
+
+  constructor(private readonly name: string, private readonly member: Member<Known, Told>, share: boolean) {
+    if (!share || !navigator.locks || typeof BroadcastChannel === "undefined") {
+      this.#lead();
+      return;
+    }
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => this.#take(data);
+    document.addEventListener("visibilitychange", this.#look);
+    this.#lineUp({ signal: this.#left.signal });
+    this.#ask();
+  }
+
+  get leads(): boolean {
+    return this.#leads;
+  }
+
+  leave(): void {
+    document.removeEventListener("visibilitychange", this.#look);
+    clearTimeout(this.#probe);
+    this.#left.abort();
+    this.#stop();
+    this.#channel?.close();
+  }
+
+  /** Tells the other tabs what the server told this one. */
+  tell(told: Told): void {
+    this.#post({ type: "told", told });
+  }
+
+  /** Asks the server, by whoever keeps the connection. */
+  ask(command: Command): Promise<ServerFrame> {
+    if (this.#leads) return this.member.ask(command);
+    return new Promise((done, failed) => {
+      const ref = `${(this.#count += 1)}`;
+      this.#waiting.set(ref, { done, failed });
+      this.#post({ type: "ask", from: this.#id, ref, command });
+      setTimeout(() => this.#waiting.delete(ref) && failed(new Broken()), SERVED_WITHIN);
+    });
+  }
+
+  #post(message: Message<Known>): void {
+    this.#channel?.postMessage(message);
+  }
+
+  #lineUp(options: LockOptions): void {
+    const held = () => new Promise<void>((release) => {
+      this.#release = release;
+      this.#lead();
+    });
+    navigator.locks.request(this.name, options, held).catch(() => {
+      // Another tab took it away, since this one did not answer; or this one left the line.
+      if (this.#left.signal.aborted || !this.#leads) return;
+      this.#stop();
+      this.#learnt = false;
+      this.member.follow();
+      this.#lineUp({ signal: this.#left.signal });
+      this.#ask();
+    });
+  }
+
+  #lead(): void {
+    clearTimeout(this.#probe);
+    this.#leads = true;
+    this.#fail(); // what was asked of the tab before may or may not have been done
+    this.#post({ type: "lead" });
+    this.member.lead();
+  }
+
+  #stop(): void {
+    this.#leads = false;
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** Is the tab that keeps the connection awake? Otherwise this one takes it over. */
+  #ask(): void {
+    clearTimeout(this.#probe);
+    this.#post({ type: "hello", from: this.#id });
+    this.#probe = setTimeout(() => {
+      if (!this.#leads && !document.hidden) this.#lineUp({ steal: true });
+    }, ANSWER_WITHIN);
+  }
+
+  #look = (): void => {
+    if (!document.hidden && !this.#leads) this.#ask();
+  };
+
+  #fail(): void {
+    for (const { failed } of this.#waiting.values()) failed(new Broken());
+    this.#waiting.clear();
+  }
+
+  #take(message: Message<Known>): void {
+    switch (message.type) {
+      case "hello":
+        if (this.#leads) this.#post({ type: "known", to: message.from, known: this.member.known() });
+        break;
+      case "known":
+        if (message.to !== this.#id || this.#leads) break;
+        clearTimeout(this.#probe);
+        this.#learnt = true;
+        this.member.learn(message.known);
+        break;
+      case "lead":
+        this.#fail();
+        if (!this.#learnt && !this.#leads) this.#ask();
+        break;
+      case "told":
+        if (this.#learnt && !this.#leads) this.member.told(message.told as Told);
+        break;
+      case "ask":
+        if (this.#leads) void this.#serve(message.from, message.ref, message.command);
+        break;
+      case "answer": {
+        const waiting = message.to === this.#id ? this.#waiting.get(message.ref) : undefined;
+        if (!waiting) break;
+        this.#waiting.delete(message.ref);
+        if (message.frame) waiting.done(message.frame);
+        else waiting.failed(message.refused ? new Refused(...message.refused) : new Broken());
+      }
+    }
+  }
+
+  async #serve(to: string, ref: string, command: Command): Promise<void> {
+    try {
+      this.#post({ type: "answer", to, ref, frame: await this.member.ask(command) });
+    } catch (error) {
+      this.#post({ type: "answer", to, ref, refused: error instanceof Refused ? [error.code, error.message] : undefined });
+    }
+  }
+}

@@ -1,0 +1,46 @@
+// An item that is open: its content, its buttons, and what can be done with it.
+import { html, nothing, type TemplateResult } from "lit";
+
+import type { Opened } from "../element.js";
+import type { Action, Item } from "../frames.js";
+import { icons } from "../icons.js";
+import type { StentorInbox } from "../inbox.js";
+import type { Language } from "../language.js";
+import { hide } from "./list.js";
+
+interface Doings {
+  retry(id: string): void;
+  archive(id: string): void;
+  unread(id: string): void;
+}
+
+export function detail({ id, content, failed }: Opened, inbox: StentorInbox, language: Language, does: Doings): TemplateResult {
+  const { words } = language;
+  const item: Item | undefined = content ?? inbox.item(id);
+  const body = content
+    ? html`<div class="content" part="content" .innerHTML=${content.body_html}></div>` // sanitised by the server
+    : failed
+      ? html`<div class="end"><span>${words.cannotLoad}</span> <button type="button" @click=${() => does.retry(id)}>${words.retry}</button></div>`
+      : html`<div class="ghost" role="img" aria-label=${words.loading}><b></b><s></s></div>`;
+  if (!item) return body;
+  const actions: Action[] = [...(item.actions ?? []), ...(item.link ? [{ label: words.open, url: item.link }] : [])];
+  return html`<article part="article">
+    ${item.image ? html`<img class="picture" src=${item.image.url} alt=${item.image.alt ?? ""} @error=${hide}>` : nothing}
+    <h3 tabindex="-1">${item.title}</h3>
+    <p class="meta"><time datetime=${item.created_at}>${language.date(item.created_at)}</time></p>
+    ${content && !content.body_text && item.summary ? html`<p>${item.summary}</p>` : nothing}
+    ${body}
+    ${actions.length ? html`<div class="actions">${actions.map((action, at) => html`<a class=${at ? "" : "first"} part="action" href=${action.url}
+      rel="noopener" @click=${(event: Event) => act(event, item, action)}>${action.label}</a>`)}</div>` : nothing}
+    <div class="doings">
+      <button type="button" @click=${() => does.unread(id)}>${icons.unread}${words.markUnread}</button>
+      <button type="button" @click=${() => does.archive(id)}>${icons.archive}${words.archive}</button>
+    </div>
+  </article>`;
+}
+
+/** The page may do it otherwise: it is asked first. */
+function act(event: Event, item: Item, action: Action): void {
+  const asked = new CustomEvent("stentor-action", { detail: { item, action }, bubbles: true, composed: true, cancelable: true });
+  if (!event.target!.dispatchEvent(asked)) event.preventDefault();
+}

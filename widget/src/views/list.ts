@@ -1,0 +1,73 @@
+// The list: title cards, and what is said when there are none.
+import { html, nothing, type TemplateResult } from "lit";
+import { repeat } from "lit/directives/repeat.js";
+
+import type { Item } from "../frames.js";
+import { icons } from "../icons.js";
+import type { StentorInbox } from "../inbox.js";
+import type { Language } from "../language.js";
+
+export interface Listed {
+  inbox: StentorInbox | undefined;
+  category: string;
+  language: Language;
+  opened: string | undefined;
+  /** Loading older items did not work. */
+  failed: boolean;
+  open(id: string): void;
+  archive(id: string): void;
+  retry(): void;
+}
+
+export function cards(listed: Listed): TemplateResult {
+  const { inbox, category, language: { words } } = listed;
+  const items = inbox?.items(category) ?? [];
+  const more = inbox?.more(category);
+  if (items.length === 0 && more === false) {
+    return html`<div class="empty" part="empty">${icons.bell}<strong>${words.empty}</strong><span>${words.emptyMore}</span></div>`;
+  }
+  if (items.length === 0 && inbox?.status !== "connecting" && inbox?.status !== "live") return html``; // what is in the way is said above
+  return html`<ul role="list" @keydown=${keys}>${repeat(items, (item) => item.id, (item) => card(item, listed))}</ul>
+    ${more === false
+      ? nothing
+      : listed.failed
+        ? html`<div class="end"><span>${words.cannotLoad}</span> <button type="button" @click=${listed.retry}>${words.retry}</button></div>`
+        : html`<div class="more" role="img" aria-label=${words.loading}>${Array.from({ length: items.length ? 1 : 4 }, () => html`<div class="ghost"><i></i><b></b><s></s></div>`)}</div>`}`;
+}
+
+function card(item: Item, { inbox, language, opened, open, archive }: Listed): TemplateResult {
+  const { words } = language;
+  const unread = !item.read_at;
+  const mark = unread ? words.markRead : words.markUnread;
+  return html`<li data-id=${item.id} class=${unread ? "unread" : ""} part="item">
+    <button class="card" part="card" type="button" aria-current=${opened === item.id ? "true" : nothing} @click=${() => open(item.id)}>
+      ${item.image ? html`<img src=${item.image.url} alt=${item.image.alt ?? ""} loading="lazy" @error=${hide}>` : nothing}
+      <span class="text">
+        <span class="title">${unread ? html`<span class="sr">${words.isUnread}: </span>` : nothing}${item.title}</span>
+        ${item.summary ? html`<span class="summary">${item.summary}</span>` : nothing}
+        <span class="meta">${item.priority === "high" ? html`<span class="high">${words.important}</span>` : nothing}<time datetime=${item.created_at} title=${language.date(item.created_at)}>${language.ago(item.created_at)}</time></span>
+      </span>
+    </button>
+    <div class="tools">
+      <button class="icon" type="button" aria-label="${mark}: ${item.title}" title=${mark}
+        @click=${() => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id]))}>${unread ? icons.read : icons.unread}</button>
+      <button class="icon" type="button" aria-label="${words.archive}: ${item.title}" title=${words.archive}
+        @click=${() => archive(item.id)}>${icons.archive}</button>
+    </div>
+  </li>`;
+}
+
+/** A picture that cannot be shown leaves no hole. */
+export const hide = (event: Event): void => {
+  (event.target as HTMLElement).hidden = true;
+};
+
+/** Up and down go from card to card. */
+function keys(event: KeyboardEvent): void {
+  const all = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>(".card")];
+  const at = all.indexOf((event.target as HTMLElement).closest("li")!.querySelector<HTMLElement>(".card")!);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  all[Math.max(0, Math.min(to, all.length - 1))]?.focus();
+}

@@ -398,7 +398,7 @@ export class StentorInboxElement extends LitElement {
           @click=${() => inbox?.markAllRead()}>${icons.checks}</button>
         <button class="icon settings" type="button" aria-label=${words.preferences} title=${words.preferences} ?disabled=${!inbox}
           aria-pressed=${this.#preferences !== undefined} @click=${this.#preferences ? this.#back : this.#openPreferences}>${icons.settings}</button>
-        ${this.variant === "bell" ? html`<button class="icon close" type="button" aria-label=${words.close} title=${words.close} @click=${() => this.close()}>${icons.close}</button>` : nothing}
+        ${this.variant === "bell" ? html`<button class="icon" type="button" aria-label=${words.close} title=${words.close} @click=${() => this.close()}>${icons.close}</button>` : nothing}
       </header>
       ${this.#trouble()}
       <div class="body ${aside ? "aside" : ""}">

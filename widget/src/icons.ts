@@ -10,7 +10,7 @@ export const icons = {
   close: icon("m6 6 12 12M18 6 6 18"),
   checks: icon("m2 13 4 4L16 7M11 16l1 1L22 7"),
   read: icon("m5 12 5 5L20 7"),
-  unread: icon("M9 12a3 3 0 1 0 6 0 3 3 0 1 0-6 0M10.5 12h3"),
+  unread: icon("M7.5 12a4.5 4.5 0 1 0 9 0 4.5 4.5 0 1 0-9 0"),
   archive: icon("M4 5h16v4H4zM5.5 9v10h13V9M10 13h4"),
   settings: icon("M4 7h9m5 0h2M4 17h2m5 0h9M13 7a2.5 2.5 0 1 0 5 0 2.5 2.5 0 1 0-5 0M6 17a2.5 2.5 0 1 0 5 0 2.5 2.5 0 1 0-5 0"),
 };

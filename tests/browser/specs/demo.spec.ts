@@ -1,9 +1,65 @@
-// The demo of `stentor dev`.
+// The demo of `stentor dev`: what somebody sees in their first minute.
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
+import { picture } from "../src/pictures.ts";
 
-test("the demo shows what was sent, live", async ({ page, stentor }) => {
-  await page.goto(`${stentor.url}/demo`);
-  await stentor.say(stentor.ready.recipient, "It works");
-  await expect(page.getByText("It works")).toBeVisible();
+for (const scheme of ["light", "dark"] as const) {
+  test(`the demo sends, and shows what arrives on two devices, by mail and by SMS (${scheme})`, async ({ ownStentor, newBrowser }) => {
+    const browser = await newBrowser({ colorScheme: scheme, viewport: { width: 1360, height: 1240 } });
+    const page = await browser.newPage();
+    await page.goto(`${ownStentor.url}/demo`);
+    const [laptop, phone] = [page.frameLocator("#laptop"), page.frameLocator("#phone")];
+    const bell = (unread: number) => (unread ? `Notifications, ${unread} unread` : "Notifications");
+    for (const device of [laptop, phone]) await expect(device.getByRole("button", { name: bell(0) })).toBeVisible();
+    await expectAccessible(page);
+
+    await page.getByRole("button", { name: "Send" }).click();
+    await expect(page.getByText(/^accepted in \d+ ms$/)).toBeVisible();
+    for (const device of [laptop, phone]) {
+      await expect(device.getByRole("button", { name: bell(1) })).toBeVisible();
+      await expect(device.locator(".toast")).toContainText("1,234.50");
+    }
+    await expect(page.frameLocator("#mail").getByText("1,234.50").last()).toBeVisible();
+    await expect(page.locator("#sms li")).toContainText("1,234.50");
+
+    // to everyone, while the phone is Ben's
+    await page.getByLabel("Phone of").selectOption("ben");
+    await expect(phone.getByRole("button", { name: bell(0) })).toBeVisible();
+    await page.locator("select[name=what]").selectOption("breaking-news");
+    await page.locator("select[name=to]").selectOption("everyone");
+    await page.getByRole("button", { name: "Send" }).click();
+    await expect(laptop.getByRole("button", { name: bell(2) })).toBeVisible();
+    await expect(phone.getByRole("button", { name: bell(1) })).toBeVisible();
+    // to a topic that Ben alone is in
+    await page.locator("select[name=to]").selectOption("topic");
+    await page.locator("select[name=what]").selectOption("own");
+    await page.getByRole("button", { name: "Send" }).click();
+    await expect(phone.getByRole("button", { name: bell(2) })).toBeVisible();
+    await expect(laptop.getByRole("button", { name: bell(2) })).toBeVisible();
+
+    // back to Ada's phone: what is opened on the laptop is read on the phone
+    await page.getByLabel("Phone of").selectOption("ada");
+    await expect(phone.getByRole("button", { name: bell(2) })).toBeVisible();
+    await laptop.getByRole("button", { name: bell(2) }).click();
+    await laptop.locator("li .card").first().click();
+    await expect(laptop.getByRole("heading", { name: "A new bridge opens today" })).toBeVisible();
+    await expect(phone.getByRole("button", { name: bell(1) })).toBeVisible();
+    await laptop.getByRole("button", { name: "Back" }).click();
+    await expectAccessible(page);
+    await picture(page, scheme === "light" ? "demo" : "demo-dark");
+  });
+}
+
+test("the demo speaks the language that people read", async ({ ownStentor, page }) => {
+  await page.goto(`${ownStentor.url}/demo`);
+  await page.getByLabel("They read").selectOption("zh-CN");
+  const laptop = page.frameLocator("#laptop");
+  await expect(laptop.getByRole("button", { name: "通知" })).toBeVisible();
+  await page.getByRole("button", { name: "Send" }).click();
+  await laptop.getByRole("button", { name: "通知，1 条未读".replace("，", ", ") }).click();
+  await expect(laptop.locator("li .title")).toContainText("还款");
+});
+
+test("the outbox is accessible", async ({ ownStentor, page }) => {
+  await page.goto(`${ownStentor.url}/outbox`);
   await expectAccessible(page);
 });

@@ -1,5 +1,6 @@
 // What a person does with the inbox, and what they see of it.
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
+import { card, element, live, shown, titles } from "../src/widget.ts";
 
 test("the bell counts, opens, shows what is in it, and marks it read", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "The first one", { summary: "In short", body_markdown: "All of **it**." });
@@ -9,15 +10,203 @@ test("the bell counts, opens, shows what is in it, and marks it read", async ({ 
   await stentor.say(person, "The second one");
   await page.getByRole("button", { name: "Notifications, 2 unread" }).click();
   await expect(page.getByRole("dialog", { name: "Notifications" })).toBeFocused();
-  const cards = page.locator("stentor-inbox li .title");
-  await expect(cards).toHaveText(["Unread: The second one", "Unread: The first one"]);
+  await expect(titles(page)).toHaveText(["Unread: The second one", "Unread: The first one"]);
   await expectAccessible(page);
-  await page.getByRole("button", { name: "The first one", exact: false }).first().click();
-  await expect(page.locator("stentor-inbox .content strong")).toHaveText("it");
+  await card(page, "The first one").click();
+  await expect(element(page).locator(".content strong")).toHaveText("it");
   await expect(page.getByText("1 unread", { exact: true })).toBeVisible();
   expect(await stentor.unread(person)).toBe(1);
-  await expectAccessible(page);
+});
+
+test("all of it by keyboard, and focus comes back", async ({ page, host, stentor, person }) => {
+  for (const title of ["one", "two", "three"]) await stentor.say(person, title, { body_markdown: "…" });
+  await page.goto(host.inboxPage("/keys", `<stentor-inbox token-url="/token?for=${person}" categories=""></stentor-inbox><p><a href="#x">after it</a></p>`));
+  await expect(page.getByRole("button", { name: "Notifications, 3 unread" })).toBeVisible();
+  const { keyboard } = page;
+  const focused = () => page.evaluate(() => {
+    const inside = document.activeElement?.shadowRoot?.activeElement;
+    return (inside?.getAttribute("aria-label") ?? inside?.textContent ?? document.activeElement?.textContent)?.trim().replace(/\s+/g, " ");
+  });
+  await keyboard.press("Tab");
+  expect(await focused()).toBe("Notifications, 3 unread");
+  await keyboard.press("Enter");
+  for (const name of ["Notifications", "Mark all as read", "Preferences", "Close"]) {
+    await expect.poll(focused).toBe(name);
+    await keyboard.press("Tab");
+  }
+  await expect.poll(focused).toContain("three");
+  await keyboard.press("ArrowDown");
+  await expect.poll(focused).toContain("two");
+  await keyboard.press("End");
+  await expect.poll(focused).toContain("one");
+  await keyboard.press("Enter");
+  await expect.poll(focused).toBe("one"); // its heading
+  await keyboard.press("Escape");
+  await expect.poll(focused).toContain("one"); // its card
+  await keyboard.press("Tab");
+  await expect.poll(focused).toBe("Mark as unread: one");
+  await keyboard.press("Tab");
+  await keyboard.press("Enter"); // archive
+  await expect(element(page).getByRole("status")).toHaveText("Archived");
+  await expect.poll(focused).toContain("two");
+  await keyboard.press("Escape");
+  await expect.poll(focused).toBe("Notifications, 2 unread");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  // who tabs out of it leaves it
+  await keyboard.press("Enter");
+  await page.getByRole("link", { name: "after it" }).focus();
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+});
+
+test("older items come while one scrolls, each once, and a category has a list of its own", async ({ page, host, stentor, person }) => {
+  test.setTimeout(60_000);
+  const count = 150; // more than Redis keeps
+  for (let i = 0; i < count; i += 50) {
+    const notifications = Array.from({ length: 50 }, (_, k) => ({ audience: { recipients: [person] }, content: { title: `number ${i + k}` }, category: (i + k) % 10 === 0 ? "rare" : "often" }));
+    const { results } = await stentor.api("POST", "/v1/notifications/batch", { notifications });
+    for (const { id } of results) await stentor.completed(id);
+  }
+  await page.goto(host.inboxPage("/deep", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`));
+  await expect(titles(page)).toHaveCount(20);
+  const scroll = element(page).locator(".scroll");
+  await expect.poll(async () => {
+    await scroll.evaluate((node) => node.scrollTo(0, node.scrollHeight));
+    return titles(page).count();
+  }, { timeout: 30_000 }).toBe(count);
+  const all = await titles(page).allTextContents();
+  expect(new Set(all).size).toBe(count);
+  expect(await shown(page)).toBe(count);
+  // a category has a list of its own
+  await page.getByRole("tab", { name: "Rare" }).click();
+  await expect.poll(async () => {
+    await scroll.evaluate((node) => node.scrollTo(0, node.scrollHeight));
+    return titles(page).count();
+  }).toBe(count / 10);
+  await expect(element(page).locator(".more")).toHaveCount(0);
+});
+
+test("buttons of an item lead where they say, unless the page does it its own way", async ({ page, host, stentor, person }) => {
+  host.page("/pay", "<!doctype html><title>Paid</title>");
+  await stentor.say(person, "To pay", { actions: [{ label: "Pay now", url: `${host.url}/pay` }], link: `${host.url}/pay?more` });
+  await page.goto(host.inboxPage("/actions", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`));
+  await card(page, "To pay").click();
+  await page.evaluate(() => {
+    document.addEventListener("stentor-action", (event: any) => {
+      event.preventDefault();
+      document.title = `asked: ${event.detail.action.label}`;
+    }, { once: true });
+  });
+  await page.getByRole("link", { name: "Pay now" }).click();
+  await expect(page).toHaveTitle("asked: Pay now");
+  await page.getByRole("link", { name: "Pay now" }).click();
+  await expect(page).toHaveTitle("Paid");
+});
+
+test("what calls for attention, each by its attribute: toasts, title, icon", async ({ page, host, stentor, person }) => {
+  await page.goto(host.inboxPage("/loud", `<stentor-inbox toasts title-badge favicon-badge="/unread.svg" token-url="/token?for=${person}"></stentor-inbox>`));
+  await live(page);
+  const icon = () => page.evaluate(() => new URL((document.querySelector("link[rel=icon]") as HTMLLinkElement).href).pathname);
+  expect(await icon()).toBe("/picture.svg");
+  await stentor.say(person, "Look here", { body_markdown: "What it says." });
+  const toast = element(page).locator(".toast");
+  await expect(toast).toContainText("Look here");
+  await expect(element(page).getByRole("status")).toHaveText("New: Look here");
+  await expect(page).toHaveTitle("(1) A site");
+  expect(await icon()).toBe("/unread.svg");
+  await toast.locator(".card").click();
+  await expect(element(page).locator(".content")).toHaveText("What it says.");
+  await expect(toast).toHaveCount(0);
+  await expect(page).toHaveTitle("A site");
+  expect(await icon()).toBe("/picture.svg");
+  // what is read elsewhere is no news any more
   await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
-  await expect(page.getByRole("button", { name: "Notifications, 1 unread" })).toBeFocused();
+  const id = await stentor.say(person, "Gone in a moment");
+  await expect(toast).toContainText("Gone in a moment");
+  await stentor.api("POST", `/v1/notifications/${id}/recall`);
+  await expect(toast).toHaveCount(0);
+});
+
+test("none of it unless it is asked for", async ({ page, host, stentor, person }) => {
+  await page.goto(host.inboxPage("/quiet", `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`));
+  await live(page);
+  await stentor.say(person, "Quietly");
+  await expect.poll(() => shown(page)).toBe(1);
+  await expect(element(page).locator(".toast")).toHaveCount(0);
+  await expect(page).toHaveTitle("A site");
+});
+
+test("a sound, once for all tabs, when something comes", async ({ context, host, stentor, person }) => {
+  const url = host.inboxPage("/sound", `<stentor-inbox sound token-url="/token?for=${person}"></stentor-inbox>`);
+  let tones = 0;
+  await context.exposeFunction("toneBegan", () => (tones += 1));
+  await context.addInitScript(() => {
+    const begin = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (at) {
+      (window as any).toneBegan();
+      begin.call(this, at);
+    };
+  });
+  const pages = [await context.newPage(), await context.newPage()];
+  for (const page of pages) {
+    await page.goto(url);
+    await live(page);
+    await page.locator("h1").click(); // a page that nobody touched may make no sound
+  }
+  await stentor.say(person, "Listen");
+  for (const page of pages) await expect.poll(() => shown(page)).toBe(1);
+  await expect.poll(() => tones).toBe(2); // of one chime
+});
+
+test("what a person wants to receive is theirs to say", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "Old news", {}, { category: "news" });
+  await page.goto(host.inboxPage("/wishes", `<stentor-inbox variant="panel" categories="news:The news" token-url="/token?for=${person}"></stentor-inbox>`));
+  await page.getByRole("button", { name: "Preferences" }).click();
+  await page.getByRole("switch", { name: "The news: Email" }).uncheck();
+  await page.getByRole("switch", { name: "Everything: SMS" }).uncheck();
+  await expect(page.getByRole("switch", { name: "The news: SMS" })).not.toBeChecked();
+  await expect.poll(async () => (await stentor.api("GET", `/v1/recipients/${person}`)).preferences)
+    .toEqual({ channels: { sms: false }, categories: { news: { email: false } } });
+});
+
+test("an update and a withdrawal are seen at once, in an open item too", async ({ page, host, stentor, person }) => {
+  const id = await stentor.say(person, "At noon", { body_markdown: "We meet at noon." });
+  await page.goto(host.inboxPage("/updated", `<stentor-inbox variant="page" token-url="/token?for=${person}"></stentor-inbox>`));
+  await card(page, "At noon").click();
+  await expect(element(page).locator(".content")).toHaveText("We meet at noon.");
+  await stentor.api("PATCH", `/v1/notifications/${id}`, { content: { title: "At one", body_markdown: "We meet at one." } });
+  await expect(element(page).locator(".content")).toHaveText("We meet at one.");
+  await expect(titles(page)).toHaveText(["At one"]);
+  await stentor.api("POST", `/v1/notifications/${id}/recall`);
+  await expect(titles(page)).toHaveCount(0);
+  await expect(element(page).locator("article")).toHaveCount(0);
+});
+
+test("words, times and direction follow the language, and words of the page's own are stronger", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "سطر");
+  const tag = (more: string) => `<stentor-inbox variant="panel" token-url="/token?for=${person}" ${more}></stentor-inbox>`;
+  await page.goto(host.inboxPage("/words", `<div lang="ar">${tag("")}</div>${tag(`locale="fr" words='{"title":"Avis","unread":{"one":"{n} non lu","other":"{n} non lus"}}'`)}`));
+  const [arabic, french] = [page.locator("stentor-inbox").first(), page.locator("stentor-inbox").last()];
+  await expect(arabic.getByRole("heading", { name: "الإشعارات" })).toBeVisible();
+  await expect(arabic.locator(".root")).toHaveAttribute("dir", "rtl");
+  await expect(arabic.locator(".count")).toHaveText("إشعار واحد غير مقروء");
+  await expect(french.getByRole("heading", { name: "Avis" })).toBeVisible();
+  await expect(french.locator(".count")).toHaveText("1 non lu");
+  await expect(french.locator("time")).toHaveText("maintenant");
+});
+
+test("the client without a face knows the same", async ({ page, host, stentor, person }) => {
+  host.page("/headless.js", `
+    import { StentorInbox } from "/widget/v1/stentor-inbox.js";
+    const inbox = new StentorInbox({ token: async () => (await fetch("/token?for=${person}")).json() });
+    inbox.subscribe(() => { document.title = inbox.status + " " + inbox.unread + " " + inbox.items().map((item) => item.title).join(); });
+    window.inbox = inbox;`, "text/javascript");
+  await page.goto(host.page("/headless", `<!doctype html><html lang="en"><title>…</title><link rel="icon" href="/picture.svg"><script type="module" src="/headless.js"></script></html>`));
+  await expect(page).toHaveTitle("live 0 ");
+  await stentor.say(person, "seen by a program");
+  await expect(page).toHaveTitle("live 1 seen by a program");
+  await page.evaluate(() => (window as any).inbox.markAllRead());
+  await expect(page).toHaveTitle("live 0 seen by a program");
+  await page.evaluate(() => (window as any).inbox.forget());
+  expect(await page.evaluate(() => Object.keys(localStorage))).toEqual([]);
 });

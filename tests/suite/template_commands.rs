@@ -72,7 +72,10 @@ fn lint_names_file_line_and_column_and_ends_with_1() {
     let (code, linted, _) = here(&["lint"]);
     assert_eq!((code, &linted["errors"]), (1, &json!(1)), "{linted}");
     let finding = &linted["findings"][0];
-    assert_eq!((&finding["file"], &finding["line"], &finding["column"]), (&json!("parcel-sent/en/content.md"), &json!(6), &json!(7)));
+    assert_eq!(
+        (&finding["file"], &finding["line"], &finding["column"]),
+        (&json!("parcel-sent/en/content.md"), &json!(6), &json!(7))
+    );
     assert_eq!(here(&["lint", "--only", "nothing"]).0, 1);
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CatalogError,
-    checked::{Checked, Finding, Severity, check},
+    checked::{Checked, Finding, check, compile},
     compiled::{Compiled, Origin, Version},
     files::{Files, hash, is_shared_file, normalised},
     folder::Folder,
@@ -175,27 +175,35 @@ impl Catalog {
             let files = self.0.archive.find_template_files(app, key, hash).await?;
             let (key, hash) = (key.to_owned(), hash.to_owned());
             let files = files.ok_or_else(|| CatalogError::Gone { key: key.clone(), hash: hash.clone() })?;
-            let (files, checked) = self.compile(&key, files).await;
             let origin = if app.is_some() { Origin::Own } else { Origin::Shared };
-            let Some(template) = checked.template else {
-                let first = checked.findings.first().map(|f| format!("{}: {}", f.file, f.message)).unwrap_or_default();
-                return Err(CatalogError::Unreadable { key, hash, first });
-            };
-            Ok(Version { origin, hash, files, template })
+            let (files, template) = self.working(key.clone(), files, |key, files| compile(key, files, &Files::new())).await?;
+            match template {
+                Ok(template) => Ok(Version { origin, hash, files, template }),
+                Err(findings) => {
+                    let first = findings.first().map(|f| format!("{}: {}", f.file, f.message)).unwrap_or_default();
+                    Err(CatalogError::Unreadable { key, hash, first })
+                }
+            }
         };
         self.0.compiled.find_or_load(app, key, hash, load).await.map_err(|error| CatalogError::clone(&error))
     }
 
-    /// Looks at files, on a thread that may take its time.
-    async fn compile(&self, key: &str, files: Files) -> (Files, Checked) {
+    /// Does something with files on a thread that may take its time; only a few at once.
+    async fn working<T: Send + 'static>(
+        &self,
+        key: String,
+        files: Files,
+        work: impl FnOnce(&str, &Files) -> T + Send + 'static,
+    ) -> Result<(Files, T), CatalogError> {
         let _turn = self.0.compiling.clone().acquire_owned().await;
-        let (key, kept) = (key.to_owned(), files.clone());
-        let checked = tokio::task::spawn_blocking(move || check(&key, &files, &Files::new())).await;
-        let checked = checked.unwrap_or_else(|error| {
-            tracing::error!(%error, "a template broke the compiler");
-            Checked { template: None, findings: Vec::new() }
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&key, &files);
+            (files, done)
         });
-        (kept, checked)
+        done.await.map_err(|error| {
+            tracing::error!(%error, "a template broke its compiler");
+            CatalogError::Invalid(Vec::new())
+        })
     }
 
     /// The files with the layouts and partials that they do not bring themselves: what a version is made of.
@@ -206,14 +214,14 @@ impl Catalog {
     }
 
     /// Looks at files that are not on record, as they would be published.
-    pub async fn check(&self, key: &str, files: Files) -> (Files, Checked) {
-        self.compile(key, self.completed(files)).await
+    pub async fn check(&self, key: &str, files: Files) -> Result<(Files, Checked), CatalogError> {
+        self.working(key.to_owned(), self.completed(files), |key, files| check(key, files, &Files::new())).await
     }
 
     /// Puts the files of a template on record, as a draft or (`good`) only if lint finds no error; it is not live by that.
     pub async fn put(&self, app: &AppId, key: &str, files: Files, good: bool, now: Timestamp) -> Result<Put, CatalogError> {
-        let (files, checked) = self.check(key, files).await;
-        if checked.template.is_none() || good && checked.findings.iter().any(|f| f.severity == Severity::Error) {
+        let (files, checked) = self.check(key, files).await?;
+        if checked.template.is_none() || good && !checked.is_good() {
             return Err(CatalogError::Invalid(checked.findings));
         }
         let archive = &self.0.archive;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use stentor_templates::{Library, LoadError, Template};
+use stentor_templates::{Library, Template};
 use utoipa::ToSchema;
 
 use crate::files::{Files, is_shared_file};
@@ -48,29 +48,70 @@ impl fmt::Display for Finding {
     }
 }
 
+impl From<stentor_templates::Finding> for Finding {
+    fn from(found: stentor_templates::Finding) -> Self {
+        let stentor_templates::Finding { file, line, column, severity, code, message, advice } = found;
+        let severity = match severity {
+            stentor_templates::Severity::Error => Severity::Error,
+            stentor_templates::Severity::Warning => Severity::Warning,
+        };
+        Self { file, line, column, severity, code: code.to_string(), message, advice }
+    }
+}
+
 /// Files that were looked at.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// The template, unless a finding is an error.
+    /// The template, if the files make one. It may have mistakes all the same.
     pub template: Option<Arc<Template>>,
     /// What there is to say, the worst first, then in the order of the files.
     pub findings: Vec<Finding>,
 }
 
+impl Checked {
+    /// Whether nothing keeps it from being published.
+    pub fn is_good(&self) -> bool {
+        self.template.is_some() && self.findings.iter().all(|finding| finding.severity != Severity::Error)
+    }
+}
+
 /// Looks at the files of the template `key`. Layouts and partials that are not among them are taken from `base`.
 pub fn check(key: &str, files: &Files, base: &Files) -> Checked {
+    let all = placed_files(key, files, base);
+    let mut findings: Vec<Finding> = stentor_templates::lint(&all).into_iter().map(|found| unplaced(key, found.into())).collect();
+    let template = match of(key, &all) {
+        Ok(template) => Some(template),
+        Err(errors) => {
+            // Lint has told them, but for what makes no template at all.
+            if findings.iter().all(|finding| finding.severity != Severity::Error) {
+                findings.extend(errors);
+            }
+            None
+        }
+    };
+    findings.sort_by(|a, b| (a.severity, &a.file, a.line, a.column).cmp(&(b.severity, &b.file, b.line, b.column)));
+    Checked { template, findings }
+}
+
+/// Makes the template `key` of files that were looked at before; or says what keeps them from being one.
+pub(crate) fn compile(key: &str, files: &Files, base: &Files) -> Result<Arc<Template>, Vec<Finding>> {
+    of(key, &placed_files(key, files, base))
+}
+
+fn placed_files(key: &str, files: &Files, base: &Files) -> BTreeMap<String, String> {
     let placed = |(path, text): (&String, &String)| {
         let path = if is_shared_file(path) { path.clone() } else { format!("{key}/{path}") };
         (path, text.clone())
     };
     let shared = base.iter().filter(|(path, _)| is_shared_file(path));
-    let all: BTreeMap<String, String> = shared.chain(files).map(placed).collect();
-    let (template, mut findings) = match Library::of_files(&all) {
-        Ok(library) => (library.find(key), Vec::new()),
-        Err(errors) => (None, errors.iter().map(|e| finding(key, e)).collect()),
-    };
-    if template.is_none() && findings.is_empty() {
-        findings.push(Finding {
+    shared.chain(files).map(placed).collect()
+}
+
+fn of(key: &str, all: &BTreeMap<String, String>) -> Result<Arc<Template>, Vec<Finding>> {
+    let library = Library::of_files(all)
+        .map_err(|errors| errors.into_findings().into_iter().map(|f| unplaced(key, f.into())).collect::<Vec<_>>())?;
+    library.find(key).ok_or_else(|| {
+        vec![Finding {
             file: "template.toml".to_owned(),
             line: 0,
             column: 0,
@@ -78,21 +119,11 @@ pub fn check(key: &str, files: &Files, base: &Files) -> Checked {
             code: "missing_file".to_owned(),
             message: "there is no template among these files".to_owned(),
             advice: "Send template.toml, schema.json and a content.md per language".to_owned(),
-        });
-    }
-    findings.sort_by(|a, b| (a.severity, &a.file, a.line, a.column).cmp(&(b.severity, &b.file, b.line, b.column)));
-    Checked { template, findings }
+        }]
+    })
 }
 
-fn finding(key: &str, error: &LoadError) -> Finding {
-    let file = error.at.file.strip_prefix(key).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&error.at.file);
-    Finding {
-        file: file.to_owned(),
-        line: error.at.line,
-        column: error.at.column,
-        severity: Severity::Error,
-        code: "invalid".to_owned(),
-        message: error.what.clone(),
-        advice: error.mend.clone(),
-    }
+fn unplaced(key: &str, finding: Finding) -> Finding {
+    let file = finding.file.strip_prefix(key).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    Finding { file: file.unwrap_or(finding.file), ..finding }
 }

@@ -29,16 +29,9 @@ impl Folder {
     /// Reads `dir`.
     pub fn read(dir: &Path) -> Self {
         let (files, errors) = Library::read_files(dir);
-        let unreadable = errors.iter().map(|e| Finding {
-            file: e.at.file.to_string(),
-            line: e.at.line,
-            column: e.at.column,
-            severity: Severity::Error,
-            code: "unreadable_file".to_owned(),
-            message: e.what.clone(),
-            advice: e.mend.clone(),
-        });
-        Self { unreadable: unreadable.collect(), ..Self::of(files) }
+        let mut folder = Self::of(files);
+        folder.unreadable.extend(errors.into_iter().map(|error| stentor_templates::Finding::from(error).into()));
+        folder
     }
 
     fn of(files: Files) -> Self {

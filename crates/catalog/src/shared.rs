@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use crate::{
-    checked::{Finding, check},
+    checked::{Finding, compile},
     compiled::{Origin, Version},
     files::{Files, hash},
     folder::{Folder, placed},
@@ -58,10 +58,12 @@ impl SharedTemplates {
         self.base.extend(folder.base);
         let mut findings = folder.unreadable;
         for (key, mut files) in folder.templates {
-            let checked = check(&key, &files, &self.base);
-            let Some(template) = checked.template else {
-                findings.extend(checked.findings.into_iter().map(|finding| placed(&key, finding)));
-                continue;
+            let template = match compile(&key, &files, &self.base) {
+                Ok(template) => template,
+                Err(wrong) => {
+                    findings.extend(wrong.into_iter().map(|finding| placed(&key, finding)));
+                    continue;
+                }
             };
             let mut all = self.base.clone();
             all.append(&mut files);

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use stentor_catalog::{Checked, Files, Finding, verify};
 use stentor_domain::{
     Audience, Channel, Locale, NotificationId, NotificationRequest, Priority, RecipientId, Violation,
-    content::{Action, Image},
+    content::{Action, Article, Image},
     notification::RecipientRef,
 };
-use stentor_templates::{Input, RecipientFields, RenderError, Template};
+use stentor_templates::{Input, RecipientFields, RenderError, RenderedSms, Template, sms::SmsSize};
 use utoipa::ToSchema;
 
 use super::{MAX_FILES_BODY, check_key};
@@ -120,6 +120,7 @@ pub(crate) struct InboxView {
     actions: Vec<Action>,
     body_html: String,
     body_text: String,
+    articles: Vec<Article>,
 }
 
 /// The mail.
@@ -136,6 +137,12 @@ pub(crate) struct SmsView {
     text: String,
     /// Into how many parts it is cut; each is paid for.
     segments: u32,
+    /// How much of them it fills: septets of GSM-7, or 16-bit units of UCS-2.
+    units: usize,
+    /// What they hold all together.
+    capacity: usize,
+    /// The character that takes it out of GSM-7, if one does: a segment then holds 70 characters instead of 160.
+    forced_by: Option<char>,
 }
 
 /// Files to look at, or a version on record.
@@ -172,7 +179,7 @@ pub(crate) async fn preview(
             if !found.is_empty() {
                 return Err(ApiError::invalid(found));
             }
-            Subject::Unsaved(state.templates.check(&template, files).await.1)
+            Subject::Unsaved(state.templates.check(&template, files).await?.1)
         }
         None => Subject::Stored(state.named_version(&key.app, &template, asked.version.as_deref()).await?.template.clone()),
     };
@@ -224,13 +231,13 @@ fn view(subject: &Subject, asked: Preview, app_name: &str, now: stentor_domain::
             actions: r.actions,
             body_html: r.content.body_html,
             body_text: r.content.body_text,
+            articles: r.content.articles,
         }))
     });
     let email = wanted(Channel::Email).then(|| {
         Written::of(template.render_email(&input).map(|r| EmailView { subject: r.subject, html: r.html, text: r.text }))
     });
-    let sms = wanted(Channel::Sms)
-        .then(|| Written::of(template.render_sms(&input).map(|r| SmsView { text: r.text, segments: r.segments })));
+    let sms = wanted(Channel::Sms).then(|| Written::of(template.render_sms(&input).map(sms_view)));
     Ok(PreviewView {
         locale: Some(template.locale_for(asked.locale.as_ref())),
         locales: template.locales().cloned().collect(),
@@ -241,6 +248,12 @@ fn view(subject: &Subject, asked: Preview, app_name: &str, now: stentor_domain::
         sms,
         findings,
     })
+}
+
+fn sms_view(sms: RenderedSms) -> SmsView {
+    let size = stentor_templates::sms::size(&sms.text);
+    let SmsSize { segments, units, capacity, forced_by } = size;
+    SmsView { text: sms.text, segments, units, capacity, forced_by }
 }
 
 /// The named sample, the given data, or else the first sample.

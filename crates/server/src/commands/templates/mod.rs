@@ -126,17 +126,16 @@ struct Linted {
 impl Lint {
     fn run(self, out: Output) -> anyhow::Result<()> {
         let folder = read(&self.dir)?;
-        let mut findings = folder.unreadable.clone();
-        let keys: Vec<&String> = match self.only.as_slice() {
-            [] => folder.templates.keys().collect(),
-            only => only.iter().collect(),
-        };
-        for key in &keys {
-            findings.extend(check_in(&folder, key)?.findings.into_iter().map(|finding| placed(key, finding)));
+        if let Some(unknown) = self.only.iter().find(|key| !folder.templates.contains_key(*key)) {
+            bail!("there is no template {unknown} in {}", self.dir.display());
         }
+        let mut findings: Vec<Finding> = stentor_templates::lint_dir(&self.dir).into_iter().map(Finding::from).collect();
+        let templates = if self.only.is_empty() { folder.templates.len() } else { self.only.len() };
+        let is_wanted = |f: &Finding| self.only.is_empty() || self.only.iter().any(|key| f.file.split('/').next() == Some(key));
+        findings.retain(is_wanted);
         let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
         let warnings = findings.len() - errors;
-        let linted = Linted { templates: keys.len(), errors, warnings, findings };
+        let linted = Linted { templates, errors, warnings, findings };
         out.say(&linted, |linted| {
             let mut lines: Vec<String> = linted.findings.iter().map(Finding::to_string).collect();
             lines.push(format!("{} templates: {errors} errors, {warnings} warnings", linted.templates));

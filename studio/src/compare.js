@@ -8,7 +8,8 @@ function longest(a, b) {
 }
 
 function unified(before, after) {
-  const [a, b] = [before.split('\n'), after.split('\n')];
+  const lines = (text) => (text === undefined ? [] : text.split('\n'));
+  const [a, b] = [lines(before), lines(after)];
   if (a.length * b.length > 4_000_000) return '(too long to be compared here)';
   const table = longest(a, b);
   const out = [];
@@ -28,6 +29,6 @@ export function compare(before, after) {
   return paths.filter((path) => before[path] !== after[path]).map((path) => ({
     file: path,
     change: before[path] === undefined ? 'added' : after[path] === undefined ? 'removed' : 'changed',
-    diff: unified(before[path] ?? '', after[path] ?? ''),
+    diff: unified(before[path], after[path]),
   }));
 }

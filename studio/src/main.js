@@ -69,9 +69,12 @@ class Studio {
   // Reads what is live, or another version; `words` are said when it is there.
   async load(words, version) {
     const query = version ? { version } : {};
-    const read = await this.api.call('GET', '', undefined, { query });
+    const read = await this.api.call('GET', '', undefined, { query }).catch((problem) => {
+      if (problem.status === 404 && !version) return blank(this.key);
+      throw problem;
+    });
     const live = version ? await this.api.call('GET', '') : read;
-    Object.assign(this, { saved: read.files, files: { ...read.files }, shared: read.shared_files, number: read.number, origin: read.template.origin });
+    Object.assign(this, { saved: read.template.origin === 'new' ? {} : read.files, files: { ...read.files }, shared: read.shared_files, number: read.number, origin: read.template.origin });
     // What is live as the app's own; whoever publishes over something else is told.
     this.base = live.template.origin === 'own' ? live.template.version : 'shared';
     this.hasShared = live.template.origin === 'shared' || live.template.overrides;
@@ -201,8 +204,9 @@ class Studio {
     const dirty = this.changes().length > 0;
     const state = this.parts.state;
     state.className = `state ${dirty ? 'warn' : 'good'}`;
-    const what = this.origin === 'shared' ? 'shared template' : `version ${this.number}`;
-    state.textContent = dirty ? `changed, from ${what}` : this.version === this.base || this.origin === 'shared' ? `live: ${what}` : what;
+    const what = this.origin === 'new' ? 'nothing: it is new' : this.origin === 'shared' ? 'shared template' : `version ${this.number}`;
+    if (this.origin === 'new') state.className = 'state warn';
+    state.textContent = this.origin === 'new' ? 'new, not published' : dirty ? `changed, from ${what}` : this.version === this.base || this.origin === 'shared' ? `live: ${what}` : what;
     this.parts.discard.hidden = !dirty;
   }
 
@@ -259,6 +263,19 @@ class Studio {
       return this.load('What was changed here is discarded.');
     } }]);
   }
+}
+
+// A template that is clean and waits for its words.
+function blank(key) {
+  const title = key.replaceAll('-', ' ').replace(/^./, (letter) => letter.toUpperCase());
+  const schema = { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', description: 'How the person is addressed' } } };
+  const files = {
+    'template.toml': `title = "${title}"\ncategory = "general"\nchannels = ["inbox", "email"]\ndefault_locale = "en"\n`,
+    'schema.json': `${JSON.stringify(schema, null, 2)}\n`,
+    'samples/example.json': '{ "name": "Ada" }\n',
+    'en/content.md': `+++\ntitle = "${title}"\nsummary = "What it is about, in one sentence."\n+++\n\nHello {{name}},\n\nwrite here what there is to say.\n`,
+  };
+  return { template: { key, origin: 'new', version: 'new', overrides: false, default_locale: 'en' }, number: null, files, shared_files: {} };
 }
 
 function differencesOf(studio) {

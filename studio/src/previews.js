@@ -1,6 +1,5 @@
 // What a message looks like on each channel. What a template wrote stands in a sandboxed frame, where nothing runs.
 import { h, fill } from './dom.js';
-import { meter } from './sms.js';
 
 export const TABS = [
   ['inbox', 'Inbox'], ['desktop', 'Mail'], ['phone', 'Phone'], ['dark', 'Dark'], ['text', 'Plain text'], ['source', 'Source'], ['sms', 'SMS'],
@@ -41,24 +40,27 @@ function inbox(item, { direction, lang }) {
       item.image ? h('img', { src: item.image.url, alt: item.image.alt }) : null,
       h('h4', {}, item.title),
       frame('The message in the inbox', `<!doctype html><html lang="${lang}" dir="${direction}"><head><meta charset="utf-8">${PAGE}</head><body>${item.body_html}</body></html>`, { class: 'page' }),
+      item.articles.map((article) => h('div', { class: 'article' },
+        article.image ? h('img', { src: article.image.url, alt: article.image.alt, width: '96', height: '64' }) : null,
+        h('div', {}, h('strong', {}, article.title), article.summary ? h('p', { class: 'soft' }, article.summary) : null))),
       item.actions.length > 0 ? h('div', { class: 'row' }, item.actions.map(button)) : null,
       item.link ? h('p', { class: 'soft' }, 'Leads to ', h('code', {}, item.link)) : null),
   ];
 }
 
 function sms(message, { direction, lang }) {
-  const m = meter(message.text);
-  const parts = Array.from({ length: Math.max(message.segments, m.segments) }, (_, i) => (i + 1 < m.segments ? m.room : i + 1 === m.segments ? m.used : 0));
-  const words = `${m.encoding}, ${message.segments} ${message.segments === 1 ? 'segment' : 'segments'}, the last ${m.used} of ${m.room}`;
+  const { segments, units, capacity, forced_by: culprit } = message;
+  const room = capacity / segments;
+  const parts = Array.from({ length: segments }, (_, i) => Math.min(Math.max(units - i * room, 0), room));
+  const encoding = culprit ? 'Unicode (UCS-2)' : 'GSM-7';
+  const words = `${segments} ${segments === 1 ? 'segment' : 'segments'}, ${units} of ${capacity} in ${encoding}`;
   return [
-    h('div', { class: 'handset', 'aria-label': 'A phone' }, h('div', { class: 'screen' },
+    h('div', { class: 'handset', role: 'group', 'aria-label': 'A phone' }, h('div', { class: 'screen' },
       h('p', { class: 'soft' }, 'Text message'), h('p', { class: 'bubble', dir: direction, lang }, message.text))),
     h('div', { class: 'meter' },
-      h('div', { class: 'segments', role: 'img', 'aria-label': words }, parts.map((used) => h('progress', { max: m.room, value: used }))),
-      h('p', { class: message.segments > 2 ? 'bad' : '' }, words),
-      m.culprit !== undefined
-        ? h('p', { class: 'soft' }, 'The character ', h('code', {}, m.culprit), ` (U+${m.culprit.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}) asks for Unicode: a segment holds 70 characters instead of 160.`)
-        : null),
+      h('div', { class: 'segments', role: 'img', 'aria-label': words }, parts.map((used) => h('span', {}, h('i', { style: `inline-size:${(100 * used) / room}%` })))),
+      h('p', { class: segments > 2 ? 'bad' : '' }, words),
+      culprit ? h('p', { class: 'soft' }, 'The character ', h('code', {}, culprit), ` (U+${culprit.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}) asks for Unicode: a segment holds 70 characters instead of 160.`) : null),
   ];
 }
 

@@ -190,7 +190,7 @@ async fn a_test_goes_to_one_person_in_the_language_asked_for_and_changes_nothing
     let (status, receipt) = api.post("/v1/templates/greeting/test", &body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{receipt}");
     let view = api.completed(receipt["id"].as_str().unwrap()).await;
-    assert_eq!(view["metadata"]["test"], true);
+    assert_eq!((&view["metadata"]["test"], &view["template_version"]), (&json!(true), &receipt["version"]));
     let page = api.get("/v1/recipients/me/inbox").await;
     assert_eq!((&page["items"][0]["title"], &page["items"][0]["summary"]), (&json!("Hallo Ada"), &json!("Draft")), "{page}");
     assert_eq!(api.get("/v1/templates/greeting").await["number"], 1, "a draft is not live");

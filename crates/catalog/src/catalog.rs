@@ -258,12 +258,12 @@ impl Catalog {
         Ok(number)
     }
 
-    /// Every template that `app` can name, by key.
-    pub async fn list(&self, app: &AppId) -> Result<Vec<Listed>, CatalogError> {
+    /// The templates that `app` can name, by key; those after `after`.
+    pub async fn list(&self, app: &AppId, after: Option<&str>, limit: usize) -> Result<Vec<Listed>, CatalogError> {
         let (shared, live) = (self.shared(), self.0.live.of(app).await?);
         let keys: BTreeSet<&String> = shared.versions.keys().chain(live.keys()).collect();
-        let mut all = Vec::with_capacity(keys.len());
-        for key in keys {
+        let mut all = Vec::new();
+        for key in keys.into_iter().filter(|key| after.is_none_or(|after| key.as_str() > after)).take(limit) {
             let own = live.get(key);
             let version = match (own, shared.versions.get(key)) {
                 (Some(hash), _) => self.load(Some(app), key, hash).await,

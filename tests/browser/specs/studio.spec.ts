@@ -78,7 +78,7 @@ test("a message is seen on every channel, in each language, with each sample", a
   await expect(panel).toContainText("<!doctype html>");
   await page.getByRole("tab", { name: "SMS" }).click();
   await expect(panel.locator(".bubble")).toHaveText("Ihr Paket von 1 kg ist unterwegs.");
-  await expect(panel).toContainText("GSM-7, 1 segment, the last 33 of 160");
+  await expect(panel).toContainText("1 segment, 33 of 160 in GSM-7");
   await expectAccessible(page);
 });
 
@@ -204,6 +204,21 @@ test("the studio works with the keyboard alone", async ({ page, stentor }) => {
   await expect(page.getByRole("dialog")).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toBeHidden();
+});
+
+test("a new template is begun in the console", async ({ page, stentor }) => {
+  await open(page, stentor, "welcome");
+  await page.getByRole("link", { name: "Templates" }).first().click();
+  const key = `new-${process.pid}`;
+  await page.getByLabel("New template").fill(key);
+  await page.getByRole("button", { name: "Begin" }).click();
+  await expect(page.locator(".bar .state")).toHaveText("new, not published");
+  await expect(page.getByRole("tabpanel").locator(".card")).toContainText("What it is about");
+  await expect(page.getByRole("region", { name: "Problems" })).toContainText("No problems");
+  await page.getByRole("button", { name: "Publish…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
+  await expect(page.locator(".bar .state")).toHaveText("live: version 1");
+  expect((await stentor.api("GET", `/v1/templates/${key}`)).number).toBe(1);
 });
 
 test("a shared template is opened, and published as the app's own", async ({ page, ownStentor: stentor }) => {

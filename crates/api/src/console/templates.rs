@@ -6,11 +6,12 @@
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{Path, Query, RawQuery, Request, State},
     http::{HeaderValue, Method, Uri, header},
     middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
+use serde::Deserialize;
 use stentor_catalog::Origin;
 use stentor_domain::AppId;
 
@@ -18,12 +19,15 @@ use super::{
     page::{Failure, Page, Section, Shell},
     visit::Visit,
 };
-use crate::{problem::ApiError, state::ApiState};
+use crate::{problem::ApiError, rest::check_key, state::ApiState};
 
 /// What the console's policy allows, and inline styles and pictures from elsewhere: a frame without scripts (`sandbox=""`) with
 /// `srcdoc` has the policy of its page, and mails are made of these. Scripts are ours alone here, too.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' https: http: data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// How many templates the list shows.
+const MOST: usize = 500;
 
 /// A row of the list.
 struct Row {
@@ -43,9 +47,22 @@ pub(super) struct List {
     rows: Vec<Row>,
 }
 
-/// Every template that the app can name.
-pub(super) async fn list(State(state): State<ApiState>, visit: Visit) -> Result<Page<List>, Failure> {
-    let all = state.templates.list(visit.app()?).await.map_err(ApiError::from)?;
+/// What the list is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// A new template is to be made.
+    make: String,
+}
+
+/// Every template that the app can name; or, on to a new one.
+pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    if !wanted.make.is_empty() {
+        check_key(&wanted.make)?;
+        let app = visit.app()?;
+        return Ok(Redirect::to(&format!("/console/templates/{}?app={app}&new", wanted.make)).into_response());
+    }
+    let all = state.templates.list(visit.app()?, None, MOST).await.map_err(ApiError::from)?;
     let join = |words: Vec<String>| words.join(", ");
     let row = |listed: stentor_catalog::Listed| match listed.live {
         Ok(version) => Row {
@@ -67,7 +84,8 @@ pub(super) async fn list(State(state): State<ApiState>, visit: Visit) -> Result<
             error: Some(error.to_string()),
         },
     };
-    Ok(Page(List { shell: visit.shell(Section::Templates, "Templates"), rows: all.into_iter().map(row).collect() }))
+    let shell = visit.shell(Section::Templates, "Templates");
+    Ok(Page(List { shell, rows: all.into_iter().map(row).collect() }).into_response())
 }
 
 #[derive(Template)]
@@ -79,10 +97,17 @@ struct Studio {
 }
 
 /// The studio of one template.
-pub(super) async fn studio(State(state): State<ApiState>, visit: Visit, Path(key): Path<String>) -> Result<Response, Failure> {
+pub(super) async fn studio(
+    State(state): State<ApiState>,
+    visit: Visit,
+    Path(key): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    check_key(&key)?;
     let app = visit.app()?.clone();
+    let is_new = query.as_deref().unwrap_or_default().split('&').any(|pair| pair == "new");
     // One that this program cannot read is opened all the same: there it is mended.
-    if let Ok(None) = state.templates.find(&app, &key).await {
+    if !is_new && matches!(state.templates.find(&app, &key).await, Ok(None)) {
         return Err(ApiError::not_found("template").into());
     }
     let shell = visit.shell(Section::Templates, key.clone());

@@ -15,6 +15,7 @@ mod timeline;
 mod topics;
 
 pub use inbox::ItemWithContent;
+pub(crate) use templates::check_key;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -10,6 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use stentor_catalog::CatalogError;
 use stentor_domain::{
     AppId, Channel, Delivery, DeliveryId, DeliveryState, Notification, NotificationId, NotificationRequest, Timestamp, Violation,
     notification::{Audience, NotificationStatus, NotificationUpdate},
@@ -191,6 +192,12 @@ pub(crate) struct NotificationView {
     created_at: Timestamp,
     /// For whom.
     audience: Audience,
+    /// The template that says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    /// The version of it that was live when it was accepted, and that it is written with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template_version: Option<String>,
     /// Deliveries by channel and state.
     counts: BTreeMap<Channel, BTreeMap<String, u64>>,
     /// The sender's own fields.
@@ -229,6 +236,8 @@ pub(crate) async fn get(
         status,
         created_at: n.accepted_at,
         audience: n.request.audience,
+        template: n.request.template,
+        template_version: n.template_version,
         counts,
         metadata: n.request.metadata,
         error,
@@ -282,7 +291,13 @@ pub(crate) async fn update(
     let after = before.updated(update, state.now()).map_err(ApiError::invalid)?;
     if let Some(template) = &after.request.template {
         let version = match &after.template_version {
-            Some(hash) => Some(state.templates.version(&key.app, template, hash).await?),
+            Some(hash) => match state.templates.version(&key.app, template, hash).await {
+                // What is live stands in for it, as it does when it is written.
+                Err(CatalogError::Gone { .. } | CatalogError::Unreadable { .. }) => {
+                    state.templates.find(&key.app, template).await?
+                }
+                found => Some(found?),
+            },
             None => state.templates.find(&key.app, template).await?,
         };
         let found = version.map(|v| v.template.check_data(&after.request.data)).unwrap_or_default();

@@ -4,6 +4,12 @@ mod preview;
 mod publish;
 mod view;
 
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use stentor_catalog::Version;
+use stentor_domain::AppId;
+
 pub(crate) use preview::{preview, test};
 pub(crate) use publish::{compare, list_versions, put, rollback};
 pub(crate) use view::{get, list};
@@ -11,11 +17,6 @@ pub(crate) use view::{get, list};
 pub(super) use preview::{__path_preview, __path_test};
 pub(super) use publish::{__path_compare, __path_list_versions, __path_put, __path_rollback};
 pub(super) use view::{__path_get, __path_list};
-
-use std::sync::Arc;
-use stentor_domain::AppId;
-
-use stentor_catalog::Version;
 
 use crate::{problem::ApiError, state::ApiState};
 
@@ -27,9 +28,13 @@ fn no_template() -> ApiError {
 }
 
 /// A key that a template can have; what is none names nothing.
-fn check_key(key: &str) -> Result<(), ApiError> {
+pub(crate) fn check_key(key: &str) -> Result<(), ApiError> {
     let letters = key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if letters && (1..=64).contains(&key.len()) { Ok(()) } else { Err(no_template()) }
+    if letters && (1..=64).contains(&key.len()) {
+        return Ok(());
+    }
+    let detail = "there is no such template in this app: a key is 1 to 64 of a-z, 0-9 and -";
+    Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", detail))
 }
 
 impl ApiState {

@@ -107,10 +107,9 @@ pub(crate) async fn list(
     query: PageQuery,
 ) -> Result<Json<Page<TemplateView>>, ApiError> {
     let after: Option<String> = query.after()?;
-    let all = state.templates.list(&key.app).await?;
-    let mut left = all.into_iter().filter(|listed| after.as_ref().is_none_or(|after| listed.key > *after));
-    let items: Vec<TemplateView> = left.by_ref().take(query.limit()).map(TemplateView::listed).collect();
-    let next = left.next().and_then(|_| items.last().map(|last| last.key.clone()));
+    let found = state.templates.list(&key.app, after.as_deref(), query.limit()).await?;
+    let items: Vec<TemplateView> = found.into_iter().map(TemplateView::listed).collect();
+    let next = items.last().filter(|_| items.len() == query.limit()).map(|last| last.key.clone());
     Ok(Json(Page { items, next }))
 }
 

@@ -1,13 +1,13 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench-live lint deps test-deps
+.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench-live bench-templates lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
 STENTOR := $(or $(CARGO_TARGET_DIR),target)/debug/stentor
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: deps ## Build Stentor and run all of it here, with a demo page; ARGS="--listen 127.0.0.1:9000" and the like
 	@echo "==> Building Stentor (the first time takes several minutes on 2 cores, later a few seconds)"
@@ -37,12 +37,16 @@ crowds: test-deps ## Run 10,000 operations beside a plain list, and crowds of th
 autobahn: deps ## Run the Autobahn cases against the sockets
 	@scripts/autobahn.sh
 
-fuzz: deps ## Fuzz the parser of WebSocket frames; ARGS=600 for so many seconds
+fuzz: deps ## Fuzz the parser of WebSocket frames and uploaded templates; ARGS="600 templates" for so many seconds and one of them
 	@scripts/fuzz.sh $(ARGS)
 
 bench-live: test-deps ## Measure pushes beside bare floors; ARGS="1000" for so many sockets, ROUNDS=1 for a short look
 	cargo build --release --package stentor-server --package stentor-bench
 	@$(or $(CARGO_TARGET_DIR),target)/release/live $(ARGS)
+
+bench-templates: deps ## Measure rendering beside bare Handlebars, Markdown and MJML; ROUNDS=3 for a short look
+	cargo build --release --package stentor-bench --bin templates
+	@$(or $(CARGO_TARGET_DIR),target)/release/templates
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

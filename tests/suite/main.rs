@@ -27,6 +27,7 @@ mod providers;
 mod recall;
 mod receipts;
 mod retries;
+mod rich_content;
 mod slow_reader;
 mod suppressions;
 mod template_commands;

@@ -90,6 +90,9 @@ fn every_template_is_written_in_four_languages_one_of_them_from_right_to_left() 
             let html = template.render_email(&input(template, sample, locale)).unwrap().html;
             let (direction, side) = if locale.as_str() == "ar" { ("rtl", "right") } else { ("ltr", "left") };
             assert!(html.contains(&format!("<html lang=\"{locale}\" dir=\"{direction}\"")), "{}", &html[..300]);
+            // What mrml writes into each cell is stronger than the `dir` of the whole.
+            let other = if direction == "rtl" { "direction:ltr" } else { "direction:rtl" };
+            assert!(html.contains(&format!("direction:{direction}")) && !html.contains(other), "{html}");
             assert!(html.contains(&format!("text-align:{side}")) && html.contains("prefers-color-scheme: dark"));
         }
     }

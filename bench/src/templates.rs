@@ -1,0 +1,235 @@
+//! `make bench-templates`: what writing a message costs, beside the libraries that do the work, used bare.
+//!
+//! Each shipped template is written in English with its richest sample. *Bare* is what anybody would write with the same
+//! libraries and no care: Handlebars for each text, comrak, ammonia and html2text for the body, Handlebars over the mail that mrml made
+//! before. *At send* is the usual way with MJML: Handlebars first, mrml for every mail. Values that we write by ICU come to
+//! the bare ones ready-made, so that what is compared is the engine; those templates are marked.
+#![allow(clippy::print_stdout, reason = "it is a report")]
+
+use std::{collections::BTreeMap, fs, hint::black_box, path::Path, time::Instant};
+
+use handlebars::{Context, Handlebars, no_escape};
+use serde_json::{Map, Value, json};
+use stentor_domain::{Channel, Timestamp};
+use stentor_templates::{Input, Library, Template};
+
+/// For how long one measurement runs.
+const MILLIS: u128 = 60;
+
+fn main() {
+    let rounds: usize = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(15);
+    let library = Library::builtin().unwrap_or_else(|e| panic!("{e}"));
+    println!("µs a message, medians of {rounds} rounds; * with money or dates, which are ready-made for the bare ones\n");
+    println!("| template | channel | stentor | bare | ratio | MJML at send | ratio |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    let mut ratios = Vec::new();
+    for template in library.list() {
+        let bare = Bare::of(template);
+        for channel in [Channel::Inbox, Channel::Email, Channel::Sms] {
+            let [ours, floor, at_send] = measure(template, &bare, channel, rounds);
+            let mark = if bare.formats { " *" } else { "" };
+            let mjml = if channel == Channel::Email { format!("{at_send:.0} | {:.2}", ours / at_send) } else { " | ".to_owned() };
+            println!("| {}{mark} | {channel} | {ours:.1} | {floor:.1} | {:.2} | {mjml} |", template.key(), ours / floor);
+            if !bare.formats {
+                ratios.push((ours / floor, if channel == Channel::Email { ours / at_send } else { 0.0 }));
+            }
+        }
+    }
+    let worst = |of: fn(&(f64, f64)) -> f64| ratios.iter().map(of).fold(0.0, f64::max);
+    println!("\n- worst ratio to the bare libraries, without ICU: {:.2} (goal <= 1.3)", worst(|r| r.0));
+    println!("- worst ratio to Handlebars and mrml for every mail: {:.2} (goal <= 1.3)", worst(|r| r.1));
+}
+
+fn measure(template: &Template, bare: &Bare, channel: Channel, rounds: usize) -> [f64; 3] {
+    let data = richest(template);
+    let english = "en".parse().expect("a language");
+    let input = Input {
+        data,
+        locale: Some(&english),
+        timezone: None,
+        recipient: None,
+        app_name: "Example Bank",
+        now: Timestamp::from_millis(1_795_694_400_000),
+    };
+    let mut times: [Vec<f64>; 3] = Default::default();
+    for _ in 0..rounds {
+        times[0].push(micros(|| _ = black_box(template.render(channel, black_box(&input)).expect("it is written"))));
+        times[1].push(micros(|| bare.write(channel)));
+        times[2].push(if channel == Channel::Email { micros(|| bare.mail_at_send()) } else { 1.0 });
+    }
+    times.map(|mut all| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    })
+}
+
+fn micros(mut work: impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut times = 0_u32;
+    while begun.elapsed().as_millis() < MILLIS {
+        for _ in 0..8 {
+            work();
+        }
+        times += 8;
+    }
+    begun.elapsed().as_secs_f64() * 1e6 / f64::from(times)
+}
+
+fn richest(template: &Template) -> &Map<String, Value> {
+    template.samples().values().max_by_key(|data| data.len()).expect("a sample")
+}
+
+/// A template for the bare libraries.
+struct Bare {
+    engine: Handlebars<'static>,
+    markdown: Handlebars<'static>,
+    /// Names of the texts of a card: title, summary, link, actions.
+    card: Vec<String>,
+    sms: Vec<String>,
+    context: Context,
+    data: Value,
+    mjml: String,
+    mail: Value,
+    /// Whether it writes money, dates and the like.
+    formats: bool,
+}
+
+impl Bare {
+    fn of(template: &Template) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates");
+        let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+        let content = read(&format!("{}/en/content.md", template.key())).expect("it is written in English");
+        let (front, body) = content.trim_start_matches("+++\n").split_once("\n+++\n").expect("front matter and body");
+        let front: toml::Table = front.parse().expect("TOML");
+        let (mut engine, mut markdown) = (engine(no_escape), engine(handlebars::html_escape));
+        let mut texts = BTreeMap::new();
+        let field = |value: Option<&toml::Value>| value.and_then(toml::Value::as_str).map(str::to_owned);
+        for name in ["title", "summary", "link"] {
+            texts.extend(field(front.get(name)).map(|text| (name.to_owned(), text)));
+        }
+        for part in ["url", "alt"] {
+            let text = front.get("image").and_then(|image| field(image.get(part)));
+            texts.extend(text.map(|text| (format!("image.{part}"), text)));
+        }
+        for (i, action) in front.get("actions").and_then(toml::Value::as_array).into_iter().flatten().enumerate() {
+            for part in ["label", "url"] {
+                texts.extend(field(action.get(part)).map(|text| (format!("action.{i}.{part}"), text)));
+            }
+        }
+        for (i, article) in front.get("articles").and_then(toml::Value::as_array).into_iter().flatten().enumerate() {
+            let of = |part: &str| field(article.get(part)).unwrap_or_default();
+            let image = article.get("image").map(|i| [field(i.get("url")), field(i.get("alt"))]).unwrap_or_default();
+            let each = of("each");
+            let inside =
+                [Some(of("title")), Some(of("summary")), Some(of("link"))].into_iter().chain(image).flatten().collect::<String>();
+            texts.insert(format!("articles.{i}"), format!("{{{{#each {each} as |article|}}}}{inside}{{{{/each}}}}"));
+        }
+        let formats = ["{{money", "{{date", "{{t ", "{{number", "{{phone"].iter().any(|helper| content.contains(helper));
+        let own_sms = read(&format!("{}/en/sms.txt", template.key()));
+        let sms = if let Some(text) = own_sms {
+            engine.register_template_string("sms", text).expect("it compiles");
+            vec!["sms".to_owned()]
+        } else {
+            texts.keys().cloned().collect()
+        };
+        for (name, text) in &texts {
+            engine.register_template_string(name, text).expect("it compiles");
+        }
+        let security = read("_partials/en/security.md").unwrap_or_default();
+        markdown.register_template_string("body", body.replace("{{> security}}", security.trim())).expect("it compiles");
+        let layout = read("_layouts/email.mjml").expect("the layout");
+        let compiled = mjml(&layout);
+        markdown.register_template_string("mail", compiled).expect("it compiles");
+        markdown.register_template_string("mjml", &layout).expect("it compiles");
+        let mut data = richest(template).clone();
+        data.insert("app".to_owned(), json!({ "name": "Example Bank" }));
+        let data = Value::Object(data);
+        let context = Context::from(data.clone());
+        let card = texts.into_keys().collect();
+        let mut bare = Self { engine, markdown, card, sms, context, data, mjml: layout, mail: Value::Null, formats };
+        bare.mail = bare.mail_fields();
+        bare
+    }
+
+    fn texts(&self, names: &[String]) -> Vec<String> {
+        names.iter().map(|name| self.engine.render_with_context(name, &self.context).expect("it is written")).collect()
+    }
+
+    fn body(&self) -> (String, String) {
+        let markdown = self.markdown.render_with_context("body", &self.context).expect("it is written");
+        let mut options = comrak::Options::default();
+        options.extension.table = true;
+        options.extension.strikethrough = true;
+        options.render.r#unsafe = true;
+        let html = ammonia::clean(&comrak::markdown_to_html(&markdown, &options));
+        let text = html2text::config::plain_no_decorate().link_footnotes(true).string_from_read(html.as_bytes(), 76);
+        (html, text.expect("it is text"))
+    }
+
+    /// What the mail is filled in with; made from the texts, as ours are.
+    fn mail_fields(&self) -> Value {
+        let texts = self.texts(&self.card);
+        let (html, text) = self.body();
+        let value = |name: &str| self.card.iter().position(|n| n == name).map(|i| texts[i].clone()).unwrap_or_default();
+        let actions: Vec<Value> = (0..5)
+            .map(|i| (value(&format!("action.{i}.label")), value(&format!("action.{i}.url"))))
+            .filter(|(_, url)| !url.is_empty())
+            .map(|(label, url)| json!({ "label": label, "url": url, "primary": true }))
+            .collect();
+        let image =
+            Some(value("image.url")).filter(|url| !url.is_empty()).map(|url| json!({ "url": url, "alt": value("image.alt") }));
+        let articles = self.data.get("stories").cloned().unwrap_or_else(|| json!([]));
+        json!({
+            "subject": value("title"), "title": value("title"), "preheader": value("summary"), "body": html, "text": text,
+            "image": image, "link": value("link"), "actions": actions, "articles": articles,
+            "lang": "en", "dir": "ltr", "start": "left",
+        })
+    }
+
+    fn write(&self, channel: Channel) {
+        match channel {
+            Channel::Sms => _ = black_box(self.texts(&self.sms)),
+            Channel::Inbox => _ = black_box((self.texts(&self.card), self.body())),
+            Channel::Email => {
+                let context = Context::from(json!({ "mail": self.mail_fields(), "app": { "name": "Example Bank" } }));
+                _ = black_box(self.markdown.render_with_context("mail", &context).expect("it is written"));
+            }
+        }
+    }
+
+    /// The usual way: Handlebars over the MJML, then mrml, for every mail.
+    fn mail_at_send(&self) {
+        let context = Context::from(json!({ "mail": self.mail_fields(), "app": { "name": "Example Bank" } }));
+        let written = self.markdown.render_with_context("mjml", &context).expect("it is written");
+        debug_assert!(self.mjml.len() > 100);
+        _ = black_box(mjml(&written));
+    }
+}
+
+fn mjml(text: &str) -> String {
+    let parsed = mrml::parse(text).expect("it is MJML");
+    let options = mrml::prelude::render::RenderOptions { disable_comments: true, ..Default::default() };
+    parsed.element.render(&options).expect("it becomes a mail")
+}
+
+fn engine(escape: fn(&str) -> String) -> Handlebars<'static> {
+    let mut engine = Handlebars::new();
+    engine.set_strict_mode(true);
+    engine.register_escape_fn(escape);
+    for (name, ready) in [
+        ("money", "CN¥12,345.60"),
+        ("date", "December 5, 2026"),
+        ("number", "4"),
+        ("phone", "+49 30 12345678"),
+        ("t", "It is valid for 10 minutes."),
+    ] {
+        let helper = move |_: &handlebars::Helper<'_>,
+                           _: &Handlebars<'_>,
+                           _: &Context,
+                           _: &mut handlebars::RenderContext<'_, '_>,
+                           out: &mut dyn handlebars::Output|
+              -> handlebars::HelperResult { Ok(out.write(ready)?) };
+        engine.register_helper(name, Box::new(helper));
+    }
+    engine
+}

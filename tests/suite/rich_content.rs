@@ -1,0 +1,106 @@
+//! Pictures, articles and buttons on their way; and templates that cannot be written, which hold nobody up.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use stentor_tests::{Dev, device::Device, eventually, files};
+
+#[tokio::test]
+async fn several_articles_reach_the_inbox_the_mail_and_as_one_link_the_phone() {
+    let dev = Dev::start();
+    let token = dev.api.token("ada").await;
+    let (mut device, _) = Device::open(&dev.api.url, &token, None).await;
+    let articles = json!([
+        {"title": "One <b>", "summary": "First", "link": "https://news.example/1", "image": {"url": "https://news.example/1.png", "alt": "A bridge"}},
+        {"title": "Two", "link": "https://news.example/2"},
+    ]);
+    let content = json!({
+        "title": "The day", "summary": "Two stories", "image": {"url": "https://news.example/0.png"},
+        "body_markdown": "Good morning.\n\n![A river](https://news.example/river.png)", "articles": articles,
+        "actions": [{"label": "All of them", "url": "https://news.example"}],
+    });
+    let request = json!({"audience": {"recipients": ["ada"]}, "channels": ["inbox", "email", "sms"], "content": content});
+    let id = dev.api.send(&request).await;
+
+    let frame = device.next("item").await;
+    assert!(frame["item"].get("articles").is_none(), "the card is small: {frame}");
+    device.send(&json!({"type": "open", "ref": "1", "id": id})).await;
+    let opened = device.until("content").await;
+    assert_eq!(opened["item"]["articles"], articles, "{opened}");
+    assert!(
+        opened["item"]["body_html"].as_str().unwrap().contains("<img src=\"https://news.example/river.png\" alt=\"A river\"")
+    );
+
+    let mail = eventually("a mail", async || files(&dev.outbox("mail"), "eml").pop()).await;
+    let mail = fs::read_to_string(mail).unwrap().replace("=\r\n", "").replace("=3D", "=");
+    for part in [
+        "src=\"https://news.example/1.png\" alt=\"A bridge\"",
+        "alt=\"The day\"",
+        "href=\"https://news.example/2\"",
+        "One &lt;b&gt;",
+    ] {
+        assert!(mail.contains(part), "{part} is not in {mail}");
+    }
+    let sms = eventually("an SMS", async || files(&dev.outbox("sms"), "json").pop()).await;
+    let sms: Value = serde_json::from_slice(&fs::read(sms).unwrap()).unwrap();
+    assert_eq!(sms["text"], "Two stories https://news.example/1");
+
+    let mut wrong = request.clone();
+    wrong["content"]["articles"] = json!([{"title": "x", "link": "javascript:alert(1)"}]);
+    let (status, problem) = dev.api.post("/v1/notifications", &wrong).await;
+    assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!("/content/articles/0/link")), "{problem}");
+}
+
+/// Templates that load, and that some data make impossible to write.
+fn hostile(dir: &std::path::Path) {
+    let loops = "{{#each a}}{{#each ../a}}{{#each ../../a}}{{#each ../../../a}}x{{/each}}{{/each}}{{/each}}{{/each}}";
+    let blown_up = "{{#each a}}{{../text}}{{/each}}";
+    let missing = "{{object.absent}}";
+    for (key, text) in [("loops", loops), ("blown-up", blown_up), ("missing", missing), ("wrong-type", "{{money text}}")] {
+        for (file, content) in [
+            (
+                "template.toml",
+                format!("title = \"{key}\"\ndefault_locale = \"en\"\nchannels = [\"inbox\", \"email\", \"sms\"]\n"),
+            ),
+            ("schema.json", "{\"type\": \"object\"}".to_owned()),
+            ("en/content.md", format!("+++\ntitle = \"Title\"\nsummary = \"{text}\"\n+++\n{text}")),
+        ] {
+            let path = dir.join(key).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_fails_once_with_its_reason_and_holds_up_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    hostile(dir.path());
+    let dev = Dev::start_with(&[("STENTOR__TEMPLATES__DIR", dir.path().to_str().unwrap())]);
+    let data = json!({"a": vec![0; 100], "text": "x".repeat(10_000), "object": {}});
+    for (template, reason) in [
+        ("loops", "rounds of loops: the limit is 10000"),
+        ("blown-up", "bytes of rendered text: the limit is 524288"),
+        ("missing", "en/content.md:3:12: the variable `object.absent` is missing from the data"),
+        ("wrong-type", "`money` wants an amount"),
+    ] {
+        let request = json!({"audience": {"recipients": ["ada"]}, "template": template, "data": data});
+        let id = dev.api.send(&request).await;
+        let deliveries = eventually("all deliveries failed", async || {
+            let found =
+                dev.api.get(&format!("/v1/notifications/{id}/deliveries")).await["items"].as_array().cloned().unwrap_or_default();
+            (found.len() == 3 && found.iter().all(|d| d["state"] == "failed")).then_some(found)
+        })
+        .await;
+        for delivery in deliveries {
+            assert!(delivery["reason"].as_str().unwrap().contains(reason), "{delivery}");
+            assert!(delivery["attempts"].as_u64().unwrap_or_default() <= 1, "it is not tried again: {delivery}");
+        }
+    }
+    assert_eq!(dev.api.get("/v1/dead-letters").await["items"], json!([]));
+    let good = dev
+        .api
+        .send(&json!({"audience": {"recipients": ["ada"]}, "channels": ["email", "sms"], "content": {"title": "On it goes"}}))
+        .await;
+    assert_eq!(dev.api.completed(&good).await["counts"], json!({"email": {"sent": 1}, "sms": {"sent": 1}}));
+}

@@ -217,7 +217,7 @@ class Studio {
       h('span', { class: 'mono soft' }, finding.line > 0 ? `${finding.file}:${finding.line}` : finding.file)));
     const errors = this.findings.filter((finding) => finding.severity === 'error').length;
     const head = this.findings.length === 0 ? 'No problems' : `${this.findings.length} ${this.findings.length === 1 ? 'problem' : 'problems'}${errors < this.findings.length ? `, ${errors} to mend` : ''}`;
-    fill(this.parts.problems, h('h2', { role: 'status' }, head), h('ul', {}, this.findings.map(row)));
+    fill(this.parts.problems, h('div', { role: 'status' }, h('h2', {}, head)), h('ul', {}, this.findings.map(row)));
     this.editor.mark(this.findings.filter((finding) => finding.file === this.path));
   }
 

@@ -21,9 +21,9 @@ impl SharedTemplates {
     /// are below the folder.
     pub fn load(dir: Option<&Path>) -> Result<Self, Vec<Finding>> {
         let mut all = Self::default();
-        let mut findings = all.lay_over(Folder::builtin());
+        let (mut findings, _) = all.lay_over(Folder::builtin());
         if let Some(dir) = dir {
-            findings.extend(all.lay_over(Folder::read(dir)));
+            findings.extend(all.lay_over(Folder::read(dir)).0);
         }
         if findings.is_empty() { Ok(all) } else { Err(findings) }
     }
@@ -32,16 +32,11 @@ impl SharedTemplates {
     /// was `before`. With what is wrong.
     pub fn reload(folder: Folder, before: &Self) -> (Self, Vec<Finding>) {
         let mut all = Self::default();
-        let mut findings = all.lay_over(Folder::builtin());
-        let shipped = all.versions.clone();
-        let keys: Vec<String> = folder.templates.keys().cloned().collect();
-        findings.extend(all.lay_over(folder));
-        for key in keys {
-            let is_as_shipped = all.versions.get(&key).map(|v| &v.hash) == shipped.get(&key).map(|v| &v.hash);
-            let broken = findings.iter().any(|f| f.file.split('/').next() == Some(key.as_str()));
-            if let Some(kept) = before.versions.get(&key).filter(|_| broken || !all.versions.contains_key(&key))
-                && is_as_shipped
-            {
+        let (mut findings, _) = all.lay_over(Folder::builtin());
+        let (wrong, unusable) = all.lay_over(folder);
+        findings.extend(wrong);
+        for key in unusable {
+            if let Some(kept) = before.versions.get(&key) {
                 all.versions.insert(key, kept.clone());
             }
         }
@@ -53,15 +48,16 @@ impl SharedTemplates {
         self.versions.iter().map(|(key, version)| (key.as_str(), version))
     }
 
-    /// Takes in a folder, its layouts and partials first. Gives what is wrong with those that cannot be used.
-    fn lay_over(&mut self, folder: Folder) -> Vec<Finding> {
+    /// Takes in a folder, its layouts and partials first. Gives what is wrong, and the keys of those that cannot be used.
+    fn lay_over(&mut self, folder: Folder) -> (Vec<Finding>, Vec<String>) {
         self.base.extend(folder.base);
-        let mut findings = folder.unreadable;
+        let (mut findings, mut unusable) = (folder.unreadable, Vec::new());
         for (key, mut files) in folder.templates {
             let template = match compile(&key, &files, &self.base) {
                 Ok(template) => template,
                 Err(wrong) => {
                     findings.extend(wrong.into_iter().map(|finding| placed(&key, finding)));
+                    unusable.push(key);
                     continue;
                 }
             };
@@ -70,6 +66,6 @@ impl SharedTemplates {
             let version = Version { origin: Origin::Shared, hash: hash(&all), files: all, template };
             self.versions.insert(key, Arc::new(version));
         }
-        findings
+        (findings, unusable)
     }
 }

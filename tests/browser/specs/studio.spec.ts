@@ -28,8 +28,8 @@ async function template(stentor: Stentor, more: Record<string, string> = {}): Pr
     "schema.json": JSON.stringify(schema, null, 2),
     "samples/ada.json": JSON.stringify({ name: "Ada", tracking: "N-1", weight: 2.5, express: true }),
     "samples/bo.json": JSON.stringify({ name: "Bo", tracking: "N-2", weight: 1, express: false }),
-    "en/content.md": content("Hello {{name}}", "{{#if express}}Express: your{{else}}Your{{/if}} parcel of {{weight}} kg is on its way."),
-    "de/content.md": content("Hallo {{name}}", "{{#if express}}Eilig: Ihr{{else}}Ihr{{/if}} Paket von {{weight}} kg ist unterwegs."),
+    "en/content.md": content("Hello {{name}}", "{{#if express}}Express: your{{else}}Your{{/if}} parcel of {{number weight}} kg is on its way."),
+    "de/content.md": content("Hallo {{name}}", "{{#if express}}Eilig: Ihr{{else}}Ihr{{/if}} Paket von {{number weight}} kg ist unterwegs."),
     ...more,
   };
   await stentor.api("PUT", `/v1/templates/${key}`, { files, publish: true });

@@ -139,7 +139,8 @@ pub(super) fn written(template: &Template, channel: Channel, input: &Input<'_>) 
             let item = template.render_inbox(input)?;
             json!({
                 "title": item.title, "summary": item.summary, "image": item.image, "link": item.link, "actions": item.actions,
-                "body_html": item.content.body_html, "body_text": item.content.body_text, "locale": item.locale,
+                "body_html": item.content.body_html, "body_text": item.content.body_text, "articles": item.content.articles,
+                "locale": item.locale,
             })
         }
         Channel::Email => {

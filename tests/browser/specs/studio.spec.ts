@@ -224,10 +224,12 @@ test("a new template is begun in the console", async ({ page, stentor }) => {
 test("a shared template is opened, and published as the app's own", async ({ page, ownStentor: stentor }) => {
   await open(page, stentor, "card-repayment-due");
   await expect(page.locator(".bar .state")).toHaveText("live: shared template");
-  await picture(page, "studio");
   await page.getByRole("tab", { name: "Phone" }).click();
   await expect(page.getByRole("tabpanel").locator("iframe")).toBeVisible();
-  await picture(page, "studio-phone");
+  await page.setViewportSize({ width: 390, height: 844 });
+  await picture(page, "studio-narrow");
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  await page.setViewportSize({ width: 1440, height: 900 });
   await page.getByRole("button", { name: "Publish…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
   await expect(page.locator(".bar .state")).toHaveText("live: version 1");

@@ -15,6 +15,7 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "UTC",
     colorScheme: "light",
+    contextOptions: { reducedMotion: "reduce" }, // what is half faded in has no contrast yet
     launchOptions: {
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
       // Nothing that Chromium asks the world of its own accord; root has no sandbox.

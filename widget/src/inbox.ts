@@ -192,7 +192,8 @@ export class StentorInbox extends EventTarget {
   /** Tries to connect at once. */
   retry(): void {
     if (this.#connection) this.#connection.retry();
-    else if (!this.#sharing) this.#start();
+    else if (this.#sharing) this.#ask({ type: "ping" }).catch(() => {}); // the tab that keeps the connection does
+    else this.#start();
   }
 
   /** Removes what this browser keeps of the inbox: for when somebody signs out. */
@@ -250,7 +251,10 @@ export class StentorInbox extends EventTarget {
             this.#told(status, problem);
           },
           told: (told) => ("frame" in told ? this.#took(told.frame) : this.#told(told.status, told.problem)),
-          ask: (command) => this.#connection?.ask(command) ?? Promise.reject(new Broken()),
+          ask: (command) => {
+            if (command.type === "ping") this.#connection?.retry();
+            return this.#connection?.ask(command) ?? Promise.reject(new Broken());
+          },
         }, share);
         if (this.#sharing.leads) this.#lead(); // it led before we had a name for it
         return;

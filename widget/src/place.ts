@@ -2,7 +2,7 @@
 
 const WIDTH = 416;
 const MARGIN = 8;
-const HIGHEST = 640;
+const [LOWEST, HIGHEST] = [440, 640];
 
 export function place(bell: Element): string {
   const { top, bottom, left, right } = bell.getBoundingClientRect();
@@ -13,5 +13,5 @@ export function place(bell: Element): string {
   // The edge that is nearer to the bell's own side of the page.
   const x = (left + right) / 2 > innerWidth / 2 ? right - WIDTH : left;
   const inside = Math.max(MARGIN, Math.min(x, innerWidth - WIDTH - MARGIN));
-  return `@media (min-width: 520px) { .popover { left:${inside}px; ${vertical}; width:${WIDTH}px; height:${height}px } }`;
+  return `@media (min-width: 520px) { .popover { left:${inside}px; ${vertical}; width:${WIDTH}px; height:auto; max-height:${height}px; min-height:${Math.min(height, LOWEST)}px } }`;
 }

@@ -66,6 +66,41 @@ test("the server is killed and started again: the page catches up", async ({ pag
   await host.stop();
 });
 
+test("a server that says goodbye is not asked before the time that it named", async ({ page, ownStentor, person }) => {
+  const host = await Host.start(ownStentor);
+  const opened: number[] = [];
+  let bye = { at: 0, after: 0 };
+  page.on("websocket", (socket) => {
+    opened.push(Date.now());
+    socket.on("framereceived", ({ payload }) => {
+      const frame = JSON.parse(String(payload));
+      if (frame.type === "bye") bye = { at: Date.now(), after: frame.reconnect_after_ms };
+    });
+  });
+  await page.goto(host.inboxPage("/goodbye", panel(person)));
+  await live(page);
+  await ownStentor.restart();
+  await ownStentor.say(person, "after");
+  await expect(titles(page)).toHaveText([/after/], { timeout: 25_000 });
+  expect(bye.at).toBeGreaterThan(0);
+  expect(opened[1]! - bye.at).toBeGreaterThanOrEqual(bye.after - 50);
+  await host.stop();
+});
+
+test("who looks on from another tab can try again as well", async ({ context, host, person }) => {
+  const url = host.inboxPage("/again", panel(person));
+  const [leader, follower] = [await context.newPage(), await context.newPage()];
+  for (const tab of [leader, follower]) {
+    await tab.goto(url);
+    await live(tab);
+  }
+  host.cut();
+  await expect(element(follower).locator(".trouble")).toBeVisible();
+  host.restore();
+  await element(follower).getByRole("button", { name: "Try again" }).click();
+  for (const tab of [leader, follower]) await live(tab);
+});
+
 for (const [name, way, refuse] of [
   ["a proxy that refuses WebSockets: events", "sse", (host: Host) => (host.webSockets = false)],
   ["a proxy that refuses streams as well: polls", "poll", (host: Host) => (host.webSockets = host.events = false)],

@@ -85,6 +85,22 @@ for (const { name, locale, variant, scheme, width, height } of LOOKS) {
   });
 }
 
+test("the picture of the README: list, an open item, from right to left and dark", async ({ host, stentor, person, newBrowser }) => {
+  const page = await (await newBrowser({ viewport: { width: 1200, height: 560 } })).newPage();
+  await fill(stentor, host, person, "en");
+  await fill(stentor, host, `${person}-ar`, "ar");
+  host.page("/three.css", "body { margin: 0; padding: 24px; background: #f0f2f5 } main { display: grid; grid-template-columns: repeat(3, 1fr); gap: 24px } h1 { display: none } stentor-inbox { height: 512px }", "text/css");
+  const panel = (whose: string, more = "") => `<stentor-inbox variant="panel" token-url="/token?for=${whose}" ${more}></stentor-inbox>`;
+  await page.goto(host.inboxPage("/three", panel(person) + panel(person) + panel(`${person}-ar`, 'locale="ar" theme="dark"'), '<link rel="stylesheet" href="/three.css">'));
+  const inboxes = page.locator("stentor-inbox");
+  for (const inbox of await inboxes.all()) await expect(inbox.locator("li")).toHaveCount(5);
+  await inboxes.nth(1).locator(".card").first().click();
+  await expect(inboxes.nth(1).locator(".actions a")).toHaveCount(2);
+  for (const at of [0, 1]) await expect(inboxes.nth(at).locator(".count")).toHaveText("3 unread");
+  await page.mouse.move(0, 0);
+  await picture(page, "inbox");
+});
+
 test("the states: empty, loading, offline, no token, toasts", async ({ page, host, person, stentor }) => {
   await page.setViewportSize({ width: 460, height: 640 });
   const tag = (more = "") => `<stentor-inbox variant="panel" token-url="/token?for=${person}" ${more}></stentor-inbox>`;

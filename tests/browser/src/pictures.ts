@@ -1,4 +1,5 @@
-// The pictures of the docs, made from the real pages: only with PICTURES=1, so that a run changes no file of the repository.
+// Pictures of the real pages: with PICTURES=1 those of the docs, with PICTURES=FOLDER all of them, to be looked at. A run without
+// changes no file of the repository.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -6,12 +7,14 @@ import type { Locator, Page } from "@playwright/test";
 
 import { ROOT } from "./stentor.ts";
 
-/** Where the pictures go: docs/images for `PICTURES=1`, else the folder that it names. */
-const DIR = process.env.PICTURES === "1" ? join(ROOT, "docs/images") : process.env.PICTURES;
+const DOCS = process.env.PICTURES === "1";
+const DIR = DOCS ? join(ROOT, "docs/images") : process.env.PICTURES;
+/** Those that docs show: few, since each change of one stays in the repository. */
+const KEPT = ["demo", "inbox", "inbox-phone-rtl-dark", "inbox-page-dark"];
 
 /** Takes a screenshot, if pictures are asked for. */
 export async function picture(what: Page | Locator, name: string): Promise<void> {
-  if (!DIR) return;
+  if (!DIR || (DOCS && !KEPT.includes(name))) return;
   await mkdir(DIR, { recursive: true });
   await what.screenshot({ path: join(DIR, `${name}.png`), animations: "disabled" });
 }

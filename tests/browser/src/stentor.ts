@@ -63,6 +63,12 @@ export class Stentor {
     await this.#end("SIGKILL");
   }
 
+  /** Ends it in order, and starts it again over the same data. */
+  async restart(): Promise<void> {
+    await this.#end("SIGTERM");
+    await this.run();
+  }
+
   /** Ends it in order, and removes its folder. */
   async stop(): Promise<void> {
     await this.#end("SIGTERM");

@@ -7,6 +7,7 @@ mod m20261123_000001_archive;
 mod m20261123_000002_timeline;
 mod m20261125_000003_suppressions;
 mod m20261125_000010_console;
+mod m20261125_000011_search;
 mod m20261125_000030_templates;
 
 use sea_orm_migration::prelude::*;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000003_suppressions::Migration),
             Box::new(m20261125_000010_console::Migration),
             Box::new(m20261125_000030_templates::Migration),
+            Box::new(m20261125_000011_search::Migration),
         ]
     }
 }

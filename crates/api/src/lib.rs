@@ -18,6 +18,7 @@ mod trace;
 
 use axum::{Router, routing::get};
 
+pub use console::Feed;
 pub use pressure::Pressure;
 pub use problem::Problem;
 pub use rest::ItemWithContent;

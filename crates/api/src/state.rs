@@ -13,9 +13,11 @@ use stentor_channels::SmsReceipts;
 use stentor_domain::{AppId, Clock, Timestamp, TopicId};
 use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Credentials,
+    console::Feed,
     pressure::Pressure,
     realtime::{Hub, Manners},
 };
@@ -52,6 +54,12 @@ pub struct ApiParts {
     pub pressure: Pressure,
     /// A connection for health checks.
     pub redis: stentor_connection::Connection,
+    /// What happens, for the console.
+    pub feed: Feed,
+    /// The settings in force, secrets masked, for the console.
+    pub settings: serde_json::Value,
+    /// When the process is to stop: streams that would never end end then.
+    pub stop: CancellationToken,
     /// Renders the metrics in Prometheus's text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

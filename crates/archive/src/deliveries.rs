@@ -16,7 +16,7 @@ fn bad(e: impl std::fmt::Display) -> ArchiveError {
     ArchiveError::unreadable("deliveries", e)
 }
 
-fn read(row: delivery::Model) -> Result<Delivery, ArchiveError> {
+pub(crate) fn read(row: delivery::Model) -> Result<Delivery, ArchiveError> {
     Ok(Delivery {
         id: DeliveryId::from_uuid(row.id),
         notification_id: NotificationId::from_uuid(row.notification),

@@ -8,6 +8,7 @@
 //! order, with the same rows in the end. One exception: a change of an item that is not on record yet finds no row. The
 //! sweep sees that the record is behind the hot inbox and tells it again.
 
+mod activity;
 mod apps;
 mod audit;
 mod connect;
@@ -18,12 +19,14 @@ mod inbox;
 mod notifications;
 mod operators;
 mod recipients;
+mod search;
 mod suppressions;
 mod templates;
 mod timeline;
 mod topics;
 mod writer;
 
+pub use activity::Activity;
 pub use apps::{ApiKey, App, NewApp};
 pub use audit::{AuditEntry, AuditFilter, Deed};
 pub use connect::Archive;
@@ -31,6 +34,7 @@ pub use error::ArchiveError;
 pub use inbox::{ArchivedInbox, ArchivedItem, ArchivedUnread};
 pub use notifications::ArchivedNotification;
 pub use operators::Operator;
+pub use search::{DeliveryCount, FoundNotifications, NotificationFilter};
 pub use suppressions::{ArchivedSuppression, SuppressionFilter};
 pub use templates::{Released, TemplateRelease, TemplateVersion};
 pub use timeline::ArchivedReader;

@@ -21,6 +21,20 @@ pub struct ArchivedNotification {
     pub error: Option<String>,
     /// When it was withdrawn.
     pub recalled_at: Option<Timestamp>,
+    /// How many deliveries its dispatch made, skipped ones included.
+    pub deliveries: u64,
+}
+
+impl ArchivedNotification {
+    pub(crate) fn read(row: notification::Model, dispatched: Option<dispatch::Model>) -> Result<Self, ArchiveError> {
+        let notification = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("notifications", e))?;
+        let recalled_at = row.recalled_at.map(Timestamp::from_millis);
+        let (dispatched_at, error, deliveries) = match dispatched {
+            Some(row) => (Some(Timestamp::from_millis(row.dispatched_at)), row.error, u64::try_from(row.deliveries).unwrap_or(0)),
+            None => (None, None, 0),
+        };
+        Ok(Self { notification, dispatched_at, error, recalled_at, deliveries })
+    }
 }
 
 impl Archive {
@@ -29,13 +43,7 @@ impl Archive {
         let key = (app.to_string(), id.as_uuid());
         let Some(row) = notification::Entity::find_by_id(key.clone()).one(&self.db).await? else { return Ok(None) };
         let dispatched = dispatch::Entity::find_by_id(key).one(&self.db).await?;
-        let notification = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("notifications", e))?;
-        let (dispatched_at, error) = match dispatched {
-            Some(row) => (Some(Timestamp::from_millis(row.dispatched_at)), row.error),
-            None => (None, None),
-        };
-        let recalled_at = row.recalled_at.map(Timestamp::from_millis);
-        Ok(Some(ArchivedNotification { notification, dispatched_at, error, recalled_at }))
+        ArchivedNotification::read(row, dispatched).map(Some)
     }
 
     /// The events that concern a notification, in order of time.

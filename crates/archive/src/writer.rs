@@ -19,7 +19,7 @@ use stentor_domain::{
 use uuid::Uuid;
 
 use crate::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, activity,
     entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
     error::is_refused,
     recipients, suppressions, timeline,
@@ -67,6 +67,7 @@ impl Archive {
 
     async fn write_batch(&self, events: &[Event]) -> Result<(), DbErr> {
         let transaction = self.db.begin().await?;
+        let new_reports = activity::new_reports(&transaction, events).await?;
         write_facts(&transaction, events).await?;
         write_notifications(&transaction, events).await?;
         write_deliveries(&transaction, events).await?;
@@ -74,6 +75,8 @@ impl Archive {
         timeline::write(&transaction, events).await?;
         write_profiles(&transaction, events).await?;
         suppressions::write(&transaction, events).await?;
+        // Last, since every writer of a minute writes the same rows.
+        activity::count(&transaction, events, new_reports).await?;
         transaction.commit().await
     }
 
@@ -139,6 +142,7 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                 body: Set(serde_json::to_string(notification).unwrap_or_default()),
                 recalled_at: Set(None),
                 version: Set(notification.version()),
+                template: Set(notification.request.template.clone()),
             }),
             EventKind::Updated { notification } => updated.push((&e.app, notification)),
             EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {

@@ -77,6 +77,11 @@ impl Breaker {
         was_open != state.closed_until.is_none()
     }
 
+    /// How many failures in a row there were.
+    pub(crate) fn failures(&self) -> u32 {
+        self.lock().failures
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic between two assignments cannot leave it half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -32,5 +32,5 @@ pub use config::{
 };
 pub use masked::Masked;
 pub use message::{Channel, EmailMessage, OutboundMessage, SendError, Sent, SmsMessage};
-pub use providers::{Busy, Pace, Providers, Turn};
+pub use providers::{Busy, Pace, ProviderHealth, Providers, Turn};
 pub use sms::{BadReceipt, Receipt, Report, SmsReceipts};

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -37,6 +38,7 @@ pub struct Providers(Arc<[Provider]>);
 struct Provider {
     channel: Box<dyn Channel>,
     calls: Option<Arc<Semaphore>>,
+    max_concurrency: Option<usize>,
     per_second: Option<f64>,
     breaker: Breaker,
 }
@@ -56,6 +58,27 @@ pub struct Busy {
     pub wait: Duration,
     /// Why, if something is wrong; a rate or a cap is not.
     pub trouble: Option<String>,
+}
+
+/// How a provider fares, as one process sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderHealth {
+    /// Its name in the settings.
+    pub provider: String,
+    /// How many calls in a row found it in trouble.
+    pub failures: u32,
+    /// For how many milliseconds yet it is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_alone_ms: Option<u64>,
+    /// How many calls this process makes at once at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<usize>,
+    /// How many of these are under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<usize>,
+    /// How many messages all workers together hand over in a second at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<f64>,
 }
 
 /// The right to send one message now.
@@ -116,6 +139,27 @@ impl Providers {
             return Ok(Turn { providers: self, first: 0, began: Instant::now(), call: None }); // to be told that there is none
         }
         Err(Busy { wait, trouble: Some(format!("{} failed several times in a row and is left alone", whose.join(", "))) })
+    }
+
+    /// How each provider fares, in order.
+    pub fn health(&self) -> Vec<ProviderHealth> {
+        let now = Instant::now();
+        let of = |provider: &Provider| ProviderHealth {
+            provider: provider.channel.provider().to_owned(),
+            failures: provider.breaker.failures(),
+            left_alone_ms: provider.breaker.wait(now).map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            max_concurrency: provider.max_concurrency,
+            under_way: provider.max_concurrency.zip(provider.calls.as_ref()).map(|(n, calls)| n - calls.available_permits()),
+            rate_per_second: provider.per_second,
+        };
+        self.0.iter().map(of).collect()
+    }
+
+    /// Sends by the provider of that name and by no other, whatever is known of its health: an operator wants to see. What
+    /// comes of it is learnt from like from any call. `None` if there is no such provider.
+    pub async fn send_by(&self, name: &str, message: &OutboundMessage) -> Option<Result<Sent, SendError>> {
+        let provider = self.0.iter().find(|provider| provider.channel.provider() == name)?;
+        Some(provider.call(message, ATTEMPT).await)
     }
 
     /// Takes a turn and sends, at no pace: for a message by hand.
@@ -229,7 +273,13 @@ fn build<C>(
         let (channel, limits) = make(place, config)?;
         limits.check(place)?;
         let calls = limits.max_concurrency.map(|n| Arc::new(Semaphore::new(n)));
-        Ok(Provider { channel, calls, per_second: limits.rate_per_second, breaker: Breaker::default() })
+        Ok(Provider {
+            channel,
+            calls,
+            max_concurrency: limits.max_concurrency,
+            per_second: limits.rate_per_second,
+            breaker: Breaker::default(),
+        })
     };
     order.iter().map(one).collect::<Result<Vec<_>, _>>().map(|providers| Providers(providers.into()))
 }

@@ -20,14 +20,22 @@ pub struct EventLog {
     key: String,
 }
 
-type Entry = (String, HashMap<String, Vec<u8>>);
+pub(crate) type Entry = (String, HashMap<String, Vec<u8>>);
 type Claimed = (String, Vec<Entry>, Vec<String>);
-type Read = Option<Vec<(String, Vec<Entry>)>>;
+pub(crate) type Read = Option<Vec<(String, Vec<Entry>)>>;
 
 impl EventLog {
     /// The log `name` in the Redis behind `conn`.
     pub fn new(conn: Connection, name: &str) -> Self {
         Self { conn, key: keys::events(name) }
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        self.conn.clone()
     }
 
     /// Appends events, in one round trip per 500; gives their places. Not idempotent: readers recognise events by what is in them.
@@ -176,6 +184,6 @@ impl EventReader {
     }
 }
 
-fn event((place, mut fields): Entry) -> (String, Vec<u8>) {
+pub(crate) fn event((place, mut fields): Entry) -> (String, Vec<u8>) {
     (place, fields.remove("d").unwrap_or_default())
 }

@@ -16,6 +16,8 @@ pub(crate) struct Keys {
     pub starts: String,
     /// Hash of the reapers' last sign of life.
     pub pulse: String,
+    /// Hash of what workers say about themselves: "ms words" by worker.
+    pub reports: String,
 }
 
 impl Keys {
@@ -28,6 +30,7 @@ impl Keys {
             dead: key("dead"),
             starts: key("starts"),
             pulse: key("pulse"),
+            reports: key("reports"),
             prefix,
         }
     }

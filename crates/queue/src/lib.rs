@@ -34,7 +34,9 @@ mod lease;
 mod outcome;
 mod pace;
 mod queue;
+mod reports;
 mod scripts;
+mod tail;
 
 pub use backend::{StreamsBackend, WorkerConfig};
 pub use dead::DeadLetter;
@@ -44,4 +46,5 @@ pub use lane::Lane;
 pub use lease::{Begin, Claim, Lease, Sending};
 pub use outcome::Outcome;
 pub use pace::Turn;
-pub use queue::{Depth, Idempotency, JobRecord, NewJob, Queue, Submitted};
+pub use queue::{Depth, Idempotency, JobRecord, NewJob, Oldest, Queue, Submitted};
+pub use tail::EventTail;

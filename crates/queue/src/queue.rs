@@ -103,6 +103,15 @@ pub struct Depth {
     pub dead: u64,
 }
 
+/// Since when the first of a queue waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// When the oldest entry came to its lane (ms); it may be under way.
+    pub entry: Option<i64>,
+    /// When the next job of the due set is due (ms); in the past, if its queue has no worker.
+    pub due: Option<i64>,
+}
+
 impl Queue {
     /// The queue `name` in the Redis behind `conn`.
     pub fn new(conn: Connection, name: &str) -> Self {
@@ -267,6 +276,21 @@ impl Queue {
         pipe.cmd("ZCARD").arg(&self.keys.due).cmd("XLEN").arg(&self.keys.dead);
         let (high, normal, bulk, due, dead) = pipe.query_async(&mut self.connection()).await?;
         Ok(Depth { high, normal, bulk, due, dead })
+    }
+
+    /// Since when the first waits.
+    pub async fn oldest(&self) -> Result<Oldest, QueueError> {
+        let mut pipe = redis::pipe();
+        for lane in &self.keys.lanes {
+            pipe.cmd("XRANGE").arg(lane).arg("-").arg("+").arg("COUNT").arg(1);
+        }
+        pipe.cmd("ZRANGE").arg(&self.keys.due).arg(0).arg(0).arg("WITHSCORES");
+        type First = Vec<(String, redis::Value)>;
+        let (high, normal, bulk, due): (First, First, First, Vec<(redis::Value, f64)>) =
+            pipe.query_async(&mut self.connection()).await?;
+        let entered = |(id, _): &(String, redis::Value)| id.split_once('-').and_then(|(ms, _)| ms.parse::<i64>().ok());
+        let entry = [high, normal, bulk].iter().filter_map(|first| first.first().and_then(entered)).min();
+        Ok(Oldest { entry, due: due.first().map(|(_, at)| *at as i64) })
     }
 }
 

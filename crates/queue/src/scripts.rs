@@ -38,4 +38,5 @@ scripts! { "#!lua flags=allow-oom\n":
     WITHDRAW = "withdraw.lua";
     REWRITE = "rewrite.lua";
     APPEND = "append.lua";
+    REPORT = "report.lua";
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use stentor_api::{
-    ApiParts, ApiState, Pressure,
+    ApiParts, ApiState, Feed, Pressure,
     realtime::{Hub, HubParts, Manners, Receipts},
 };
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
@@ -23,7 +23,10 @@ use stentor_worker::{Parts, Settings, Worker};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Durability, Role};
+use crate::{
+    commands::configuration::masked,
+    config::{Config, Durability, Role},
+};
 
 /// The archive as the record behind hot inboxes.
 struct SqlInboxes(Archive);
@@ -201,6 +204,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     }
 
     // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
+    let console = Feed::start(events.clone(), redis.clone(), stop.clone());
     let (feed, live) = LiveFeed::connect(redis).await.context(away)?;
     let receipts = Receipts::start(events.clone(), clock.clone());
     let presences = Presences::new(conn.clone());
@@ -224,6 +228,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         sms_receipts: SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,
+        feed: console,
+        settings: masked(&config)?,
+        stop: stop.clone(),
         metrics: Arc::new(move || metrics.render()),
     });
     let listener = TcpListener::bind(config.http.listen)

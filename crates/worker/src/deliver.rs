@@ -19,7 +19,7 @@ use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Tu
 use crate::{
     dispatch::{category, chain},
     facts::Facts,
-    jobs::DeliveryJob,
+    jobs::{DeliveryJob, OutsideJob},
     notifications::{Notifications, ReadError},
     render::{Reader, Words},
     suppressed::{Suppressed, SuppressedError},
@@ -86,9 +86,16 @@ impl End {
 }
 
 impl Deliver {
-    /// Handles one job.
+    /// Handles one job of the queue.
+    pub(crate) async fn handle(&self, job: OutsideJob, lease: &Lease) -> Outcome {
+        match job {
+            OutsideJob::Delivery(job) => self.handle_delivery(job, lease).await,
+            OutsideJob::Test(job) => self.test(&job, lease).await,
+        }
+    }
+
     #[tracing::instrument(name = "deliver", skip_all, fields(notification.id = %job.notification, delivery.id = %job.delivery, channel = %job.channel))]
-    pub(crate) async fn handle(&self, job: DeliveryJob, lease: &Lease) -> Outcome {
+    async fn handle_delivery(&self, job: DeliveryJob, lease: &Lease) -> Outcome {
         match self.deliver(&job, lease).await {
             Ok(outcome) => outcome,
             Err(error) => {

@@ -1,6 +1,6 @@
 //! What travels in the queues: ids and the little that a worker needs to begin, never bodies.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use stentor_domain::{AppId, Channel, DeliveryId, Locale, NotificationId, Priority, RecipientId};
 use stentor_queue::Lane;
 
@@ -26,6 +26,39 @@ pub(crate) enum Task {
     Update,
     /// Tell the devices that its time is over.
     Expire,
+}
+
+/// What a worker of an outside channel is given: a test if it says `test`, else a delivery.
+#[derive(Clone)]
+pub(crate) enum OutsideJob {
+    Delivery(DeliveryJob),
+    Test(TestJob),
+}
+
+impl<'de> Deserialize<'de> for OutsideJob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand, since what is neither must be told by the field that it lacks: a dead letter shows it.
+        let job = serde_json::Value::deserialize(deserializer)?;
+        let read = if job.get("test").is_some() {
+            serde_json::from_value(job).map(Self::Test)
+        } else {
+            serde_json::from_value(job).map(Self::Delivery)
+        };
+        read.map_err(de::Error::custom)
+    }
+}
+
+/// Send a test by one provider. Written by the console, which reads the outcome from the job's record.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestJob {
+    pub app: AppId,
+    /// Which provider.
+    pub provider: String,
+    /// The id that the message carries.
+    pub test: DeliveryId,
+    /// To which address.
+    pub to: String,
 }
 
 /// Send one delivery.

@@ -21,6 +21,7 @@ mod render;
 mod run;
 mod suppressed;
 mod sweep;
+mod test;
 mod update;
 
 pub use run::{Parts, Settings, Worker, WorkerError};

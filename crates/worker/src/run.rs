@@ -19,10 +19,11 @@ use crate::{
     deliver::Deliver,
     dispatch::Dispatch,
     facts::Facts,
-    jobs::{DeliveryJob, DispatchJob},
+    jobs::{DispatchJob, OutsideJob},
     notifications::Notifications,
     suppressed::Suppressed,
     sweep::Sweep,
+    test::report,
 };
 
 /// How long a graceful stop waits for what is in flight.
@@ -151,6 +152,7 @@ impl Worker {
                 tracing::warn!(%channel, "no provider is configured: deliveries on this channel stay queued");
                 continue;
             };
+            tasks.spawn(report(queue.clone(), providers.clone(), stop.clone()));
             let deliver = Arc::new(Deliver {
                 channel,
                 providers,
@@ -160,7 +162,7 @@ impl Worker {
                 templates: parts.templates.clone(),
                 clock: parts.clock.clone(),
             });
-            let handle = move |job: DeliveryJob, lease: Lease| {
+            let handle = move |job: OutsideJob, lease: Lease| {
                 let deliver = deliver.clone();
                 async move { deliver.handle(job, &lease).await }
             };

@@ -1,9 +1,11 @@
 //! The sweep: keeps hot inboxes small. What SQL holds in the very state that Redis has is trimmed; unread never is.
+//!
+//! Once an hour it forgets what charts do not show any more.
 
 use std::{collections::HashSet, time::Duration};
 
 use stentor_archive::Archive;
-use stentor_domain::{AppId, Clock, Event, EventKind, RecipientId, event::ItemChange};
+use stentor_domain::{AppId, Clock, Event, EventKind, RecipientId, Timestamp, event::ItemChange};
 use stentor_inbox::Inbox;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,10 @@ use crate::{dispatch::chain, facts::Facts};
 const KEEP: usize = 128;
 /// How long an inbox may grow before it is looked at: many items in a row cost one look.
 const GATHER: Duration = Duration::from_secs(2);
+
+/// How often old activity is forgotten, and how old it is then.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+const ACTIVITY_LIFE: Duration = Duration::from_hours(8 * 24);
 
 /// What the sweep works with.
 pub(crate) struct Sweep {
@@ -28,8 +34,13 @@ impl Sweep {
     /// Sweeps until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut inboxes = HashSet::new();
+        let mut forget = tokio::time::interval(FORGET_EVERY);
         loop {
             tokio::select! {
+                _ = forget.tick() => {
+                    self.forget_activity().await;
+                    continue;
+                }
                 grown = self.grown.recv() => match grown {
                     Some(inbox) => inboxes.insert(inbox),
                     None => return,
@@ -45,6 +56,14 @@ impl Sweep {
                     tracing::warn!(error = %chain(&*error), "an inbox stays as it is until it next grows");
                 }
             }
+        }
+    }
+
+    async fn forget_activity(&self) {
+        let life = i64::try_from(ACTIVITY_LIFE.as_millis()).unwrap_or(i64::MAX);
+        let before = Timestamp::from_millis(self.clock.now().as_millis().saturating_sub(life));
+        if let Err(error) = self.archive.trim_activity(before).await {
+            tracing::warn!(error = %chain(&error), "old activity is forgotten later");
         }
     }
 

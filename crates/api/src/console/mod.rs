@@ -7,13 +7,26 @@
 
 mod assets;
 mod audit;
+mod chart;
+mod dead_letters;
 mod guard;
+mod keys;
+mod live;
 mod login;
+mod notification;
+mod notifications;
 mod overview;
 mod page;
+mod providers;
+mod queues;
+mod recipients;
+mod rendered;
 mod session;
+mod settings;
 mod templates;
+mod topics;
 mod visit;
+mod words;
 
 use axum::{
     Router,
@@ -25,6 +38,8 @@ use crate::{rest, state::ApiState};
 
 pub(crate) use visit::Visit;
 
+pub use live::Feed;
+
 /// The console's routes.
 pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
     let open = Router::new()
@@ -32,7 +47,28 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/console/assets/{name}", get(assets::get));
     let closed = Router::new()
         .route("/console", get(overview::show))
+        .route("/console/live", get(overview::live))
         .route("/console/logout", post(login::end))
+        .route("/console/notifications", get(notifications::list))
+        .route("/console/notifications/{id}", get(notification::show))
+        .route("/console/notifications/{id}/recall", post(notification::recall))
+        .route("/console/notifications/{id}/send-again", post(notification::send_again))
+        .route("/console/notifications/{id}/rendered", get(rendered::show))
+        .route("/console/notifications/{id}/html", get(rendered::html))
+        .route("/console/queues", get(queues::show))
+        .route("/console/dead-letters", get(dead_letters::list).post(dead_letters::decide))
+        .route("/console/recipients", get(recipients::list))
+        .route("/console/recipients/{id}", get(recipients::show))
+        .route("/console/recipients/{id}/addresses", post(recipients::reveal))
+        .route("/console/recipients/{id}/suppressions/{suppression}/lift", post(recipients::lift))
+        .route("/console/topics", get(topics::list))
+        .route("/console/topics/{id}", get(topics::show))
+        .route("/console/providers", get(providers::list))
+        .route("/console/providers/test", post(providers::test))
+        .route("/console/providers/test/{channel}/{id}", get(providers::tested))
+        .route("/console/keys", get(keys::list).post(keys::create))
+        .route("/console/keys/{id}/revoke", post(keys::revoke))
+        .route("/console/settings", get(settings::show))
         .route("/console/audit", get(audit::list))
         .route("/console/templates", get(templates::list))
         .route("/console/templates/{key}", get(templates::studio))

@@ -16,19 +16,38 @@ use crate::problem::ApiError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     Overview,
+    Notifications,
+    Recipients,
+    Topics,
     Templates,
+    Queues,
+    DeadLetters,
+    Providers,
+    Keys,
+    Settings,
     Audit,
 }
 
 impl Section {
     /// The groups of the navigation.
-    pub(crate) const GROUPS: &[(&str, &[Self])] =
-        &[("", &[Self::Overview]), ("Messages", &[Self::Templates]), ("Platform", &[Self::Audit])];
+    const GROUPS: &[(&str, &[Self])] = &[
+        ("", &[Self::Overview]),
+        ("App", &[Self::Notifications, Self::Recipients, Self::Topics, Self::Templates, Self::Keys]),
+        ("Platform", &[Self::Queues, Self::DeadLetters, Self::Providers, Self::Settings, Self::Audit]),
+    ];
 
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Overview => "/console",
+            Self::Notifications => "/console/notifications",
+            Self::Recipients => "/console/recipients",
+            Self::Topics => "/console/topics",
             Self::Templates => "/console/templates",
+            Self::Queues => "/console/queues",
+            Self::DeadLetters => "/console/dead-letters",
+            Self::Providers => "/console/providers",
+            Self::Keys => "/console/keys",
+            Self::Settings => "/console/settings",
             Self::Audit => "/console/audit",
         }
     }
@@ -36,7 +55,15 @@ impl Section {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Notifications => "Notifications",
+            Self::Recipients => "Recipients",
+            Self::Topics => "Topics",
             Self::Templates => "Templates",
+            Self::Queues => "Queues",
+            Self::DeadLetters => "Dead letters",
+            Self::Providers => "Providers",
+            Self::Keys => "Keys",
+            Self::Settings => "Settings",
             Self::Audit => "Audit log",
         }
     }
@@ -67,6 +94,11 @@ impl Shell {
     /// A path with the app that is looked at.
     pub(crate) fn link(&self, path: &str) -> String {
         self.app.as_ref().map_or_else(|| path.to_owned(), |app| format!("{path}?app={app}"))
+    }
+
+    /// The page of one thing, with the app that is looked at.
+    pub(crate) fn link_to(&self, path: &str, id: &str) -> String {
+        self.link(&format!("{path}{}", super::words::step(id)))
     }
 
     pub(crate) fn groups(&self) -> &'static [(&'static str, &'static [Section])] {

@@ -90,6 +90,13 @@ impl Session {
         Ok(set_cookie("", 0))
     }
 
+    /// Whether it is still one, for who is shown something for long.
+    pub(crate) async fn still_holds(&self, state: &ApiState) -> bool {
+        let mut redis = state.redis.clone();
+        // With Redis away nothing of it is shown anyway.
+        redis.exists::<_, bool>(key(&self.id)).await.unwrap_or(true) && is_valid(state, &self.operator).await
+    }
+
     /// Keeps what is to be said on the next page. It is a courtesy: that it is lost fails nothing.
     pub(crate) async fn leave_note(&self, mut redis: Connection, text: &str) {
         let _: RedisResult<()> = redis.set_ex(note_key(&self.id), text, 60).await;

@@ -34,24 +34,24 @@ const PAGE: usize = 20;
 pub(crate) struct LetterQuery {
     /// At most so many: 1 to 100 for a list, 20 if absent; any number to replay, all if absent.
     #[serde(default)]
-    limit: Option<usize>,
+    pub limit: Option<usize>,
     /// Where to go on: `next` of the page before.
     #[serde(default)]
-    after: Option<String>,
+    pub after: Option<String>,
     /// Only of this queue: `dispatch`, `email` or `sms`.
     #[serde(default)]
-    queue: Option<String>,
+    pub queue: Option<String>,
     /// Only those whose reason contains this.
     #[serde(default)]
-    reason: Option<String>,
+    pub reason: Option<String>,
     /// Only those that died at this time or later.
     #[serde(default)]
     #[param(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
+    pub since: Option<Timestamp>,
     /// Only those that died before this time.
     #[serde(default)]
     #[param(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
+    pub until: Option<Timestamp>,
 }
 
 impl LetterQuery {
@@ -81,28 +81,29 @@ impl<S: Send + Sync> FromRequestParts<S> for LetterQuery {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadLetterView {
     /// Its id: the queue and its place there.
-    id: String,
+    pub id: String,
     /// The queue: `dispatch`, `email` or `sms`.
-    queue: String,
+    pub queue: String,
     /// The job: a notification's id in `dispatch`, else a delivery's.
-    job_id: String,
+    pub job_id: String,
     /// Why it died.
-    reason: String,
+    pub reason: String,
     /// How often it was tried.
-    attempts: u32,
+    pub attempts: u32,
     /// When it died.
     #[schema(value_type = String, format = DateTime)]
-    died_at: Timestamp,
+    pub died_at: Timestamp,
     /// The job's payload, without addresses.
     #[schema(value_type = Object)]
-    payload: Value,
+    pub payload: Value,
 }
 
 impl DeadLetterView {
-    /// The letter as `app` may see it; `None` if it is another app's.
-    fn of(queue: &Queue, letter: &DeadLetter, app: &AppId) -> Option<Self> {
-        let mut payload: Value = serde_json::from_slice(&letter.payload).ok()?;
-        if payload.get("app").and_then(Value::as_str) != Some(app.as_str()) {
+    /// The letter as `app` may see it; `None` if it is another app's. An operator, who looks at all of them, names no app.
+    fn of(queue: &Queue, letter: &DeadLetter, app: Option<&AppId>) -> Option<Self> {
+        let payload = serde_json::from_slice(&letter.payload).ok();
+        let mut payload: Value = if app.is_none() { payload.unwrap_or_default() } else { payload? };
+        if app.is_some_and(|app| payload.get("app").and_then(Value::as_str) != Some(app.as_str())) {
             return None;
         }
         if let Some(fields) = payload.as_object_mut() {
@@ -121,12 +122,12 @@ impl DeadLetterView {
 }
 
 impl ApiState {
-    fn queues(&self) -> impl Iterator<Item = &Queue> {
+    pub(crate) fn queues(&self) -> impl Iterator<Item = &Queue> {
         std::iter::once(&self.dispatch).chain(&self.outside)
     }
 
     /// The queue and the place in it that a dead letter's id names, if it is this app's.
-    async fn find_letter<'a>(&'a self, app: &AppId, id: &'a str) -> Result<(&'a Queue, &'a str), ApiError> {
+    pub(crate) async fn find_letter<'a>(&'a self, app: Option<&AppId>, id: &'a str) -> Result<(&'a Queue, &'a str), ApiError> {
         let gone = || ApiError::not_found("dead letter");
         let (name, place) = id.split_once(':').ok_or_else(gone)?;
         let queue = self.queues().find(|q| q.name() == name).ok_or_else(gone)?;
@@ -135,9 +136,10 @@ impl ApiState {
         Ok((queue, place))
     }
 
-    async fn letters(
+    /// A page of dead letters: an app's, or everybody's.
+    pub(crate) async fn letters(
         &self,
-        app: &AppId,
+        app: Option<&AppId>,
         query: &LetterQuery,
         after: Option<&str>,
         limit: usize,
@@ -168,6 +170,46 @@ impl ApiState {
     }
 }
 
+/// What is to become of dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Replay,
+    Discard,
+}
+
+impl ApiState {
+    /// Replays or discards a letter. False if it is gone.
+    pub(crate) async fn settle_letter(&self, app: Option<&AppId>, id: &str, verdict: Verdict) -> Result<bool, ApiError> {
+        let (queue, place) = self.find_letter(app, id).await?;
+        Ok(match verdict {
+            Verdict::Replay => queue.replay_dead_letter(place).await?,
+            Verdict::Discard => queue.discard_dead_letter(place).await?,
+        })
+    }
+
+    /// Replays or discards those that the query takes, `query.limit` at the most; tells how many.
+    pub(crate) async fn settle_letters(
+        &self,
+        app: Option<&AppId>,
+        query: &LetterQuery,
+        verdict: Verdict,
+    ) -> Result<usize, ApiError> {
+        let most = query.limit.unwrap_or(usize::MAX);
+        let (mut settled, mut after) = (0, query.after.clone());
+        while settled < most {
+            let page = self.letters(app, query, after.as_deref(), SCAN.min(most - settled)).await?;
+            for letter in &page.items {
+                settled += usize::from(self.settle_letter(app, &letter.id, verdict).await?);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(settled)
+    }
+}
+
 /// List dead letters.
 #[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(LetterQuery),
     responses((status = 200, body = Page<DeadLetterView>), Problems))]
@@ -176,7 +218,7 @@ pub(crate) async fn list(
     key: Key<Read>,
     query: LetterQuery,
 ) -> Result<Json<Page<DeadLetterView>>, ApiError> {
-    state.letters(&key.app, &query, query.after.as_deref(), query.limit.unwrap_or(PAGE)).await.map(Json)
+    state.letters(Some(&key.app), &query, query.after.as_deref(), query.limit.unwrap_or(PAGE)).await.map(Json)
 }
 
 /// Put a dead letter back into its queue, with its attempts counted anew.
@@ -187,7 +229,7 @@ pub(crate) async fn replay(
     key: Key<Manage>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let (queue, place) = state.find_letter(&key.app, &id).await?;
+    let (queue, place) = state.find_letter(Some(&key.app), &id).await?;
     if queue.replay_dead_letter(place).await? { Ok(StatusCode::ACCEPTED) } else { Err(ApiError::not_found("dead letter")) }
 }
 
@@ -206,19 +248,7 @@ pub(crate) async fn replay_all(
     key: Key<Manage>,
     query: LetterQuery,
 ) -> Result<(StatusCode, Json<Replayed>), ApiError> {
-    let most = query.limit.unwrap_or(usize::MAX);
-    let (mut replayed, mut after) = (0, query.after.clone());
-    while replayed < most {
-        let page = state.letters(&key.app, &query, after.as_deref(), SCAN.min(most - replayed)).await?;
-        for letter in &page.items {
-            let (queue, place) = state.find_letter(&key.app, &letter.id).await?;
-            replayed += usize::from(queue.replay_dead_letter(place).await?);
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let replayed = state.settle_letters(Some(&key.app), &query, Verdict::Replay).await?;
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }
 
@@ -230,7 +260,7 @@ pub(crate) async fn discard(
     key: Key<Manage>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let (queue, place) = state.find_letter(&key.app, &id).await?;
+    let (queue, place) = state.find_letter(Some(&key.app), &id).await?;
     queue.discard_dead_letter(place).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,14 +16,14 @@ use crate::{auth::Person, json::JsonBody, path::Path, problem::ApiError, state::
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct InboxPage {
     /// The items.
-    items: Vec<Item>,
+    pub items: Vec<Item>,
     /// Give it as `after` for older ones; `null` at the end.
-    next: Option<String>,
+    pub next: Option<String>,
     /// How many items are unread in the whole inbox.
-    unread: u64,
+    pub unread: u64,
     /// Where live updates go on from.
     #[schema(value_type = String)]
-    cursor: Cursor,
+    pub cursor: Cursor,
 }
 
 impl InboxPage {

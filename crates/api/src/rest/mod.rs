@@ -1,17 +1,17 @@
 //! REST v1: one file a section of the API table, each handler as short as its line there.
 
-mod accept;
+pub(crate) mod accept;
 mod callbacks;
-mod dead_letters;
-mod inbox;
-mod notifications;
+pub(crate) mod dead_letters;
+pub(crate) mod inbox;
+pub(crate) mod notifications;
 mod operations;
-mod page;
+pub(crate) mod page;
 mod problems;
-mod recipients;
+pub(crate) mod recipients;
 mod suppressions;
 mod templates;
-mod timeline;
+pub(crate) mod timeline;
 mod topics;
 
 pub use inbox::ItemWithContent;

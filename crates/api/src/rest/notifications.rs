@@ -184,32 +184,32 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
 pub(crate) struct NotificationView {
     /// Its id.
     #[schema(value_type = String, format = Uuid)]
-    id: NotificationId,
+    pub id: NotificationId,
     /// How far it has come.
-    status: NotificationStatus,
+    pub status: NotificationStatus,
     /// When it was accepted.
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    pub created_at: Timestamp,
     /// For whom.
-    audience: Audience,
+    pub audience: Audience,
     /// The template that says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    template: Option<String>,
+    pub template: Option<String>,
     /// The version of it that was live when it was accepted, and that it is written with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    template_version: Option<String>,
+    pub template_version: Option<String>,
     /// Deliveries by channel and state.
-    counts: BTreeMap<Channel, BTreeMap<String, u64>>,
+    pub counts: BTreeMap<Channel, BTreeMap<String, u64>>,
     /// The sender's own fields.
     #[schema(value_type = Object)]
-    metadata: serde_json::Map<String, serde_json::Value>,
+    pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Why nothing could be dispatched, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub error: Option<String>,
     /// When it was withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    recalled_at: Option<Timestamp>,
+    pub recalled_at: Option<Timestamp>,
 }
 
 impl ApiState {
@@ -218,6 +218,45 @@ impl ApiState {
         let Some(job) = self.dispatch.find_job(&id.to_string()).await? else { return Ok(None) };
         let notification = job.body.as_deref().and_then(|body| serde_json::from_slice::<Notification>(body).ok());
         Ok(notification.filter(|n| n.app == *app))
+    }
+
+    /// A notification and how far it has come; 404 if there is none.
+    pub(crate) async fn notification_view(&self, app: &AppId, id: NotificationId) -> Result<NotificationView, ApiError> {
+        let view = |n: Notification, status, counts, error, recalled_at| NotificationView {
+            id: n.id,
+            status,
+            created_at: n.accepted_at,
+            audience: n.request.audience,
+            template: n.request.template,
+            template_version: n.template_version,
+            counts,
+            metadata: n.request.metadata,
+            error,
+            recalled_at,
+        };
+        if let Some(archived) = self.archive.find_notification(app, id).await? {
+            let mut counts: BTreeMap<Channel, BTreeMap<String, u64>> = BTreeMap::new();
+            let mut open = archived.dispatched_at.is_none();
+            for (channel, delivery_state, n) in self.archive.delivery_counts(app, id).await? {
+                open |= !DeliveryState::is_final(delivery_state);
+                counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
+            }
+            let status = match (archived.recalled_at, archived.dispatched_at) {
+                (Some(_), None) => NotificationStatus::Cancelled,
+                // Its time came after it was withdrawn: nothing was dispatched.
+                (Some(_), Some(_)) if archived.error.as_deref() == Some("recalled") => NotificationStatus::Cancelled,
+                _ if open => NotificationStatus::Dispatching,
+                _ => NotificationStatus::Completed,
+            };
+            return Ok(view(archived.notification, status, counts, archived.error, archived.recalled_at));
+        }
+        let hot = self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+        let status = match self.dispatch.withdrawn(&id.to_string()).await? {
+            Some(_) => NotificationStatus::Cancelled,
+            None if hot.due_at() > self.now() => NotificationStatus::Scheduled,
+            None => NotificationStatus::Accepted,
+        };
+        Ok(view(hot, status, BTreeMap::new(), None, None))
     }
 }
 
@@ -231,41 +270,7 @@ pub(crate) async fn get(
     key: Key<Read>,
     Path(id): Path<NotificationId>,
 ) -> Result<Json<NotificationView>, ApiError> {
-    let view = |n: Notification, status, counts, error, recalled_at| NotificationView {
-        id: n.id,
-        status,
-        created_at: n.accepted_at,
-        audience: n.request.audience,
-        template: n.request.template,
-        template_version: n.template_version,
-        counts,
-        metadata: n.request.metadata,
-        error,
-        recalled_at,
-    };
-    if let Some(archived) = state.archive.find_notification(&key.app, id).await? {
-        let mut counts: BTreeMap<Channel, BTreeMap<String, u64>> = BTreeMap::new();
-        let mut open = archived.dispatched_at.is_none();
-        for (channel, delivery_state, n) in state.archive.delivery_counts(&key.app, id).await? {
-            open |= !DeliveryState::is_final(delivery_state);
-            counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
-        }
-        let status = match (archived.recalled_at, archived.dispatched_at) {
-            (Some(_), None) => NotificationStatus::Cancelled,
-            // Its time came after it was withdrawn: nothing was dispatched.
-            (Some(_), Some(_)) if archived.error.as_deref() == Some("recalled") => NotificationStatus::Cancelled,
-            _ if open => NotificationStatus::Dispatching,
-            _ => NotificationStatus::Completed,
-        };
-        return Ok(Json(view(archived.notification, status, counts, archived.error, archived.recalled_at)));
-    }
-    let hot = state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-    let status = match state.dispatch.withdrawn(&id.to_string()).await? {
-        Some(_) => NotificationStatus::Cancelled,
-        None if hot.due_at() > state.now() => NotificationStatus::Scheduled,
-        None => NotificationStatus::Accepted,
-    };
-    Ok(Json(view(hot, status, BTreeMap::new(), None, None)))
+    state.notification_view(&key.app, id).await.map(Json)
 }
 
 /// Say a notification otherwise.
@@ -323,11 +328,38 @@ pub(crate) async fn update(
 pub(crate) struct RecallView {
     /// The notification.
     #[schema(value_type = String, format = Uuid)]
-    id: NotificationId,
+    pub id: NotificationId,
     /// How many mails and SMS had left already, or may have, as far as is known now: they cannot be taken back.
-    already_left: BTreeMap<Channel, u64>,
+    pub already_left: BTreeMap<Channel, u64>,
     /// Deliveries by channel and state, as far as is known now.
-    counts: BTreeMap<Channel, BTreeMap<String, u64>>,
+    pub counts: BTreeMap<Channel, BTreeMap<String, u64>>,
+}
+
+impl ApiState {
+    /// Withdraws a notification; 404 if there is none.
+    pub(crate) async fn recall(&self, app: &AppId, id: NotificationId) -> Result<RecallView, ApiError> {
+        if self.archive.find_notification(app, id).await?.is_none() {
+            self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+        }
+        // The mark first: from here on nothing begins to be sent, and a dispatch that is under way undoes its pages itself.
+        let name = id.to_string();
+        self.dispatch.withdraw(&[&name], "recalled").await?;
+        let written = |e| ApiError::unavailable("the encoder", e);
+        let payload = serde_json::json!({ "app": app, "notification": id, "task": "recall" });
+        let payload = serde_json::to_vec(&payload).map_err(written)?;
+        let job = format!("recall:{name}");
+        let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: None, due: None, expires: None };
+        self.dispatch.submit(&job, None).await?;
+        let (mut counts, mut already_left): (BTreeMap<_, BTreeMap<_, _>>, BTreeMap<_, u64>) = Default::default();
+        for (channel, delivery_state, n) in self.archive.delivery_counts(app, id).await? {
+            use DeliveryState::{Bounced, Delivered, Sending, Sent, Unknown};
+            if channel != Channel::Inbox && matches!(delivery_state, Sending | Sent | Delivered | Unknown | Bounced) {
+                *already_left.entry(channel).or_default() += n;
+            }
+            counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
+        }
+        Ok(RecallView { id, already_left, counts })
+    }
 }
 
 /// Withdraw a notification.
@@ -340,27 +372,8 @@ pub(crate) async fn recall(
     key: Key<Send>,
     Path(id): Path<NotificationId>,
 ) -> Result<(StatusCode, Json<RecallView>), ApiError> {
-    if state.archive.find_notification(&key.app, id).await?.is_none() {
-        state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-    }
-    // The mark first: from here on nothing begins to be sent, and a dispatch that is under way undoes its pages itself.
-    let name = id.to_string();
-    state.dispatch.withdraw(&[&name], "recalled").await?;
-    let written = |e| ApiError::unavailable("the encoder", e);
-    let payload = serde_json::json!({ "app": key.app, "notification": id, "task": "recall" });
-    let payload = serde_json::to_vec(&payload).map_err(written)?;
-    let job = format!("recall:{name}");
-    let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: None, due: None, expires: None };
-    state.dispatch.submit(&job, None).await?;
-    let (mut counts, mut already_left): (BTreeMap<_, BTreeMap<_, _>>, BTreeMap<_, u64>) = Default::default();
-    for (channel, delivery_state, n) in state.archive.delivery_counts(&key.app, id).await? {
-        use DeliveryState::{Bounced, Delivered, Sending, Sent, Unknown};
-        if channel != Channel::Inbox && matches!(delivery_state, Sending | Sent | Delivered | Unknown | Bounced) {
-            *already_left.entry(channel).or_default() += n;
-        }
-        counts.entry(channel).or_default().insert(delivery_state.as_str().to_owned(), n);
-    }
-    Ok((StatusCode::ACCEPTED, Json(RecallView { id, already_left, counts })))
+    let view = state.recall(&key.app, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 /// List the deliveries of a notification.

@@ -30,6 +30,11 @@ pub(crate) struct PageQuery {
 }
 
 impl PageQuery {
+    /// The page of `limit` items (1 to 100) after `after`.
+    pub(crate) fn new(limit: usize, after: Option<String>) -> Self {
+        Self { limit: Some(limit), after }
+    }
+
     /// The most items to give.
     pub(crate) fn limit(&self) -> usize {
         self.limit.unwrap_or(20)

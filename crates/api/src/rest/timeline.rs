@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, timeline::Gone,
+    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, timeline::Gone,
 };
 use utoipa::ToSchema;
 
@@ -23,9 +23,9 @@ const MAX_ENTRIES: usize = 5_000;
 pub(crate) struct Timeline {
     /// When this was read. What happened in the last second may still be on its way.
     #[schema(value_type = String, format = DateTime)]
-    as_of: Timestamp,
+    pub as_of: Timestamp,
     /// What happened, in order of time.
-    events: Vec<TimelineEntry>,
+    pub events: Vec<TimelineEntry>,
 }
 
 /// One thing that happened.
@@ -33,39 +33,39 @@ pub(crate) struct Timeline {
 pub(crate) struct TimelineEntry {
     /// When.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// What: `accepted`, `dispatched`, `delivery`, `item_written`, `items_changed`, `timeline_entry` (written to a topic or
     /// to everyone, or changed there), `timeline_marked` or `suppressed` (the address is not written to any more).
-    event: String,
+    pub event: String,
     /// To whom it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    recipient: Option<RecipientId>,
+    pub recipient: Option<RecipientId>,
     /// On which channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    channel: Option<Channel>,
+    pub channel: Option<Channel>,
     /// The delivery's state from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<DeliveryState>,
+    pub state: Option<DeliveryState>,
     /// The number of the attempt, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
+    pub attempt: Option<u32>,
     /// The provider that was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
+    pub provider: Option<String>,
     /// The provider's own id of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    provider_message_id: Option<String>,
+    pub provider_message_id: Option<String>,
     /// When it will be tried next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    next_attempt_at: Option<Timestamp>,
+    pub next_attempt_at: Option<Timestamp>,
     /// What the recipient has done with the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    item: Option<ItemState>,
+    pub item: Option<ItemState>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl TimelineEntry {
@@ -132,6 +132,24 @@ impl TimelineEntry {
     }
 }
 
+impl ApiState {
+    /// The story of a notification; 404 if there is none.
+    pub(crate) async fn timeline(&self, app: &AppId, id: NotificationId) -> Result<Timeline, ApiError> {
+        let as_of = self.now();
+        let events = self.archive.list_events(app, id, MAX_ENTRIES).await?;
+        let mut entries: Vec<TimelineEntry> = events.into_iter().filter_map(|e| TimelineEntry::of(e, id)).collect();
+        if entries.is_empty() {
+            let hot = self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+            entries.push(TimelineEntry::new(hot.accepted_at, "accepted"));
+            if let Some(at) = hot.request.send_at.filter(|at| *at > as_of) {
+                let entry = TimelineEntry::new(hot.accepted_at, "scheduled");
+                entries.push(TimelineEntry { next_attempt_at: Some(at), ..entry });
+            }
+        }
+        Ok(Timeline { as_of, events: entries })
+    }
+}
+
 /// Tell the story of a notification.
 ///
 /// Every event with its reason, from the API call to the provider's answer.
@@ -142,16 +160,5 @@ pub(crate) async fn get(
     key: Key<Read>,
     Path(id): Path<NotificationId>,
 ) -> Result<Json<Timeline>, ApiError> {
-    let as_of = state.now();
-    let events = state.archive.list_events(&key.app, id, MAX_ENTRIES).await?;
-    let mut entries: Vec<TimelineEntry> = events.into_iter().filter_map(|e| TimelineEntry::of(e, id)).collect();
-    if entries.is_empty() {
-        let hot = state.find_hot(&key.app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-        entries.push(TimelineEntry::new(hot.accepted_at, "accepted"));
-        if let Some(at) = hot.request.send_at.filter(|at| *at > as_of) {
-            let entry = TimelineEntry::new(hot.accepted_at, "scheduled");
-            entries.push(TimelineEntry { next_attempt_at: Some(at), ..entry });
-        }
-    }
-    Ok(Json(Timeline { as_of, events: entries }))
+    state.timeline(&key.app, id).await.map(Json)
 }

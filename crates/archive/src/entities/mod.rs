@@ -1,6 +1,7 @@
 //! The rows, one file a table. They never leave this crate.
 #![allow(unreachable_pub, missing_docs, reason = "sea-orm's derives ask for `pub`; the migration documents the tables")]
 
+pub(crate) mod activity;
 pub(crate) mod api_key;
 pub(crate) mod app;
 pub(crate) mod audit;

@@ -13,6 +13,7 @@ pub struct Model {
     pub body: String,
     pub recalled_at: Option<i64>,
     pub version: i64,
+    pub template: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -29,8 +29,7 @@ impl Configuration {
                     Providers::sms(&config.sms).context("the settings under [sms] cannot be used")?;
                     SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?;
                 }
-                let mut shown = serde_json::to_value(&config)?;
-                mask(&mut shown);
+                let shown = masked(&config)?;
                 out.say(&shown, |shown| {
                     let table = toml::to_string_pretty(shown).unwrap_or_else(|_| shown.to_string());
                     format!("{table}\n# the settings are good")
@@ -38,6 +37,13 @@ impl Configuration {
             }
         }
     }
+}
+
+/// The settings as they may be shown.
+pub(crate) fn masked(config: &Config) -> anyhow::Result<Value> {
+    let mut shown = serde_json::to_value(config)?;
+    mask(&mut shown);
+    Ok(shown)
 }
 
 /// Hides passwords: those named so, and those in URLs.

@@ -3,12 +3,13 @@
 
 // Times are written by the server in UTC, and shown here in the reader's own zone.
 const clock = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'medium' });
+const fineClock = new Intl.DateTimeFormat('sv-SE', { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
 function localise(root) {
   for (const time of root.querySelectorAll('time[datetime]:not([title])')) {
     const at = new Date(time.dateTime);
     if (isNaN(at)) continue;
     time.title = time.dateTime;
-    time.textContent = clock.format(at);
+    time.textContent = (time.hasAttribute('data-fine') ? fineClock : clock).format(at).replace(',', '.');
   }
 }
 
@@ -21,6 +22,13 @@ document.addEventListener('change', (event) => {
 document.addEventListener('change', (event) => {
   if (!event.target.matches('[data-ticks]')) return;
   for (const box of document.getElementsByName(event.target.dataset.ticks)) box.checked = event.target.checked;
+});
+
+// Of several renderings one is shown: its button is pressed.
+document.addEventListener('click', (event) => {
+  const tab = event.target.closest('[data-tab]');
+  if (!tab) return;
+  for (const other of tab.parentElement.querySelectorAll('[data-tab]')) other.setAttribute('aria-pressed', other === tab);
 });
 
 // What cannot be undone is asked for once more.

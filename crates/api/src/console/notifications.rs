@@ -1,0 +1,211 @@
+//! The list of an app's notifications, by whatever an operator knows of the one that is looked for.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+use stentor_archive::{ArchivedNotification, DeliveryCount, NotificationFilter};
+use stentor_domain::{AppId, Channel, DeliveryState, NotificationId, Timestamp, Violation};
+
+use super::{
+    page::{Failure, Page, Section, Shell},
+    visit::Visit,
+    words::{self, Badge, address, thousands},
+};
+use crate::{problem::ApiError, state::ApiState};
+
+/// How many notifications a page has.
+const PAGE: usize = 50;
+/// Of how many deliveries each is still counted for the list.
+const COUNTED: u64 = 1_000;
+/// The spans of time to choose from, by their names in the address.
+const SPANS: [(&str, &str, Option<Duration>); 5] = [
+    ("1h", "last hour", Some(Duration::from_hours(1))),
+    ("24h", "last 24 hours", Some(Duration::from_hours(24))),
+    ("", "last 7 days", Some(Duration::from_hours(7 * 24))),
+    ("30d", "last 30 days", Some(Duration::from_hours(30 * 24))),
+    ("all", "all time", None),
+];
+
+/// What is looked for: the fields of the form, which are those of the address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    within: String,
+    from: String,
+    until: String,
+    template: String,
+    recipient: String,
+    channel: String,
+    state: String,
+    reason: String,
+    before: Option<NotificationId>,
+}
+
+/// A row of the list.
+struct Row {
+    id: NotificationId,
+    at: Timestamp,
+    title: String,
+    audience: String,
+    outcome: Outcome,
+}
+
+/// What became of a notification.
+enum Outcome {
+    Badges(Vec<(Option<Channel>, Vec<Badge>)>),
+    Many(String),
+}
+
+#[derive(Template)]
+#[template(path = "notifications.html")]
+pub(super) struct List {
+    shell: Shell,
+    wanted: Wanted,
+    templates: Vec<String>,
+    rows: Vec<Row>,
+    older: Option<String>,
+    filtered: bool,
+}
+
+impl List {
+    fn spans(&self) -> &'static [(&'static str, &'static str, Option<Duration>)] {
+        &SPANS
+    }
+
+    fn channels(&self) -> &'static [Channel] {
+        &Channel::ALL
+    }
+
+    fn states(&self) -> &'static [DeliveryState] {
+        &DeliveryState::ALL
+    }
+}
+
+fn given(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+/// A field, understood; a failure that names it otherwise.
+fn read<T: std::str::FromStr>(name: &str, text: &str, right: &str) -> Result<Option<T>, Failure> {
+    let wrong = || ApiError::invalid(vec![Violation::new("", "bad_filter", format!("{name} is not understood: {right}"))]);
+    given(text).map(|text| text.parse().map_err(|_| wrong().into())).transpose()
+}
+
+/// A time as a date field of a browser writes it (in UTC), or as the API does.
+fn time(name: &str, text: &str) -> Result<Option<Timestamp>, Failure> {
+    let text = text.trim();
+    let whole = match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    };
+    read(name, &whole, "write a time in UTC such as 2026-12-01T09:00")
+}
+
+impl Wanted {
+    fn filter(&self, now: Timestamp) -> Result<NotificationFilter, Failure> {
+        let exact = time("from", &self.from)?;
+        let span = SPANS.iter().find(|(name, ..)| *name == self.within).and_then(|(.., span)| *span);
+        let recent = span.map(|span| {
+            let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+            Timestamp::from_millis(now.as_millis().saturating_sub(span))
+        });
+        Ok(NotificationFilter {
+            from: exact.or(recent),
+            until: time("until", &self.until)?,
+            template: given(&self.template).map(str::to_owned),
+            recipient: read("recipient", &self.recipient, "an id has 1 to 128 bytes without control characters")?,
+            channel: read("channel", &self.channel, "inbox, email or sms")?,
+            state: read("state", &self.state, "one of the list")?,
+            reason: given(&self.reason).map(str::to_owned),
+        })
+    }
+
+    fn is_filtered(&self) -> bool {
+        [&self.from, &self.until, &self.template, &self.recipient, &self.channel, &self.state, &self.reason]
+            .iter()
+            .any(|text| given(text).is_some())
+    }
+
+    /// The address of what follows `before`.
+    fn older(&self, app: &AppId, before: NotificationId) -> String {
+        let fields = [
+            ("app", app.as_str()),
+            ("within", &self.within),
+            ("from", &self.from),
+            ("until", &self.until),
+            ("template", &self.template),
+            ("recipient", &self.recipient),
+            ("channel", &self.channel),
+            ("state", &self.state),
+            ("reason", &self.reason),
+            ("before", &before.to_string()),
+        ];
+        address("/console/notifications", &fields)
+    }
+}
+
+impl Row {
+    fn of(found: ArchivedNotification, counts: Option<Vec<DeliveryCount>>) -> Self {
+        let outcome = match counts {
+            _ if found.error.is_some() => Outcome::Badges(vec![(None, vec![Badge::bad("not dispatched")])]),
+            None => Outcome::Many(format!("{} deliveries", thousands(found.deliveries))),
+            Some(counts) if counts.is_empty() && found.recalled_at.is_some() => {
+                Outcome::Badges(vec![(None, vec![Badge::plain("recalled")])])
+            }
+            Some(counts) if counts.is_empty() && found.dispatched_at.is_none() => {
+                Outcome::Badges(vec![(None, vec![Badge::live("waits")])])
+            }
+            Some(counts) if counts.is_empty() => {
+                Outcome::Badges(vec![(Some(Channel::Inbox), vec![Badge::good("on the timeline")])])
+            }
+            Some(counts) => Outcome::Badges(by_channel(&counts)),
+        };
+        let n = found.notification;
+        Self {
+            id: n.id,
+            at: n.accepted_at,
+            title: words::title(&n).to_owned(),
+            audience: words::audience(&n.request.audience),
+            outcome,
+        }
+    }
+}
+
+fn by_channel(counts: &[DeliveryCount]) -> Vec<(Option<Channel>, Vec<Badge>)> {
+    let mut groups: Vec<(Option<Channel>, Vec<Badge>)> = Vec::new();
+    for count in counts {
+        if groups.last().is_none_or(|(channel, _)| *channel != Some(count.channel)) {
+            groups.push((Some(count.channel), Vec::new()));
+        }
+        if let Some((_, badges)) = groups.last_mut() {
+            badges.push(Badge::count(count.state, count.n));
+        }
+    }
+    groups
+}
+
+/// The list.
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    visit: Visit,
+    Query(wanted): Query<Wanted>,
+) -> Result<Page<List>, Failure> {
+    let app = visit.app()?;
+    let filter = wanted.filter(state.now())?;
+    let found = state.archive.search_notifications(app, &filter, wanted.before, PAGE).await?;
+    let few: Vec<NotificationId> = found.items.iter().filter(|n| n.deliveries <= COUNTED).map(|n| n.notification.id).collect();
+    let mut counts = state.archive.delivery_counts_of(app, &few).await?;
+    let older = found.next.map(|before| wanted.older(app, before));
+    let row = |n: ArchivedNotification| {
+        let counted = (n.deliveries <= COUNTED).then(|| counts.remove(&n.notification.id).unwrap_or_default());
+        Row::of(n, counted)
+    };
+    let rows = found.items.into_iter().map(row).collect();
+    let templates = state.templates.list(app).await.map_err(ApiError::from)?.into_iter().map(|listed| listed.key).collect();
+    let filtered = wanted.is_filtered();
+    Ok(Page(List { shell: visit.shell(Section::Notifications, "Notifications"), wanted, templates, rows, older, filtered }))
+}

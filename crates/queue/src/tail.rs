@@ -1,0 +1,61 @@
+//! Looking at facts as they come, without a group: for those who only watch.
+
+use std::time::Duration;
+
+use stentor_connection::Connection;
+
+use super::events::{EventLog, Read, event};
+use crate::QueueError;
+
+/// Reads an event log from now on. What was read is remembered by nobody: what is trimmed before it is read is missed.
+pub struct EventTail {
+    log: EventLog,
+    reader: Connection,
+    last: Option<String>,
+}
+
+impl EventLog {
+    /// A tail of the log. `reader` blocks and is the tail's own.
+    pub fn tail(&self, reader: Connection) -> EventTail {
+        EventTail { log: self.clone(), reader, last: None }
+    }
+}
+
+impl EventTail {
+    /// The next events, at most `max`, for the first of which this waits up to `block`.
+    pub async fn next_batch(&mut self, max: usize, block: Duration) -> Result<Vec<Vec<u8>>, QueueError> {
+        let read: Read = redis::cmd("XREAD")
+            .arg("COUNT")
+            .arg(max)
+            .arg("BLOCK")
+            .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX))
+            .arg("STREAMS")
+            .arg(self.log.key())
+            .arg(self.place().await?)
+            .query_async(&mut self.reader)
+            .await?;
+        let entries: Vec<_> = read.into_iter().flatten().flat_map(|(_, entries)| entries).map(event).collect();
+        if let Some((place, _)) = entries.last() {
+            self.last = Some(place.clone());
+        }
+        Ok(entries.into_iter().map(|(_, json)| json).collect())
+    }
+
+    /// Where to go on. `$` would pass over what comes between two reads, so the end is looked up once.
+    async fn place(&mut self) -> Result<String, QueueError> {
+        if let Some(last) = &self.last {
+            return Ok(last.clone());
+        }
+        let newest: Vec<(String, redis::Value)> = redis::cmd("XREVRANGE")
+            .arg(self.log.key())
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(1)
+            .query_async(&mut self.log.connection())
+            .await?;
+        let place = newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(place, _)| place);
+        self.last = Some(place.clone());
+        Ok(place)
+    }
+}

@@ -11,6 +11,7 @@ mod back_pressure;
 mod bad_input;
 mod broadcast;
 mod command_line;
+mod console;
 mod crowds;
 mod dead_letters;
 mod deep_inbox;

@@ -18,6 +18,8 @@ export interface Ready {
   api_key: string;
   inbox_secret: string;
   recipient: string;
+  operator_key: string;
+  console_url: string;
   redis_url: string;
   outbox: string;
 }

@@ -45,5 +45,8 @@ if (door && location.hash.startsWith('#stn_oper_')) {
   door.requestSubmit();
 }
 
+// On a phone the navigation is a strip: it begins where the page is.
+document.querySelector('.rail [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+
 localise(document);
 document.addEventListener('htmx:after:swap', () => localise(document));

@@ -1,0 +1,127 @@
+// The console: an operator signs in by a link, sees what happens as it happens, finds, looks into, decides.
+import type { Page } from "@playwright/test";
+
+import { expect, expectAccessible, test } from "../src/fixtures.ts";
+import { picture } from "../src/pictures.ts";
+import type { Stentor } from "../src/stentor.ts";
+
+/** Signs in by the link that `stentor dev` prints. */
+async function enter(page: Page, stentor: Stentor): Promise<void> {
+  await page.goto(stentor.ready.console_url);
+  await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+}
+
+/** What an operator would find on a working day, of one test's own. */
+async function aDay(stentor: Stentor, person: string): Promise<string> {
+  const data = { amount: { value: "1234.50", currency: "CNY" }, due_date: "2026-12-05", card: "6222" };
+  await stentor.api("PUT", `/v1/recipients/${person}`, { email: `${person}@example.com`, locale: "en", attributes: { tier: "gold" } });
+  await stentor.api("PUT", `/v1/recipients/${person}/preferences`, { channels: { sms: false }, categories: { news: { email: false } } });
+  await stentor.api("PUT", `/v1/topics/t-${person}/recipients/${person}`);
+  const send = async (body: object) => ((await stentor.api("POST", "/v1/notifications", body)) as { id: string }).id;
+  const id = await send({ audience: { recipients: [person] }, template: "card-repayment-due", channels: ["inbox", "email", "sms"], data, metadata: { order: "42" } });
+  await send({ audience: { topic: `t-${person}` }, content: { title: "For the few" } });
+  await expect.poll(async () => ((await stentor.api("GET", `/v1/notifications/${id}`)) as { status: string }).status).toBe("completed");
+  return id;
+}
+
+const PAGES = (id: string, person: string) => [
+  ["overview", "/console"], ["notifications", "/console/notifications"], ["notification", `/console/notifications/${id}`],
+  ["recipients", "/console/recipients"], ["recipient", `/console/recipients/${person}`], ["topics", "/console/topics"],
+  ["topic", `/console/topics/t-${person}`], ["templates", "/console/templates"], ["queues", "/console/queues"],
+  ["dead-letters", "/console/dead-letters"], ["providers", "/console/providers"], ["keys", "/console/keys"],
+  ["settings", "/console/settings"], ["audit", "/console/audit"], ["nothing", "/console/nothing"],
+];
+
+for (const [look, options] of [
+  ["light", { colorScheme: "light", viewport: { width: 1280, height: 800 } }],
+  ["dark", { colorScheme: "dark", viewport: { width: 1280, height: 800 } }],
+  ["phone", { colorScheme: "light", viewport: { width: 390, height: 844 } }],
+] as const) {
+  test(`every page is accessible and fits, ${look}`, async ({ newBrowser, stentor, person }) => {
+    test.slow();
+    const id = await aDay(stentor, person);
+    const context = await newBrowser(options);
+    const page = await context.newPage();
+    await page.goto(`${stentor.url}/console/login`);
+    await expectAccessible(page);
+    await picture(page, `console-login-${look}`);
+    await enter(page, stentor);
+    for (const [name, path] of PAGES(id, person)) {
+      await page.goto(stentor.url + path);
+      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+      await expectAccessible(page);
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect(wider, `${name} is wider than the window`).toBeLessThanOrEqual(0);
+      await picture(page, `console-${name}-${look}`);
+    }
+  });
+}
+
+test("the overview shows what happens, as it happens", async ({ page, stentor, person }) => {
+  await enter(page, stentor);
+  expect(page.url(), "the key leaves the address").not.toContain("stn_oper_");
+  await expect(page.getByText(person)).toHaveCount(0);
+  await stentor.say(person, "Hello");
+  await expect(page.getByRole("cell", { name: person }).first()).toBeVisible();
+  await expect(page.getByRole("img", { name: /^inbox, last hour: [1-9]/ })).toBeVisible();
+});
+
+test("a notification is found by its recipient, seen on each channel, and sent again", async ({ page, stentor, person }) => {
+  await aDay(stentor, person);
+  await enter(page, stentor);
+  await page.getByRole("link", { name: "Notifications" }).click();
+  await page.getByLabel("Recipient").fill(person);
+  await page.getByLabel("Channel").selectOption("email");
+  await page.getByRole("button", { name: "Find" }).click();
+  await expect(page).toHaveURL(new RegExp(`recipient=${person}`));
+  await page.getByRole("link", { name: "card-repayment-due" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("Your card payment is due");
+  const words = page.locator("#rendered");
+  await expect(words.frameLocator("iframe").getByText("is ready")).toBeVisible();
+  await page.getByRole("button", { name: "email en" }).click();
+  await expect(words.getByText("Subject")).toBeVisible();
+  await expect(page.getByRole("button", { name: "email en" })).toHaveAttribute("aria-pressed", "true");
+  await page.getByRole("button", { name: "sms zh-CN" }).click();
+  await expect(words.getByText("6222")).toBeVisible();
+
+  let asked = "";
+  page.once("dialog", (dialog) => { asked = dialog.message(); void dialog.dismiss(); });
+  await page.getByRole("button", { name: "Send again", exact: true }).click();
+  expect(asked).toContain(person);
+  await expect(page.getByRole("status")).toHaveCount(0);
+  page.once("dialog", (dialog) => void dialog.accept());
+  await page.getByRole("button", { name: "Send again", exact: true }).click();
+  await expect(page.getByRole("status")).toContainText(`Sent again to ${person}`);
+});
+
+test("addresses are shown to who asks, and the asking is on record", async ({ page, stentor, person }) => {
+  await aDay(stentor, person);
+  await enter(page, stentor);
+  await page.goto(`${stentor.url}/console/recipients/${person}`);
+  await expect(page.getByText(`${person}@example.com`)).toHaveCount(0);
+  await page.getByRole("button", { name: "Show addresses" }).click();
+  await expect(page.getByText(`${person}@example.com`)).toBeVisible();
+  await page.goto(`${stentor.url}/console/audit?action=address.reveal`);
+  await expect(page.getByRole("row", { name: person })).toBeVisible();
+});
+
+test("a provider is tested, and the answer appears in its place", async ({ page, stentor }) => {
+  await enter(page, stentor);
+  await page.goto(`${stentor.url}/console/providers`);
+  await page.getByLabel("Where to send a test by capture").first().fill("somebody@example.com");
+  await page.getByRole("button", { name: "Send a test" }).first().click();
+  await expect(page.getByText("the provider took it")).toBeVisible();
+});
+
+test("who is not signed in is led back to where they wanted to go", async ({ page, stentor }) => {
+  await page.goto(`${stentor.url}/console/queues`);
+  await expect(page.getByLabel("Operator key")).toBeFocused();
+  await page.getByLabel("Operator key").fill("stn_oper_wrong_key");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert")).toContainText("not valid");
+  await page.getByLabel("Operator key").fill(stentor.ready.operator_key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("heading", { name: "Queues" })).toBeVisible();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page.getByLabel("Operator key")).toBeVisible();
+});

@@ -163,9 +163,8 @@ async fn notifications_are_found_by_each_filter_and_in_pages() {
     let dev = Dev::start();
     let browser = Browser::signed_in(&dev).await;
     let due = json!({"amount": {"value": "1.00", "currency": "EUR"}, "due_date": "2026-12-05", "card": "6222"});
-    let batch: Vec<Value> = (0..60)
-        .map(|n| json!({"audience": {"recipients": [format!("u{n}")]}, "content": {"title": format!("n-{n}")}}))
-        .collect();
+    let batch: Vec<Value> =
+        (0..60).map(|n| json!({"audience": {"recipients": [format!("u{n}")]}, "content": {"title": format!("n-{n}")}})).collect();
     dev.api.post("/v1/notifications/batch", &json!({"notifications": batch})).await;
     let mail = json!({"audience": {"recipients": ["u7"]}, "template": "card-repayment-due", "channels": ["email"], "data": due});
     let last = dev.api.send(&mail).await;
@@ -363,7 +362,8 @@ async fn a_provider_is_seen_at_work_and_tested_by_a_worker() {
     assert!(failed.contains("failed") && failed.contains("cannot be reached"), "{failed}");
     let none = test("sms", "another", "+8613800138000").await;
     assert!(none.contains("no provider of that name"), "{none}");
-    let wrong = browser.post("/console/providers/test?app=demo", &[("channel", "sms"), ("provider", "gateway"), ("to", "5")]).await;
+    let wrong =
+        browser.post("/console/providers/test?app=demo", &[("channel", "sms"), ("provider", "gateway"), ("to", "5")]).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     eventually("trouble is reported", async || {
         browser.page("/console/providers").await.contains("the last call failed").then_some(())
@@ -379,7 +379,11 @@ async fn keys_are_made_and_revoked_and_the_overview_counts_live() {
     let dev = Dev::start();
     let browser = Browser::signed_in(&dev).await;
     let made = browser.post("/console/keys?app=demo", &[("name", "billing"), ("scope", "send"), ("scope", "read")]).await;
-    let key = made.html.split("stn_live_").find(|part| part.split('_').nth(1).is_some_and(|s| s.starts_with(|c: char| c.is_ascii_alphanumeric()))).unwrap();
+    let key = made
+        .html
+        .split("stn_live_")
+        .find(|part| part.split('_').nth(1).is_some_and(|s| s.starts_with(|c: char| c.is_ascii_alphanumeric())))
+        .unwrap();
     let key = format!("stn_live_{}", key.split('<').next().unwrap());
     let api = stentor_tests::Api::new(&dev.api.url, &key);
     assert!(!browser.page("/console/keys").await.contains(&key), "it is shown once");

@@ -278,6 +278,12 @@ impl Catalog {
         Ok(all)
     }
 
+    /// The keys of all templates that `app` can name.
+    pub async fn keys(&self, app: &AppId) -> Result<BTreeSet<String>, CatalogError> {
+        let live = self.0.live.of(app).await?;
+        Ok(self.shared().versions.keys().chain(live.keys()).cloned().collect())
+    }
+
     /// Which version of the app's own template is live; `None`: the shared one shows through, or there is none.
     pub async fn live_hash(&self, app: &AppId, key: &str) -> Result<Option<String>, CatalogError> {
         Ok(self.0.live.of(app).await?.get(key).cloned())

@@ -7,13 +7,24 @@ use serde::{Deserialize, Serialize};
 use crate::Masked;
 
 /// `[email]`: which providers send mail.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmailConfig {
     /// The providers to use, in order; the next one is asked where nothing can have been sent.
     pub providers: Vec<String>,
     /// The providers by name.
     pub provider: BTreeMap<String, EmailProviderConfig>,
+    /// The most bytes of all files that go with one mail.
+    pub max_attachment_bytes: usize,
+    /// Categories that nobody unsubscribes from: their mails carry no link for it.
+    pub essential: Vec<String>,
+}
+
+impl Default for EmailConfig {
+    fn default() -> Self {
+        let max_attachment_bytes = 10 * 1024 * 1024;
+        Self { providers: Vec::new(), provider: BTreeMap::new(), max_attachment_bytes, essential: Vec::new() }
+    }
 }
 
 /// `[email.provider.NAME]`: a mail server.
@@ -26,9 +37,16 @@ pub struct EmailProviderConfig {
     pub url: Masked,
     /// The sender: `Example Bank <no-reply@example.com>`.
     pub from: String,
+    /// The senders of apps that have one of their own, by app.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub senders: BTreeMap<String, String>,
     /// Where answers go, if not to the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// Where bounces go: `bounce@bounces.example.com` gets them as `bounce+TOKEN@…`, whose token names the mail. To the sender,
+    /// unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_path: Option<String>,
     /// The user name, if it is not in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -38,9 +56,10 @@ pub struct EmailProviderConfig {
     /// Certificates (PEM) of authorities to trust besides the public ones, for a mail server of one's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// How mails are signed; not at all without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dkim: Option<DkimSettings>,
+    /// How mails are signed: one key or a list; not at all without. Each key of the sender's domain signs, so that two can be in
+    /// use while one replaces the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    pub dkim: Vec<DkimSettings>,
     /// After how many milliseconds a call is given up.
     #[serde(default = "default_deadline_ms")]
     pub deadline_ms: u64,
@@ -56,6 +75,19 @@ impl EmailProviderConfig {
     pub(crate) fn limits(&self) -> Limits {
         Limits { max_concurrency: self.max_concurrency, rate_per_second: self.rate_per_second }
     }
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<DkimSettings>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "dkim must be { domain, selector, key_file }, or a list of such")]
+    enum Given {
+        One(DkimSettings),
+        Many(Vec<DkimSettings>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::One(one) => vec![one],
+        Given::Many(many) => many,
+    })
 }
 
 /// `[email.provider.NAME.dkim]`: the signature of RFC 6376.

@@ -30,7 +30,8 @@ pub use config::{
     ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, ReceiptConfig, SmsConfig, SmsPreset,
     SmsProviderConfig, SuccessRule,
 };
+pub use email::{ReturnToken, Unsubscribe};
 pub use masked::Masked;
-pub use message::{Channel, EmailMessage, OutboundMessage, SendError, Sent, SmsMessage};
+pub use message::{Channel, EmailMessage, MailFile, OutboundMessage, SendError, Sent, SmsMessage};
 pub use providers::{Busy, Pace, ProviderHealth, Providers, Turn};
 pub use sms::{BadReceipt, Receipt, Report, SmsReceipts};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use stentor_domain::{AppId, DeliveryId, EmailAddress, PhoneNumber};
+use bytes::Bytes;
+use stentor_domain::{AppId, DeliveryId, EmailAddress, NotificationId, PhoneNumber};
+use uuid::Uuid;
 
 /// One configured provider.
 #[async_trait]
@@ -49,6 +51,51 @@ pub struct EmailMessage {
     pub html: Option<String>,
     /// The text body.
     pub text: String,
+    /// The notification that it is of, for the receiver's feedback on mails that belong together.
+    pub notification: Option<NotificationId>,
+    /// The category, for the same.
+    pub category: Option<String>,
+    /// Where the person unsubscribes: a page, and by POST at once (RFC 8058).
+    pub unsubscribe: Option<String>,
+    /// The same for all mails that are to be shown as one conversation.
+    pub thread: Option<Uuid>,
+    /// What names the mail in the address that it bounces to, if the provider has a `return_path`.
+    pub return_token: Option<String>,
+    /// What goes with it.
+    pub files: Vec<MailFile>,
+}
+
+impl EmailMessage {
+    /// A mail of text alone.
+    pub fn new(id: DeliveryId, app: AppId, to: EmailAddress, subject: String, text: String) -> Self {
+        Self {
+            id,
+            app,
+            to,
+            subject,
+            html: None,
+            text,
+            notification: None,
+            category: None,
+            unsubscribe: None,
+            thread: None,
+            return_token: None,
+            files: Vec::new(),
+        }
+    }
+}
+
+/// A file that goes with a mail.
+#[derive(Clone)]
+pub struct MailFile {
+    /// Its name, of one line.
+    pub name: String,
+    /// Its media type.
+    pub content_type: String,
+    /// The id by which the HTML shows it (`cid:…`); without, it is an attachment.
+    pub content_id: Option<String>,
+    /// What is in it.
+    pub content: Bytes,
 }
 
 /// A text message.

@@ -83,6 +83,11 @@ impl DeliveryId {
     }
 }
 
+/// What all mails of one collapse key to one recipient have in common.
+pub fn thread_id(app: &AppId, recipient: &RecipientId, collapse_key: &str) -> Uuid {
+    name_id(&[app.as_str().as_bytes(), b"thread", recipient.as_str().as_bytes(), collapse_key.as_bytes()])
+}
+
 impl SuppressionId {
     /// The suppression of `address` on `channel` in `category`; an empty one stands for all.
     pub fn new(app: &AppId, channel: Channel, address: &str, category: &str) -> Self {

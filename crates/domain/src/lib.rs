@@ -4,6 +4,7 @@
 //! itself. The words are those of `docs/ARCHITECTURE.md`; one word stands for one thing everywhere.
 
 pub mod address;
+pub mod attachment;
 pub mod channel;
 pub mod clock;
 pub mod content;

@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    AppId, Channel, Locale, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation, content::Content,
-    recipient::given, text::check_line,
+    AppId, Channel, Locale, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation,
+    attachment::{self, Attachment},
+    content::Content,
+    recipient::given,
+    text::check_line,
 };
 
 /// The most recipients that one request may name.
@@ -51,6 +54,12 @@ pub struct NotificationRequest {
     /// What preferences are set on. Default: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
+    /// What belongs together: mails with the same key are shown as one conversation. One line, at most 200 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collapse_key: Option<String>,
+    /// Files that go with the mail; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// The sender's own fields, given back by `GET`. At most 8 KiB of JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
@@ -232,6 +241,12 @@ impl NotificationRequest {
         {
             found.push(Violation::new("/category", e.code(), e.to_string()));
         }
+        if let Some(key) = &self.collapse_key
+            && let Err(e) = check_line(key, 200)
+        {
+            found.push(Violation::new("/collapse_key", e.code(), e.to_string()));
+        }
+        attachment::check(&self.attachments, &mut found);
         if !self.metadata.is_empty() && serde_json::to_string(&self.metadata).map_or(0, |s| s.len()) > 8_192 {
             found.push(Violation::new("/metadata", "too_long", "must be at most 8192 bytes of JSON"));
         }

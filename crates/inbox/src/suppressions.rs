@@ -91,6 +91,19 @@ impl Suppressions {
         Ok(Some(found))
     }
 
+    /// Why an address is suppressed in this category, or in all if it is none, as far as that is known here.
+    pub async fn reason(
+        &self,
+        app: &AppId,
+        address: &SuppressedAddress,
+        category: Option<&str>,
+    ) -> Result<Option<SuppressionReason>, InboxError> {
+        let mut call = redis::cmd("HGET");
+        call.arg(keys::suppressed(app)).arg(field(address, category.unwrap_or_default()));
+        let held: Option<String> = call.query_async(&mut self.conn.clone()).await?;
+        Ok(held.and_then(|value| value.split_once(' ')?.1.parse().ok()))
+    }
+
     /// Says that all that the record has is set.
     pub async fn complete(&self, app: &AppId) -> Result<(), InboxError> {
         let mut call = redis::cmd("HSET");

@@ -11,7 +11,10 @@ use stentor_api::{
 };
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
 use stentor_catalog::{Catalog, Finding, SharedTemplates};
-use stentor_channels::{Providers, SmsReceipts};
+use stentor_channels::{
+    Providers, SmsReceipts,
+    outbound::{HttpClient, Reach},
+};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
 use stentor_inbox::{
@@ -19,7 +22,7 @@ use stentor_inbox::{
     Treated, UnreadItem, WarmState,
 };
 use stentor_queue::{EventLog, Queue};
-use stentor_worker::{Parts, Settings, Worker};
+use stentor_worker::{Links, Parts, Settings, Worker};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -140,6 +143,16 @@ async fn check_redis(conn: &Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long what an app names may take to be fetched.
+const FETCH: Duration = Duration::from_secs(15);
+
+/// Where everybody reaches the API. A port of 0 stands for the one that is listened on: `dev` knows no other before.
+fn public_url(config: &Config, address: SocketAddr) -> Option<String> {
+    let url = config.http.public_url.trim_end_matches('/');
+    let own = url.strip_suffix(":0").map(|host| format!("{host}:{}", address.port()));
+    Some(own.unwrap_or_else(|| url.to_owned())).filter(|url| !url.is_empty())
+}
+
 /// Runs the roles of `config` until `stop`. `ready` is called with the address once requests are answered.
 pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     config: Config,
@@ -172,6 +185,10 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let profiles = Profiles::new(conn.clone());
     let suppressions = Suppressions::new(conn.clone());
 
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("{} (http.listen) cannot be listened on", config.http.listen))?;
+    let address = listener.local_addr()?;
     let has = |role| config.roles.contains(&role);
     let mut worker = None;
     if has(Role::Worker) {
@@ -193,6 +210,10 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
                 .context("the settings under [email] cannot be used")?,
             sms_providers: providers(!config.sms.providers.is_empty(), Providers::sms(&config.sms))
                 .context("the settings under [sms] cannot be used")?,
+            links: Links { public_url: public_url(&config, address), essential: config.email.essential.clone() },
+            outbound: HttpClient::new(Reach::public(&config.outbound.allow), FETCH, config.email.max_attachment_bytes)
+                .context("the client for attachments cannot be set up")?,
+            max_attachment_bytes: config.email.max_attachment_bytes,
             clock: clock.clone(),
         };
         let settings = Settings {
@@ -233,10 +254,6 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         stop: stop.clone(),
         metrics: Arc::new(move || metrics.render()),
     });
-    let listener = TcpListener::bind(config.http.listen)
-        .await
-        .with_context(|| format!("{} (http.listen) cannot be listened on", config.http.listen))?;
-    let address = listener.local_addr()?;
     let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
     let router = pages(&state).merge(stentor_api::router(state, roles));
     let stopped = stop.clone();

@@ -8,11 +8,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use stentor_archive::ArchiveError;
 use stentor_catalog::{Catalog, CatalogError};
-use stentor_channels::{Busy, EmailMessage, OutboundMessage, Pace, Providers, SendError, Sent, SmsMessage};
+use stentor_channels::{Busy, Pace, Providers, SendError, Sent};
 use stentor_domain::{
-    AppId, Channel, Clock, DeliveryState, Event, EventKind, Notification, SkipReason, SuppressedAddress, Timestamp,
-    event::DeliveryReport, retry::RetrySchedule,
+    AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Timestamp, event::DeliveryReport,
+    retry::RetrySchedule,
 };
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 
@@ -20,8 +21,9 @@ use crate::{
     dispatch::{category, chain},
     facts::Facts,
     jobs::{DeliveryJob, OutsideJob},
+    message::{Messages, NoMessage},
     notifications::{Notifications, ReadError},
-    render::{Reader, Words},
+    render::Words,
     suppressed::{Suppressed, SuppressedError},
 };
 
@@ -36,6 +38,7 @@ pub(crate) struct Deliver {
     pub suppressed: Suppressed,
     pub facts: Facts,
     pub templates: Catalog,
+    pub messages: Messages,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -50,6 +53,8 @@ enum DeliverError {
     Suppressed(#[from] SuppressedError),
     #[error("the template")]
     Template(#[from] CatalogError),
+    #[error("the archive")]
+    Archive(#[from] ArchiveError),
 }
 
 /// The rate of a provider, shared by all workers of its queue.
@@ -127,9 +132,19 @@ impl Deliver {
             let reason = SkipReason::Suppressed.as_str().to_owned();
             return self.end(job, lease, End::new(DeliveryState::Skipped, attempt, reason)).await;
         }
-        let message = match words.and_then(|words| self.write(job, &notification, &words)) {
+        let made = match words {
+            Ok(words) => self.messages.make(job, &notification, &words).await,
+            Err(reason) => Err(NoMessage::Refused(reason)),
+        };
+        let message = match made {
             Ok(message) => message,
-            Err(reason) => return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await,
+            Err(NoMessage::Refused(reason)) => {
+                return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
+            }
+            Err(NoMessage::Trouble(reason)) => {
+                return self.retry(job, lease, attempt, None, reason, None, Sending::Nothing).await;
+            }
+            Err(NoMessage::Record(error)) => return Err(error.into()),
         };
         let turn = match self.providers.turn(&SharedPace(lease.queue())).await {
             Ok(turn) => turn,
@@ -148,36 +163,6 @@ impl Deliver {
     async fn is_suppressed(&self, job: &DeliveryJob, category: Option<&str>) -> Result<bool, SuppressedError> {
         let Ok(address) = SuppressedAddress::parse(job.channel, &job.to) else { return Ok(false) };
         Ok(self.suppressed.ask(&job.app, &[(&address, category)]).await? == [true])
-    }
-
-    fn write(&self, job: &DeliveryJob, n: &Notification, words: &Words<'_>) -> Result<OutboundMessage, String> {
-        let reader = Reader {
-            recipient: Some(&job.recipient),
-            locale: job.locale.as_ref(),
-            timezone: job.timezone.as_deref(),
-            attributes: &job.attributes,
-            now: self.clock.now(),
-        };
-        match job.channel {
-            Channel::Email => {
-                let mail = words.email(n, reader).map_err(|e| e.to_string())?;
-                let to = job.to.parse().map_err(|_| "the address is no mailbox")?;
-                Ok(OutboundMessage::Email(EmailMessage {
-                    id: job.delivery,
-                    app: job.app.clone(),
-                    to,
-                    subject: mail.subject,
-                    html: Some(mail.html),
-                    text: mail.text,
-                }))
-            }
-            Channel::Sms => {
-                let sms = words.sms(n, reader).map_err(|e| e.to_string())?;
-                let to = job.to.parse().map_err(|_| "the address is no phone number")?;
-                Ok(OutboundMessage::Sms(SmsMessage { id: job.delivery, to, text: sms.text }))
-            }
-            Channel::Inbox => Err("an inbox needs no delivery".into()),
-        }
     }
 
     async fn record(

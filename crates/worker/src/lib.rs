@@ -10,10 +10,12 @@
 //! see one fact.
 
 mod archiver;
+mod attachments;
 mod deliver;
 mod dispatch;
 mod facts;
 mod jobs;
+mod message;
 mod notifications;
 mod profiles;
 mod recall;
@@ -24,4 +26,5 @@ mod sweep;
 mod test;
 mod update;
 
+pub use message::Links;
 pub use run::{Parts, Settings, Worker, WorkerError};

@@ -6,7 +6,7 @@ use apalis::prelude::*;
 use serde::de::DeserializeOwned;
 use stentor_archive::Archive;
 use stentor_catalog::Catalog;
-use stentor_channels::Providers;
+use stentor_channels::{Providers, outbound::HttpClient};
 use stentor_connection::Place;
 use stentor_domain::{Channel, Clock};
 use stentor_inbox::{Inboxes, Profiles, Suppressions};
@@ -16,10 +16,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     archiver::Archiver,
+    attachments::Files,
     deliver::Deliver,
     dispatch::Dispatch,
     facts::Facts,
     jobs::{DispatchJob, OutsideJob},
+    message::{Links, Messages, Secrets},
     notifications::Notifications,
     suppressed::Suppressed,
     sweep::Sweep,
@@ -68,6 +70,12 @@ pub struct Parts {
     pub email_providers: Option<Providers>,
     /// Who sends SMS; `None`: nobody, and SMS stay queued.
     pub sms_providers: Option<Providers>,
+    /// The links of mails.
+    pub links: Links,
+    /// Fetches what apps name: the files of mails.
+    pub outbound: HttpClient,
+    /// The most bytes of all files of one mail.
+    pub max_attachment_bytes: usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -101,6 +109,13 @@ impl Worker {
         let facts = Facts::new(parts.events.clone());
         let notifications = Notifications::new(parts.dispatch.clone(), parts.archive.clone());
         let suppressed = Suppressed::new(parts.suppressions, parts.archive.clone());
+        let messages = Messages {
+            clock: parts.clock.clone(),
+            archive: parts.archive.clone(),
+            links: parts.links,
+            files: Files::new(parts.outbound, parts.max_attachment_bytes),
+            secrets: Secrets::default(),
+        };
         let (grown_tx, grown_rx) = mpsc::channel(GROWN);
         let tasks = TaskTracker::new();
 
@@ -160,6 +175,7 @@ impl Worker {
                 suppressed: suppressed.clone(),
                 facts: facts.clone(),
                 templates: parts.templates.clone(),
+                messages: messages.clone(),
                 clock: parts.clock.clone(),
             });
             let handle = move |job: OutsideJob, lease: Lease| {

@@ -58,14 +58,11 @@ impl Deliver {
 
     fn test_message(&self, job: &TestJob) -> Result<OutboundMessage, &'static str> {
         match self.channel {
-            Channel::Email => Ok(OutboundMessage::Email(EmailMessage {
-                id: job.test,
-                app: job.app.clone(),
-                to: job.to.parse().map_err(|_| "the address is no mailbox")?,
-                subject: "A test from Stentor".to_owned(),
-                html: None,
-                text: WORDS.to_owned(),
-            })),
+            Channel::Email => {
+                let to = job.to.parse().map_err(|_| "the address is no mailbox")?;
+                let (subject, text) = ("A test from Stentor".to_owned(), WORDS.to_owned());
+                Ok(OutboundMessage::Email(EmailMessage::new(job.test, job.app.clone(), to, subject, text)))
+            }
             Channel::Sms => {
                 let to = job.to.parse().map_err(|_| "the address is no phone number")?;
                 Ok(OutboundMessage::Sms(SmsMessage { id: job.test, to, text: WORDS.to_owned() }))

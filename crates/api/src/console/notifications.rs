@@ -205,7 +205,7 @@ pub(super) async fn list(
         Row::of(n, counted)
     };
     let rows = found.items.into_iter().map(row).collect();
-    let templates = state.templates.list(app).await.map_err(ApiError::from)?.into_iter().map(|listed| listed.key).collect();
+    let templates = state.templates.keys(app).await.map_err(ApiError::from)?.into_iter().collect();
     let filtered = wanted.is_filtered();
     Ok(Page(List { shell: visit.shell(Section::Notifications, "Notifications"), wanted, templates, rows, older, filtered }))
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     path::Path,
     problem::ApiError,
-    rest::{inbox::InboxPage, page::PageQuery},
+    rest::{inbox::InboxPage, page::InboxQuery},
     state::ApiState,
 };
 
@@ -196,7 +196,7 @@ pub(super) async fn show(
     let app = visit.app()?;
     let profile = find(&state, app, &id).await?;
     let after = Some(part.inbox.clone()).filter(|after| !after.is_empty());
-    let (inbox, _) = InboxPage::read(&state, app, &id, &PageQuery::new(ITEMS, after)).await?;
+    let (inbox, _) = InboxPage::read(&state, app, &id, InboxQuery::new(ITEMS, after)).await?;
     let mut deliveries = state.archive.list_deliveries_to(app, &id, part.before, ITEMS + 1).await?;
     let more = deliveries.len() > ITEMS;
     deliveries.truncate(ITEMS);

@@ -30,11 +30,6 @@ pub(crate) struct PageQuery {
 }
 
 impl PageQuery {
-    /// The page of `limit` items (1 to 100) after `after`.
-    pub(crate) fn new(limit: usize, after: Option<String>) -> Self {
-        Self { limit: Some(limit), after }
-    }
-
     /// The most items to give.
     pub(crate) fn limit(&self) -> usize {
         self.limit.unwrap_or(20)
@@ -90,6 +85,11 @@ pub(crate) struct InboxQuery {
 }
 
 impl InboxQuery {
+    /// The page of `limit` items (1 to 100) of every category after `after`.
+    pub(crate) fn new(limit: usize, after: Option<String>) -> Self {
+        Self { limit: Some(limit), after, category: None }
+    }
+
     /// The page, and of which category it is.
     pub(crate) fn parts(self) -> Result<(PageQuery, Option<String>), ApiError> {
         let Self { limit, after, category } = self;

@@ -242,6 +242,54 @@ impl ApiState {
         self.tell(&Event::new(app.clone(), now, kind)).await
     }
 
+    /// Does what a person asks for: writes to them no more. What bounced or complained stays what it is.
+    pub(crate) async fn unsubscribe(
+        &self,
+        app: &AppId,
+        address: &SuppressedAddress,
+        category: Option<&str>,
+        about: Option<NotificationId>,
+    ) -> Result<(), ApiError> {
+        if self.reason(app, address, category).await?.is_none() {
+            let (address, category, reason) = (address.clone(), category.map(str::to_owned), SuppressionReason::Unsubscribe);
+            self.suppress(app, &Suppression { address, category, reason, detail: None }, about).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what a person asked for, and nothing else: a mailbox that bounced does not work because somebody wishes it.
+    pub(crate) async fn resubscribe(
+        &self,
+        app: &AppId,
+        address: &SuppressedAddress,
+        category: Option<&str>,
+    ) -> Result<(), ApiError> {
+        if self.reason(app, address, category).await? == Some(SuppressionReason::Unsubscribe) {
+            self.lift(app, address, category).await?;
+        }
+        Ok(())
+    }
+
+    /// Hot first; what Redis lost is on record.
+    async fn reason(
+        &self,
+        app: &AppId,
+        address: &SuppressedAddress,
+        category: Option<&str>,
+    ) -> Result<Option<SuppressionReason>, ApiError> {
+        if let Some(reason) = self.suppressions.reason(app, address, category).await? {
+            return Ok(Some(reason));
+        }
+        let id = SuppressionId::new(app, address.channel(), address.as_str(), category.unwrap_or_default());
+        match self.archive.find_suppression(app, id).await {
+            Ok(found) => Ok(found.map(|found| found.suppression.reason)),
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "a suppression is not looked up");
+                Ok(None)
+            }
+        }
+    }
+
     /// Writes a fact; and to SQL at once if it answers, so that who lists what they have just said finds it.
     async fn tell(&self, event: &Event) -> Result<(), ApiError> {
         self.events.append(&[serde_json::to_vec(event).unwrap_or_default()]).await?;

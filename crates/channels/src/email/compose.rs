@@ -1,31 +1,38 @@
-//! A mail as it travels: headers, parts, signature.
+//! A mail as it travels: headers, parts, signatures.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lettre::{
     Address, Message,
     message::{
-        Body, Mailbox, MultiPart, SinglePart,
-        dkim::DkimConfig,
-        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
+        Mailbox,
+        header::{HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
 use stentor_domain::{
-    EmailAddress,
+    AppId, EmailAddress,
     text::{TextError, check_line},
 };
 
-use super::dkim;
+use super::{
+    dkim::{self, DkimKey},
+    parts,
+};
 use crate::{ConfigError, EmailMessage, EmailProviderConfig, config::Place, message::Failure};
 
 /// The longest subject in bytes: a line of RFC 5322.
 const MAX_SUBJECT: usize = 998;
+/// The longest name of a return path: a local part has 64 bytes, of which a plus and the token take 53.
+const MAX_RETURN_NAME: usize = 11;
 
 /// What all mails of a provider have in common.
 pub(super) struct Composer {
     from: Mailbox,
+    /// The senders of apps that have one of their own.
+    senders: BTreeMap<AppId, Mailbox>,
     reply_to: Option<Mailbox>,
-    dkim: Option<Arc<DkimConfig>>,
+    return_path: Option<Address>,
+    dkim: Arc<[DkimKey]>,
 }
 
 /// A mail that is ready to go.
@@ -38,12 +45,25 @@ pub(super) struct Composed {
 
 impl Composer {
     pub(super) fn new(place: Place<'_>, config: &EmailProviderConfig) -> Result<Self, ConfigError> {
-        let mailbox = |field, text: &str| parse_mailbox(text).map_err(|problem| place.invalid(field, problem));
-        let dkim = config.dkim.as_ref().map(|settings| dkim::load(place, settings)).transpose()?;
+        let mailbox = |field: &str, text: &str| parse_mailbox(text).map_err(|problem| place.invalid(field, problem));
+        let sender = |(app, text): (&String, &String)| {
+            let field = format!("senders.{app}");
+            let app = app.parse().map_err(|_| place.invalid(&field, "is no app's id"))?;
+            Ok((app, mailbox(&field, text)?))
+        };
+        let keys = config.dkim.iter().map(|settings| dkim::load(place, settings)).collect::<Result<Vec<_>, _>>()?;
+        let return_path = config.return_path.as_deref().map(|text| mailbox("return_path", text)).transpose()?;
+        if return_path.as_ref().is_some_and(|path| path.email.user().len() > MAX_RETURN_NAME) {
+            return Err(
+                place.invalid("return_path", "must have at most 11 characters before the @: the bounce's token goes there")
+            );
+        }
         Ok(Self {
             from: mailbox("from", &config.from)?,
+            senders: config.senders.iter().map(sender).collect::<Result<_, ConfigError>>()?,
             reply_to: config.reply_to.as_deref().map(|text| mailbox("reply_to", text)).transpose()?,
-            dkim: dkim.map(Arc::new),
+            return_path: return_path.map(|path| path.email),
+            dkim: keys.into(),
         })
     }
 
@@ -56,55 +76,74 @@ impl Composer {
         if mail.text.contains('\0') || mail.html.as_ref().is_some_and(|html| html.contains('\0')) {
             return Err(Failure::permanent("a body must not contain NUL"));
         }
+        let from = self.senders.get(&mail.app).unwrap_or(&self.from);
         let to = ascii_domain(&mail.to).ok_or_else(|| Failure::permanent("mail cannot be addressed to this mailbox"))?;
+        let domain = from.email.domain();
         // The same for every try of a delivery, so that a mail that comes twice is seen to be one.
-        let message_id = format!("{}@{}", mail.id, self.from.email.domain());
-        let auto = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into());
+        let message_id = format!("{}@{domain}", mail.id);
         let mut builder = Message::builder()
             .message_id(Some(format!("<{message_id}>")))
             .date_now()
-            .from(self.from.clone())
+            .from(from.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(mail.subject.clone())
-            .header(MIME_VERSION_1_0)
-            .raw_header(auto);
+            .header(MIME_VERSION_1_0);
         if let Some(reply_to) = &self.reply_to {
             builder = builder.reply_to(reply_to.clone());
         }
-        let built = match &mail.html {
-            Some(html) => {
-                let text = SinglePart::plain(mail.text.clone());
-                let parts = MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(html.clone()));
-                let (content_type, body) = flatten(&parts).ok_or_else(|| Failure::permanent("the mail cannot be built"))?;
-                builder.header(content_type).body(body)
-            }
-            None => builder.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
-        };
+        if let Some(thread) = mail.thread {
+            // A mail that never was: what refers to the same one is one conversation (RFC 5322 section 3.6.4).
+            let root = format!("<{thread}@{domain}>");
+            builder = builder.in_reply_to(root.clone()).references(root);
+        }
+        for (name, value) in headers(mail)? {
+            builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
+        }
+        let (content_type, body) = parts::body(mail)?;
         // lettre's reasons are about From and the envelope, which were checked when the provider was made.
+        let built = builder.header(content_type).body(body);
         let message = built.map_err(|error| Failure::permanent(format!("the mail cannot be built: {error}")))?;
-        let bytes = self.sign(message).await?;
-        Ok(Composed { from: self.from.email.clone(), to, message_id, bytes })
+        let return_path = match (&self.return_path, &mail.return_token) {
+            (Some(path), Some(token)) => Address::new(format!("{}+{token}", path.user()), path.domain())
+                .map_err(|_| Failure::permanent("the return path cannot be built"))?,
+            (Some(path), None) => path.clone(),
+            (None, _) => from.email.clone(),
+        };
+        let bytes = self.sign(message, domain).await?;
+        Ok(Composed { from: return_path, to, message_id, bytes })
     }
 
-    async fn sign(&self, mut message: Message) -> Result<Vec<u8>, Failure> {
-        let Some(dkim) = self.dkim.clone() else { return Ok(message.formatted()) };
+    async fn sign(&self, message: Message, domain: &str) -> Result<Vec<u8>, Failure> {
+        let keys: Vec<DkimKey> = dkim::keys_for(&self.dkim, domain).cloned().collect();
+        if keys.is_empty() {
+            return Ok(message.formatted());
+        }
         // An RSA signature is milliseconds of arithmetic: too long for a thread that serves others.
-        let signing = tokio::task::spawn_blocking(move || {
-            message.sign(&dkim);
-            message.formatted()
-        });
+        let signing = tokio::task::spawn_blocking(move || dkim::sign(message, &keys));
         signing.await.map_err(|_| Failure::transient("the mail could not be signed"))
     }
 }
 
-/// The parts as one body, and its type. lettre would keep the type apart from the mail's own headers, where its
-/// signature does not see it; the parts are encoded already, so the whole is 7bit.
-fn flatten(parts: &MultiPart) -> Option<(ContentType, Body)> {
-    const END_OF_HEADERS: &[u8] = b"\r\n\r\n";
-    let bytes = parts.formatted();
-    let end = bytes.windows(END_OF_HEADERS.len()).position(|window| window == END_OF_HEADERS)?;
-    let body = bytes[end + END_OF_HEADERS.len()..].to_vec();
-    Some((parts.headers().get::<ContentType>()?, Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit)))
+/// The headers that say what kind of mail it is and how not to get it any more.
+fn headers(mail: &EmailMessage) -> Result<Vec<(&'static str, String)>, Failure> {
+    let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
+    if let Some(url) = &mail.unsubscribe {
+        if check_line(url, MAX_SUBJECT).is_err() || !url.is_ascii() || url.contains(['<', '>', ' ']) {
+            return Err(Failure::permanent("the link to unsubscribe cannot stand in a header"));
+        }
+        headers.push(("List-Unsubscribe", format!("<{url}>")));
+        headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+    }
+    if let Some(notification) = mail.notification {
+        // Receivers count complaints by each part of it; the last names the sender.
+        let category: String = mail.category.as_deref().unwrap_or("none").chars().map(plain).take(40).collect();
+        headers.push(("Feedback-ID", format!("{}:{category}:{}:stentor", notification.as_uuid().simple(), mail.app)));
+    }
+    Ok(headers)
+}
+
+fn plain(c: char) -> char {
+    if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }
 }
 
 /// The mailbox with its domain as DNS knows it: only a local part beyond ASCII needs a server that speaks SMTPUTF8.

@@ -1,11 +1,14 @@
-//! The key that signs mails (DKIM, RFC 6376).
+//! The keys that sign mails (DKIM, RFC 6376): those of the sender's domain, several while one replaces another.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use lettre::message::{
-    dkim::{DkimCanonicalization, DkimCanonicalizationType, DkimConfig, DkimSigningAlgorithm, DkimSigningKey},
-    header::HeaderName,
+use lettre::{
+    Message,
+    message::{
+        dkim::{DkimCanonicalization, DkimCanonicalizationType, DkimConfig, DkimSigningAlgorithm, DkimSigningKey},
+        header::HeaderName,
+    },
 };
 use pkcs8::{LineEnding, ObjectIdentifier, PrivateKeyInfo, SecretDocument};
 
@@ -15,11 +18,67 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// What is signed. A header that a mail lacks is signed as absent, so that nobody adds it on the way.
-const HEADERS: [&str; 9] =
-    ["From", "Reply-To", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "Auto-Submitted"];
+const HEADERS: [&str; 14] = [
+    "From",
+    "Reply-To",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Auto-Submitted",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "Feedback-ID",
+];
+const SIGNATURE: &str = "DKIM-Signature";
+
+/// A key, and the domain that it signs for.
+#[derive(Clone)]
+pub(super) struct DkimKey {
+    domain: Arc<str>,
+    config: Arc<DkimConfig>,
+}
+
+/// The keys that sign a mail from `domain`: those of it or of a domain above it. Where there is none all sign, as a relay would.
+pub(super) fn keys_for<'a>(keys: &'a [DkimKey], domain: &str) -> impl Iterator<Item = &'a DkimKey> {
+    let is_of = move |key: &DkimKey, domain: &str| {
+        let rest = domain.to_ascii_lowercase();
+        rest.strip_suffix(&*key.domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let any = keys.iter().any(|key| is_of(key, domain));
+    let domain = domain.to_owned();
+    keys.iter().filter(move |key| !any || is_of(key, &domain))
+}
+
+/// The mail with a signature of each key above it.
+pub(super) fn sign(mut message: Message, keys: &[DkimKey]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for key in keys {
+        message.sign(&key.config);
+        bytes.extend_from_slice(signature(&message).as_bytes());
+        // lettre keeps one header of a name; the others stand above.
+        message.headers_mut().remove_raw(SIGNATURE);
+    }
+    bytes.extend_from_slice(&message.formatted());
+    bytes
+}
+
+/// The signature's header, folded as lettre folds it.
+fn signature(message: &Message) -> String {
+    let headers = message.headers().to_string();
+    let start = headers.find(SIGNATURE).unwrap_or(headers.len());
+    let header = &headers[start..];
+    let ends = header.match_indices("\r\n").map(|(at, _)| at + 2);
+    let end = ends.into_iter().find(|end| !header[*end..].starts_with([' ', '\t'])).unwrap_or(header.len());
+    header[..end].to_owned()
+}
 
 /// Reads the key and checks the names.
-pub(super) fn load(place: Place<'_>, settings: &DkimSettings) -> Result<DkimConfig, ConfigError> {
+pub(super) fn load(place: Place<'_>, settings: &DkimSettings) -> Result<DkimKey, ConfigError> {
     for (field, name) in [("dkim.domain", &settings.domain), ("dkim.selector", &settings.selector)] {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if name.is_empty() || !name.bytes().all(plain) {
@@ -34,7 +93,8 @@ pub(super) fn load(place: Place<'_>, settings: &DkimSettings) -> Result<DkimConf
     let canonicalization =
         DkimCanonicalization { header: DkimCanonicalizationType::Relaxed, body: DkimCanonicalizationType::Relaxed };
     let headers = HEADERS.map(HeaderName::new_from_ascii_str).to_vec();
-    Ok(DkimConfig::new(settings.selector.clone(), settings.domain.clone(), key, headers, canonicalization))
+    let config = DkimConfig::new(settings.selector.clone(), settings.domain.clone(), key, headers, canonicalization);
+    Ok(DkimKey { domain: settings.domain.to_ascii_lowercase().into(), config: Arc::new(config) })
 }
 
 /// lettre takes RSA as PKCS#1 only and Ed25519 as bare base64: PKCS#8, which `openssl genpkey` writes, is unwrapped.

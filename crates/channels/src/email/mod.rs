@@ -2,8 +2,11 @@
 
 mod compose;
 mod dkim;
+mod parts;
 mod server;
 mod smtp;
+mod unsubscribe;
+mod verp;
 
 use std::{path::Path, time::Duration};
 
@@ -19,6 +22,9 @@ use crate::{
 use compose::Composer;
 use server::Server;
 use smtp::Smtp;
+
+pub use unsubscribe::Unsubscribe;
+pub use verp::ReturnToken;
 
 /// One provider of `[email]`.
 pub(crate) struct EmailProvider {

@@ -5,7 +5,7 @@ mod load;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use stentor_channels::{EmailConfig, SmsConfig};
+use stentor_channels::{EmailConfig, SmsConfig, outbound::Network};
 
 pub(crate) use load::load;
 
@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub templates: TemplatesConfig,
     pub worker: WorkerConfig,
     pub log: LogConfig,
+    pub outbound: OutboundConfig,
     pub email: EmailConfig,
     pub sms: SmsConfig,
 }
@@ -41,6 +42,14 @@ pub(crate) enum Role {
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpConfig {
     pub listen: std::net::SocketAddr,
+    pub public_url: String,
+}
+
+/// Where apps may lead this process.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutboundConfig {
+    pub allow: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

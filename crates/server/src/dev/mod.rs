@@ -151,6 +151,9 @@ impl Dev {
     /// What the settings do not say otherwise is this folder's.
     fn set_up(&self, config: &mut Config, data: &Path, redis: &RedisChild, outbox: &outbox::Outbox) -> anyhow::Result<()> {
         config.http.listen = self.listen;
+        if config.http.public_url.is_empty() {
+            config.http.public_url = format!("http://{}", self.listen);
+        }
         redis.url().clone_into(&mut config.redis.url);
         config.archive.url = format!("sqlite:{}?mode=rwc", data.join("stentor.db").display());
         config.archive.migrate = true;

@@ -344,6 +344,8 @@ pub(crate) async fn test(
         expires_at: None,
         priority: Priority::High,
         category: None,
+        collapse_key: None,
+        attachments: Vec::new(),
         metadata: Map::from_iter([("test".to_owned(), Value::Bool(true))]),
     };
     found.extend(request.check(state.now()));

@@ -1,0 +1,147 @@
+//! The finished message of a delivery: rendered, with the links and files that belong to it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use stentor_archive::{Archive, ArchiveError};
+use stentor_channels::{EmailMessage, OutboundMessage, ReturnToken, SmsMessage, Unsubscribe};
+use stentor_domain::{AppId, Channel, Clock, EmailAddress, Notification, SuppressedAddress, id::thread_id};
+
+use crate::{
+    attachments::{Files, NoFiles},
+    dispatch::category,
+    jobs::DeliveryJob,
+    render::{Reader, Words},
+};
+
+/// The links of mails.
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    /// Where this API is reached by everybody, such as `https://notify.example.com`; without, mails carry no links to it.
+    pub public_url: Option<String>,
+    /// Categories that nobody unsubscribes from.
+    pub essential: Vec<String>,
+}
+
+/// There is no message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoMessage {
+    /// There never will be one.
+    #[error("{0}")]
+    Refused(String),
+    /// What belongs to it is not there now.
+    #[error("{0}")]
+    Trouble(String),
+    /// SQL does not answer; it counts as no attempt.
+    #[error("SQL does not answer")]
+    Record(#[from] ArchiveError),
+}
+
+/// Makes messages.
+#[derive(Clone)]
+pub(crate) struct Messages {
+    pub clock: Arc<dyn Clock>,
+    pub archive: Archive,
+    pub links: Links,
+    pub files: Files,
+    pub secrets: Secrets,
+}
+
+/// The secrets of apps. They do not change, so what was read once is kept.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Arc<Mutex<HashMap<AppId, Arc<[u8]>>>>);
+
+impl Secrets {
+    async fn find(&self, archive: &Archive, app: &AppId) -> Result<Option<Arc<[u8]>>, ArchiveError> {
+        if let Some(secret) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(app) {
+            return Ok(Some(secret.clone()));
+        }
+        let Some(found) = archive.find_app(app).await? else { return Ok(None) };
+        let secret: Arc<[u8]> = found.inbox_secret.into();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone(), secret.clone());
+        Ok(Some(secret))
+    }
+}
+
+impl Messages {
+    /// The message of `job`.
+    pub(crate) async fn make(
+        &self,
+        job: &DeliveryJob,
+        n: &Notification,
+        words: &Words<'_>,
+    ) -> Result<OutboundMessage, NoMessage> {
+        let refused = |why: &str| NoMessage::Refused(why.to_owned());
+        let reader = Reader {
+            recipient: Some(&job.recipient),
+            locale: job.locale.as_ref(),
+            timezone: job.timezone.as_deref(),
+            attributes: &job.attributes,
+            now: self.clock.now(),
+        };
+        match job.channel {
+            Channel::Email => {
+                let to = job.to.parse().map_err(|_| refused("the address is no mailbox"))?;
+                let mail = words.email(n, reader).map_err(|e| NoMessage::Refused(e.to_string()))?;
+                let message = EmailMessage::new(job.delivery, job.app.clone(), to, mail.subject, mail.text);
+                let message = EmailMessage { html: Some(mail.html), ..message };
+                self.complete(message, job, n, category(n, words)).await.map(OutboundMessage::Email)
+            }
+            Channel::Sms => {
+                let sms = words.sms(n, reader).map_err(|e| NoMessage::Refused(e.to_string()))?;
+                let to = job.to.parse().map_err(|_| refused("the address is no phone number"))?;
+                Ok(OutboundMessage::Sms(SmsMessage { id: job.delivery, to, text: sms.text }))
+            }
+            Channel::Inbox => Err(refused("an inbox needs no delivery")),
+        }
+    }
+
+    /// What a mail has beyond its words.
+    async fn complete(
+        &self,
+        mail: EmailMessage,
+        job: &DeliveryJob,
+        n: &Notification,
+        category: Option<&str>,
+    ) -> Result<EmailMessage, NoMessage> {
+        let secret = self.secrets.find(&self.archive, &job.app).await?;
+        let secret = secret.ok_or_else(|| NoMessage::Refused("its app is gone".into()))?;
+        let token = ReturnToken::new(&job.app, &secret, job.delivery, &SuppressedAddress::from(&mail.to));
+        let files = self.files.of(n).await.map_err(|e| match e {
+            NoFiles::Refused(why) => NoMessage::Refused(why),
+            NoFiles::Trouble(why) => NoMessage::Trouble(why),
+        })?;
+        Ok(EmailMessage {
+            notification: Some(n.id),
+            category: category.map(str::to_owned),
+            unsubscribe: self.unsubscribe(&mail.to, job, n, category, &secret),
+            thread: n.request.collapse_key.as_deref().map(|key| thread_id(&job.app, &job.recipient, key)),
+            return_token: Some(token.to_string()),
+            files,
+            ..mail
+        })
+    }
+
+    fn unsubscribe(
+        &self,
+        to: &EmailAddress,
+        job: &DeliveryJob,
+        n: &Notification,
+        category: Option<&str>,
+        secret: &[u8],
+    ) -> Option<String> {
+        let url = self.links.public_url.as_deref()?;
+        if category.is_some_and(|category| self.links.essential.iter().any(|essential| essential == category)) {
+            return None;
+        }
+        let link = Unsubscribe {
+            address: to.clone(),
+            category: category.map(str::to_owned),
+            locale: job.locale.clone(),
+            notification: n.id,
+        };
+        Some(format!("{}/unsubscribe/{}", url.trim_end_matches('/'), link.seal(&job.app, secret)))
+    }
+}

@@ -19,7 +19,7 @@ export function fill(element, ...children) {
 }
 
 // A dialog over the page, closed by Escape, the button or the answer of `act`.
-export function dialog(title, body, actions) {
+export function dialog(title, body, actions, leave = 'Cancel') {
   const close = () => box.close();
   const says = h('p', { class: 'says', role: 'alert' });
   const buttons = actions.map(({ label, kind, disabled, act }) =>
@@ -35,7 +35,7 @@ export function dialog(title, body, actions) {
   const box = h('dialog', { class: 'ask', 'aria-label': title, onclose: () => box.remove() },
     h('header', {}, h('h2', {}, title), h('button', { type: 'button', class: 'quiet', onclick: close, 'aria-label': 'Close' }, '✕')),
     h('div', { class: 'body' }, body, says),
-    h('footer', {}, h('button', { type: 'button', onclick: close }, 'Cancel'), buttons));
+    h('footer', {}, h('button', { type: 'button', onclick: close }, leave), buttons));
   document.body.append(box);
   box.showModal();
   return box;

@@ -153,6 +153,7 @@ class Studio {
     try {
       const seen = await this.api.call('POST', '/preview', { files: this.all(), locale: this.locale ?? undefined, ...this.filling() }, { signal: asking.signal });
       if (seen.locale) this.seen = seen;
+      this.stale = !seen.locale;
       this.findings = seen.findings;
       if (seen.locale) this.choices(seen);
       this.show(this.tab);
@@ -187,8 +188,10 @@ class Studio {
       button.tabIndex = chosen ? 0 : -1;
     }
     this.parts.panel.setAttribute('aria-labelledby', `tab-${tab}`);
-    if (this.seen) draw(this.parts.panel, tab, this.seen, this.app);
-    else fill(this.parts.panel, h('p', { class: 'empty' }, this.findings.length > 0 ? 'Nothing to see until the mistakes below the editor are mended.' : 'Writing it out…'));
+    if (this.seen) {
+      draw(this.parts.panel, tab, this.seen, this.app);
+      if (this.stale) this.parts.panel.prepend(h('p', { class: 'notice warn' }, 'As it was before the mistakes that are listed below the words.'));
+    } else fill(this.parts.panel, h('p', { class: 'empty' }, this.findings.length > 0 ? 'Nothing to see until the mistakes below the editor are mended.' : 'Writing it out…'));
   }
 
   list() {

@@ -1,13 +1,10 @@
 // What a message looks like on each channel. What a template wrote stands in a sandboxed frame, where nothing runs.
 import { h, fill } from './dom.js';
+import { drawn } from './widget.js';
 
 export const TABS = [
   ['inbox', 'Inbox'], ['desktop', 'Mail'], ['phone', 'Phone'], ['dark', 'Dark'], ['text', 'Plain text'], ['source', 'Source'], ['sms', 'SMS'],
 ];
-
-const PAGE = `<style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;margin:0;padding:16px;overflow-wrap:anywhere}
-img{max-width:100%;height:auto;border-radius:8px}blockquote{margin:0;padding-inline-start:16px;border-inline-start:3px solid #8886}
-table{border-collapse:collapse}td,th{border:1px solid #8886;padding:4px 8px}pre{overflow:auto}</style>`;
 
 // A frame without scripts, forms, or a way out.
 function frame(title, html, properties = {}) {
@@ -28,23 +25,11 @@ function envelope(email, from) {
   return h('dl', { class: 'envelope' }, h('dt', {}, 'From'), h('dd', {}, from), h('dt', {}, 'Subject'), h('dd', { class: 'subject' }, email.subject));
 }
 
-function inbox(item, { direction, lang }) {
-  const button = (action, i) => h('span', { class: i === 0 ? 'button main' : 'button', title: action.url }, action.label);
+function inbox(item, { lang }) {
+  const { list, page } = drawn(item, lang);
   return [
-    h('h3', {}, 'In the list'),
-    h('article', { class: 'card', dir: direction, lang },
-      item.image ? h('img', { src: item.image.url, alt: item.image.alt, width: '72', height: '72' }) : null,
-      h('div', {}, h('strong', {}, item.title), item.summary ? h('p', {}, item.summary) : null, h('small', { class: 'soft' }, 'now'))),
-    h('h3', {}, 'Opened'),
-    h('article', { class: 'opened', dir: direction, lang },
-      item.image ? h('img', { src: item.image.url, alt: item.image.alt }) : null,
-      h('h4', {}, item.title),
-      frame('The message in the inbox', `<!doctype html><html lang="${lang}" dir="${direction}"><head><meta charset="utf-8">${PAGE}</head><body>${item.body_html}</body></html>`, { class: 'page' }),
-      item.articles.map((article) => h('div', { class: 'article' },
-        article.image ? h('img', { src: article.image.url, alt: article.image.alt, width: '96', height: '64' }) : null,
-        h('div', {}, h('strong', {}, article.title), article.summary ? h('p', { class: 'soft' }, article.summary) : null))),
-      item.actions.length > 0 ? h('div', { class: 'row' }, item.actions.map(button)) : null,
-      item.link ? h('p', { class: 'soft' }, 'Leads to ', h('code', {}, item.link)) : null),
+    h('h3', {}, 'In the list'), frame('The message in the list of the inbox', list, { class: 'listed' }),
+    h('h3', {}, 'Opened'), frame('The message, opened in the inbox', page, { class: 'page' }),
   ];
 }
 

@@ -16,7 +16,7 @@ export function differences(files) {
 export async function history(studio) {
   const list = h('div', {}, h('p', { class: 'soft' }, 'Asking…'));
   const shown = h('div', { 'aria-live': 'polite' });
-  const box = dialog('Versions', [list, shown], []);
+  const box = dialog('Versions', [list, shown], [], 'Close');
   box.classList.add('wide');
   const page = await studio.api.call('GET', '/versions', undefined, { query: { limit: 50 } });
   const own = page.items.some((version) => version.live);

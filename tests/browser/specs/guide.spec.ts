@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import type { Page } from "@playwright/test";
+
 import { expect, test } from "../src/fixtures.ts";
 import { picture } from "../src/pictures.ts";
 import { ROOT } from "../src/stentor.ts";
@@ -13,6 +15,9 @@ const BINARY = process.env.STENTOR_BINARY ?? join(process.env.CARGO_TARGET_DIR ?
 
 /** The blocks of a language, as the guide has them. */
 const blocks = (language: string) => [...GUIDE.matchAll(new RegExp("```" + language + "\\n(.*?)```", "gs"))].map((found) => found[1]!);
+
+/** The card, as the widget draws it in its list. */
+const card = (page: Page) => page.getByRole("tabpanel").frameLocator("iframe.listed").locator(".card");
 
 test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   test.setTimeout(90_000);
@@ -38,7 +43,7 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   await page.locator(".cm-content").click();
   await page.keyboard.press("ControlOrMeta+a");
   await page.keyboard.insertText(blocks("markdown")[0]!);
-  await expect(panel.locator(".card")).toContainText("Your parcel is on its way");
+  await expect(card(page)).toContainText("Your parcel is on its way");
   await picture(page, "guide-studio");
   await page.getByRole("tab", { name: "Phone" }).click();
   await expect(panel.frameLocator("iframe").getByText("on Friday").last()).toBeVisible();

@@ -94,7 +94,7 @@ h2, h3, p { margin: 0; font-size: inherit; }
 .trouble.error { color: var(--alert); }
 .trouble button, .end button, .undo button { color: var(--accent); font-weight: 600; padding: 4px 8px; white-space: nowrap; }
 
-.body { flex: 1; min-height: 0; display: flex; border-block-start: 1px solid var(--line); }
+.body { flex: 1 1 auto; min-height: 0; display: flex; border-block-start: 1px solid var(--line); }
 .trouble + .body { border: 0; }
 .main, .side { flex: 1; min-width: 0; display: flex; flex-direction: column; position: relative; }
 .side { display: none; overflow-y: auto; }
@@ -104,7 +104,7 @@ h2, h3, p { margin: 0; font-size: inherit; }
 .tabs button { padding: 6px 12px; border-radius: 16px; color: var(--soft); font-size: 14px; white-space: nowrap; }
 .tabs button:hover { background: var(--hover); }
 .tabs [aria-selected="true"] { background: var(--tint); color: var(--accent); font-weight: 600; }
-.scroll { flex: 1; overflow-y: auto; overscroll-behavior: contain; }
+.scroll { flex: 1 1 auto; overflow-y: auto; overscroll-behavior: contain; }
 
 ul { list-style: none; margin: 0; padding: 0; }
 li { position: relative; border-block-end: 1px solid var(--line); }

@@ -4,6 +4,7 @@
 //! becomes of it is the worker's. Nothing is answered 202 before it is in Redis.
 
 pub mod auth;
+pub mod bounces;
 mod console;
 mod json;
 mod openapi;

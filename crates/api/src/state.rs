@@ -7,9 +7,9 @@ use std::{
     time::Instant,
 };
 
-use stentor_archive::Archive;
+use stentor_archive::{App, Archive};
 use stentor_catalog::Catalog;
-use stentor_channels::SmsReceipts;
+use stentor_channels::{MailEvents, SmsReceipts};
 use stentor_domain::{AppId, Clock, Timestamp, TopicId};
 use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
@@ -50,6 +50,8 @@ pub struct ApiParts {
     pub presences: Presences,
     /// Reads what SMS gateways report.
     pub sms_receipts: SmsReceipts,
+    /// Reads what providers report of mails.
+    pub mail_events: MailEvents,
     /// How full Redis is.
     pub pressure: Pressure,
     /// A connection for health checks.
@@ -73,13 +75,15 @@ pub struct Shared {
     pub(crate) credentials: Credentials,
     /// Topics that were there a moment ago.
     pub(crate) topics: Mutex<HashMap<(AppId, TopicId), Instant>>,
+    /// All apps as they were a moment ago: whose a bounce is.
+    pub(crate) apps: Mutex<Option<(Instant, Arc<[App]>)>>,
 }
 
 impl ApiState {
     /// The state over `parts`.
     pub fn new(parts: ApiParts) -> Self {
         let credentials = Credentials::new(parts.archive.clone());
-        Self(Arc::new(Shared { parts, credentials, topics: Mutex::default() }))
+        Self(Arc::new(Shared { parts, credentials, topics: Mutex::default(), apps: Mutex::default() }))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -53,6 +53,11 @@ impl Archive {
         counts.into_iter().map(read).collect()
     }
 
+    /// A delivery.
+    pub async fn find_delivery(&self, app: &AppId, id: DeliveryId) -> Result<Option<Delivery>, ArchiveError> {
+        delivery::Entity::find_by_id((app.to_string(), id.as_uuid())).one(&self.db).await?.map(read).transpose()
+    }
+
     /// Deliveries of a notification by id, those after `after`.
     pub async fn list_deliveries(
         &self,

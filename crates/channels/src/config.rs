@@ -60,6 +60,13 @@ pub struct EmailProviderConfig {
     /// use while one replaces the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
     pub dkim: Vec<DkimSettings>,
+    /// Headers that every mail carries for the provider's sake; in a value `{{token}}` stands for what names the mail in reports, and
+    /// `{{id}}` for the delivery.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// How the provider's reports by HTTP are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<crate::EventsConfig>,
     /// After how many milliseconds a call is given up.
     #[serde(default = "default_deadline_ms")]
     pub deadline_ms: u64,

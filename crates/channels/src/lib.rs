@@ -15,6 +15,7 @@
 //! (`deadline_ms`, 30 s unless configured), and a turn within 30 s. Errors and log lines hold
 //! no address and no text of a message: what a server answers is scrubbed before it is repeated.
 
+mod bounce;
 mod breaker;
 mod capture;
 mod config;
@@ -26,6 +27,9 @@ mod providers;
 mod scrub;
 mod sms;
 
+pub use bounce::{
+    BadEvents, Bounce, BounceKind, EventKind, EventRule, EventsConfig, EventsPreset, MailEvents, is_hard, read_report,
+};
 pub use config::{
     ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, ReceiptConfig, SmsConfig, SmsPreset,
     SmsProviderConfig, SuccessRule,

@@ -35,14 +35,10 @@ fn config(settings: &Value, order: &[&str]) -> EmailConfig {
 
 fn mail(to: &str) -> EmailMessage {
     let notification = NotificationId::new(Timestamp::from_millis(1_790_000_000_000), &[7; 10]);
-    EmailMessage {
-        id: DeliveryId::new(notification, &"u1".parse().expect("a recipient"), Channel::Email),
-        app: "demo".parse().expect("an app"),
-        to: to.parse().expect("a mailbox"),
-        subject: "还款提醒: due on 1 December".into(),
-        html: Some("<p>Größe <b>7</b></p>".into()),
-        text: "Größe 7\n.\nend".into(),
-    }
+    let id = DeliveryId::new(notification, &"u1".parse().expect("a recipient"), Channel::Email);
+    let (app, to) = ("demo".parse().expect("an app"), to.parse().expect("a mailbox"));
+    let message = EmailMessage::new(id, app, to, "还款提醒: due on 1 December".into(), "Größe 7\n.\nend".into());
+    EmailMessage { html: Some("<p>Größe <b>7</b></p>".into()), ..message }
 }
 
 async fn send(providers: &Providers, mail: EmailMessage) -> Result<Sent, SendError> {

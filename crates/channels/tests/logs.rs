@@ -43,14 +43,9 @@ async fn no_address_text_or_password_is_logged() {
     let notification = NotificationId::new(Timestamp::from_millis(1_790_000_000_000), &[7; 10]);
     let id = DeliveryId::new(notification, &"u1".parse().unwrap(), Channel::Email);
     for to in ["maria@example.org", "refuse-450-maria@example.org", "refuse-550-maria@example.org"] {
-        let mail = EmailMessage {
-            id,
-            app: "demo".parse().unwrap(),
-            to: to.parse().unwrap(),
-            subject: "secret-subject".into(),
-            html: Some("secret-body".into()),
-            text: "secret-body".into(),
-        };
+        let (app, to) = ("demo".parse().unwrap(), to.parse().unwrap());
+        let mail = EmailMessage::new(id, app, to, "secret-subject".into(), "secret-body".into());
+        let mail = EmailMessage { html: Some("secret-body".into()), ..mail };
         let _ = email.send(&OutboundMessage::Email(mail)).await;
     }
     for status in [200, 429, 400] {

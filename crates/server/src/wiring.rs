@@ -12,7 +12,7 @@ use stentor_api::{
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
 use stentor_catalog::{Catalog, Finding, SharedTemplates};
 use stentor_channels::{
-    Providers, SmsReceipts,
+    MailEvents, Providers, SmsReceipts,
     outbound::{HttpClient, Reach},
 };
 use stentor_connection::{Connection, Place};
@@ -247,6 +247,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         manners,
         presences,
         sms_receipts: SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?,
+        mail_events: MailEvents::new(&config.email).context("the settings under [email] cannot be used")?,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,
         feed: console,
@@ -254,6 +255,14 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         stop: stop.clone(),
         metrics: Arc::new(move || metrics.render()),
     });
+    let mut bounces = None;
+    if has(Role::Bounce) {
+        let listener = TcpListener::bind(config.bounce.listen)
+            .await
+            .with_context(|| format!("{} (bounce.listen) cannot be listened on", config.bounce.listen))?;
+        let served = stentor_api::bounces::serve(listener, state.clone(), config.bounce.max_bytes, stop.clone());
+        bounces = Some(tokio::spawn(served));
+    }
     let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
     let router = pages(&state).merge(stentor_api::router(state, roles));
     let stopped = stop.clone();
@@ -270,6 +279,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         stop.cancel();
     }
     let served = server.await.context("the server broke").and_then(|r| r.context("the server ended"));
+    if let Some(bounces) = bounces {
+        bounces.await.context("the listener for bounces broke")?;
+    }
     hub.drained().await; // sockets are not the server's any more: it does not wait for their farewell
     ended.and(served)
 }

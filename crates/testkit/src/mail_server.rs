@@ -109,6 +109,12 @@ impl MailServer {
         self.mails()
     }
 
+    /// Whom the mails that it took came from, by their envelopes, in order.
+    pub fn senders(&self) -> Vec<String> {
+        let from = |event: &Value| event["from"].as_str().unwrap_or_default().to_owned();
+        self.script.events("mail").iter().map(from).collect()
+    }
+
     /// Waits until it refused `n` mails in all.
     pub async fn wait_for_refusals(&self, n: usize, timeout: Duration) {
         self.script.wait_for("refused", n, timeout).await;
@@ -136,7 +142,8 @@ impl MailServer {
 }
 
 /// A mail as Python's email package reads it: `type`, `headers` (names in lower case, values decoded), `defects`, and
-/// `parts`, the leaves in order, each with `type` and `text`.
+/// `parts`, the leaves in order, each with `type`, `text` or `base64`, `name`, `disposition` and `content_id`; `structure` are
+/// the types of all parts, from the outside in.
 pub fn read_mail(mail: &str) -> Value {
     let json = script::run(include_str!("scripts/read_mail.py"), &[], mail.as_bytes(), PACKAGES);
     serde_json::from_str(&json).expect("the script prints JSON")

@@ -73,6 +73,11 @@ impl Script {
         self.events.borrow().iter().filter(|e| e["event"] == event).count()
     }
 
+    /// The events of this name, in order.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        self.events.borrow().iter().filter(|e| e["event"] == event).cloned().collect()
+    }
+
     /// Waits until there were `n` events of this name.
     pub(crate) async fn wait_for(&self, event: &str, n: usize, timeout: Duration) {
         let mut events = self.events.clone();

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 mod callbacks;
 pub(crate) mod dead_letters;
 pub(crate) mod inbox;
+mod mail_callbacks;
 pub(crate) mod notifications;
 mod operations;
 pub(crate) mod page;
@@ -54,6 +55,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(inbox::read_all))
         .routes(routes!(inbox::preferences, inbox::put_preferences))
         .routes(routes!(callbacks::sms, callbacks::sms_by_get))
+        .routes(routes!(mail_callbacks::email))
         .routes(routes!(operations::presence))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))

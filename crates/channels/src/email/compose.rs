@@ -32,6 +32,8 @@ pub(super) struct Composer {
     senders: BTreeMap<AppId, Mailbox>,
     reply_to: Option<Mailbox>,
     return_path: Option<Address>,
+    /// The provider's own headers.
+    headers: Vec<(HeaderName, String)>,
     dkim: Arc<[DkimKey]>,
 }
 
@@ -63,6 +65,7 @@ impl Composer {
             senders: config.senders.iter().map(sender).collect::<Result<_, ConfigError>>()?,
             reply_to: config.reply_to.as_deref().map(|text| mailbox("reply_to", text)).transpose()?,
             return_path: return_path.map(|path| path.email),
+            headers: config.headers.iter().map(|(name, value)| own_header(place, name, value)).collect::<Result<_, _>>()?,
             dkim: keys.into(),
         })
     }
@@ -99,6 +102,10 @@ impl Composer {
         for (name, value) in headers(mail)? {
             builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
         }
+        for (name, value) in &self.headers {
+            let value = value.replace("{{token}}", mail.return_token.as_deref().unwrap_or_default());
+            builder = builder.raw_header(HeaderValue::new(name.clone(), value.replace("{{id}}", &mail.id.to_string())));
+        }
         let (content_type, body) = parts::body(mail)?;
         // lettre's reasons are about From and the envelope, which were checked when the provider was made.
         let built = builder.header(content_type).body(body);
@@ -122,6 +129,21 @@ impl Composer {
         let signing = tokio::task::spawn_blocking(move || dkim::sign(message, &keys));
         signing.await.map_err(|_| Failure::transient("the mail could not be signed"))
     }
+}
+
+/// A header of the provider's own: one that says something to it alone, and nothing that mails have anyway.
+fn own_header(place: Place<'_>, name: &str, value: &str) -> Result<(HeaderName, String), ConfigError> {
+    let field = format!("headers.{}", name.escape_debug());
+    let token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if name.is_empty() || name.len() > 76 || !name.bytes().all(token) {
+        return Err(place.invalid(&field, "is no header's name: letters, digits, `-` and `_`"));
+    }
+    if !(name.len() > 2 && name[..2].eq_ignore_ascii_case("x-")) {
+        return Err(place.invalid(&field, "must begin with `X-`: the others are set by Stentor"));
+    }
+    check_line(value, MAX_SUBJECT).map_err(|problem| place.invalid(&field, problem.to_string()))?;
+    let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| place.invalid(&field, "is no header's name"))?;
+    Ok((name, value.to_owned()))
 }
 
 /// The headers that say what kind of mail it is and how not to get it any more.

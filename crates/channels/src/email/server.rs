@@ -112,6 +112,8 @@ mod tests {
             password: None,
             ca_file: None,
             dkim: Vec::new(),
+            headers: std::collections::BTreeMap::default(),
+            events: None,
             deadline_ms: 1,
             max_concurrency: None,
             rate_per_second: None,

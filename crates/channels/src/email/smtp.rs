@@ -6,7 +6,7 @@
 
 use std::{
     error::Error as _,
-    iter,
+    io, iter,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,11 +14,14 @@ use std::{
 use lettre::transport::smtp::{
     Error,
     authentication::DEFAULT_MECHANISMS,
-    client::{AsyncSmtpConnection, TlsParameters},
+    client::AsyncSmtpConnection,
     commands::{Data, Mail, Rcpt, Rset},
     extension::{ClientId, Extension, MailBodyParameter, MailParameter},
 };
-use tokio::time::timeout;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 
 use super::{
     compose::Composed,
@@ -26,13 +29,14 @@ use super::{
 };
 use crate::{message::Failure, scrub::scrub};
 
-/// How many connections are kept open for the next mail.
-const MAX_IDLE: usize = 16;
+/// How many connections are kept open for the next mail: as many as a worker process may have in use at once, or those beyond
+/// would be made anew for each mail.
+const MAX_IDLE: usize = 128;
 /// How long. Servers may hang up after 5 minutes (RFC 5321 section 4.5.3.2.7), many do after one.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(45);
 /// How many mails one connection carries: many servers hang up after some hundred.
 const MAX_MAILS: u32 = 100;
-/// How long a kept connection has to prove that it lives.
+/// How long a kept connection has to take the first command.
 const CHECK_TIME: Duration = Duration::from_secs(5);
 /// How long to wait for each address of the server to accept a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -48,6 +52,8 @@ struct Idle {
     connection: AsyncSmtpConnection,
     mails: u32,
     since: Instant,
+    /// The mail before was refused and may have left something behind.
+    untidy: bool,
 }
 
 /// How far a conversation has come.
@@ -64,6 +70,7 @@ enum Stage {
 /// Why a conversation ended early.
 enum Trouble {
     Smtp(Error),
+    Unreachable(io::Error),
     PasswordInTheClear,
     NoSmtpUtf8,
 }
@@ -94,35 +101,51 @@ impl Smtp {
     }
 
     async fn converse(&self, mail: &Composed, stage: &mut Stage) -> Result<(), Trouble> {
-        let mut idle = self.connection().await?;
-        *stage = Stage::Sending;
+        let mut idle = self.begin(mail, stage).await?;
         let result = transact(&mut idle.connection, mail, stage).await;
         // After an answer, even a refusal, the connection is good for the next mail.
         let lost = matches!(&result, Err(Trouble::Smtp(error)) if error.status().is_none());
         if !lost {
-            self.keep(Idle { mails: idle.mails + 1, since: Instant::now(), ..idle });
+            self.keep(Idle { mails: idle.mails + 1, since: Instant::now(), untidy: result.is_err(), ..idle });
         }
         result
     }
 
-    /// A connection that is ready for a mail: a kept one that still lives, or a new one.
-    async fn connection(&self) -> Result<Idle, Trouble> {
-        if let Some(mut idle) = self.take() {
-            // RSET also ends what a refused mail left behind.
-            if let Ok(Ok(_)) = timeout(CHECK_TIME, idle.connection.command(Rset)).await {
-                return Ok(idle);
+    /// A connection on which the mail has begun: a kept one, if it still lives, or a new one. The mail's own first command is the
+    /// proof of life, which costs no round trip of its own.
+    async fn begin(&self, mail: &Composed, stage: &mut Stage) -> Result<Idle, Trouble> {
+        while let Some(mut idle) = self.take() {
+            match timeout(CHECK_TIME, tidy_and_begin(&mut idle, mail)).await {
+                Ok(Ok(())) => {
+                    *stage = Stage::Sending;
+                    return Ok(idle);
+                }
+                Ok(Err(Trouble::Smtp(error))) if error.status().is_none() || is_farewell(&error) => {}
+                Ok(Err(refused)) => {
+                    *stage = Stage::Sending;
+                    self.keep(Idle { since: Instant::now(), untidy: true, ..idle });
+                    return Err(refused);
+                }
+                Err(_) => {}
             }
             // If one is gone, the others most likely are, and each would cost a round trip to find out.
             self.lock().clear();
         }
-        Ok(Idle { connection: self.connect().await?, mails: 0, since: Instant::now() })
+        let mut idle = Idle { connection: self.connect().await?, mails: 0, since: Instant::now(), untidy: false };
+        *stage = Stage::Sending;
+        tidy_and_begin(&mut idle, mail).await?;
+        Ok(idle)
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Trouble> {
         let Server { host, port, tls, credentials } = &self.server;
-        let wrapped: Option<TlsParameters> = if let Tls::Wrapped(parameters) = tls { Some(parameters.clone()) } else { None };
         let address = (host.as_str(), *port);
-        let mut connection = AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIME), &self.hello, wrapped, None).await?;
+        let mut connection = if let Tls::Wrapped(parameters) = tls {
+            let wrapped = Some(parameters.clone());
+            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIME), &self.hello, wrapped, None).await?
+        } else {
+            AsyncSmtpConnection::connect_with_transport(Box::new(dial(address).await?), &self.hello).await?
+        };
         match tls {
             Tls::Required(parameters) => connection.starttls(parameters.clone(), &self.hello).await?,
             Tls::Opportunistic(parameters) if connection.can_starttls() => {
@@ -158,8 +181,35 @@ impl Smtp {
     }
 }
 
-/// One mail on an open connection.
-async fn transact(connection: &mut AsyncSmtpConnection, mail: &Composed, stage: &mut Stage) -> Result<(), Trouble> {
+/// The server's first address that answers. Without Nagle's delay: lettre writes the final dot by itself, and it would wait for the
+/// server's acknowledgement of the text.
+async fn dial(address: (&str, u16)) -> Result<TcpStream, Trouble> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host(address).await.map_err(Trouble::Unreachable)? {
+        match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(Trouble::Unreachable)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(Trouble::Unreachable(last))
+}
+
+/// 421: the server hangs up, on everybody or on a connection that it has had long enough (RFC 5321 section 3.8).
+fn is_farewell(error: &Error) -> bool {
+    error.status().is_some_and(|code| code.to_string() == "421")
+}
+
+/// Ends what a refused mail left behind, and says whose mail this is.
+async fn tidy_and_begin(idle: &mut Idle, mail: &Composed) -> Result<(), Trouble> {
+    let connection = &mut idle.connection;
+    if idle.untidy {
+        connection.command(Rset).await?;
+        idle.untidy = false;
+    }
     let mut parameters = Vec::new();
     // All but such an address is ASCII: parts are encoded, domains are in their DNS form.
     if !mail.bytes.is_ascii() {
@@ -170,6 +220,11 @@ async fn transact(connection: &mut AsyncSmtpConnection, mail: &Composed, stage: 
         parameters = vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
     }
     connection.command(Mail::new(Some(mail.from.clone()), parameters)).await?;
+    Ok(())
+}
+
+/// The rest of a mail that has begun.
+async fn transact(connection: &mut AsyncSmtpConnection, mail: &Composed, stage: &mut Stage) -> Result<(), Trouble> {
     connection.command(Rcpt::new(mail.to.clone(), Vec::new())).await?;
     connection.command(Data).await?;
     // lettre asks for the next chunk once the one before is written; when there is none it writes the final dot.
@@ -185,6 +240,7 @@ async fn transact(connection: &mut AsyncSmtpConnection, mail: &Composed, stage: 
 fn judge(stage: Stage, trouble: &Trouble, mail: &Composed) -> Failure {
     let error = match trouble {
         Trouble::Smtp(error) => error,
+        Trouble::Unreachable(error) => return Failure::down(format!("the mail server cannot be reached: {}", error.kind())),
         Trouble::PasswordInTheClear => {
             return Failure::down("the mail server does not offer STARTTLS, and the password is not sent without");
         }

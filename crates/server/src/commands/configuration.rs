@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use stentor_channels::{Providers, SmsReceipts};
+use stentor_channels::{MailEvents, Providers, SmsReceipts};
 
 use super::Output;
 use crate::config::{Config, DEFAULT};
@@ -24,6 +24,7 @@ impl Configuration {
                 let config = config()?;
                 if !config.email.providers.is_empty() {
                     Providers::email(&config.email).context("the settings under [email] cannot be used")?;
+                    MailEvents::new(&config.email).context("the settings under [email] cannot be used")?;
                 }
                 if !config.sms.providers.is_empty() {
                     Providers::sms(&config.sms).context("the settings under [sms] cannot be used")?;
@@ -51,8 +52,9 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let secret =
-                    ["password", "secret", "token", "authorization", "api_key"].iter().any(|s| name.to_lowercase().contains(s));
+                let secret = ["password", "secret", "token", "authorization", "api_key", "hmac_key"]
+                    .iter()
+                    .any(|s| name.to_lowercase().contains(s));
                 match value {
                     Value::String(text) if secret && !text.is_empty() => *text = "***".into(),
                     Value::String(text) => *text = mask_url(text),

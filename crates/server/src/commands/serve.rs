@@ -9,14 +9,14 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// What this process does, separated by commas: api, gateway, worker. Default: as configured
+    /// What this process does, separated by commas: api, gateway, worker, bounce. Default: as configured
     #[arg(long, value_delimiter = ',')]
     roles: Vec<Role>,
 }
 
 impl clap::ValueEnum for Role {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Api, Self::Gateway, Self::Worker]
+        &[Self::Api, Self::Gateway, Self::Worker, Self::Bounce]
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
@@ -24,6 +24,7 @@ impl clap::ValueEnum for Role {
             Self::Api => "api",
             Self::Gateway => "gateway",
             Self::Worker => "worker",
+            Self::Bounce => "bounce",
         };
         Some(clap::builder::PossibleValue::new(name))
     }

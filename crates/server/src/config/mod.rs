@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub worker: WorkerConfig,
     pub log: LogConfig,
     pub outbound: OutboundConfig,
+    pub bounce: BounceConfig,
     pub email: EmailConfig,
     pub sms: SmsConfig,
 }
@@ -36,6 +37,7 @@ pub(crate) enum Role {
     Api,
     Gateway,
     Worker,
+    Bounce,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -43,6 +45,14 @@ pub(crate) enum Role {
 pub(crate) struct HttpConfig {
     pub listen: std::net::SocketAddr,
     pub public_url: String,
+}
+
+/// Where bounces are taken.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BounceConfig {
+    pub listen: std::net::SocketAddr,
+    pub max_bytes: usize,
 }
 
 /// Where apps may lead this process.

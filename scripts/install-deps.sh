@@ -37,6 +37,9 @@ has_python() { /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
 
 has_chromium() { [ -n "${CHROMIUM:-}" ] || has chromium; }
 
+# Debian's postfix; its programs are where no path leads.
+has_postfix() { [ -x /usr/lib/postfix/sbin/master ] || [ -x /usr/libexec/postfix/master ]; }
+
 has_libfaketime() {
   local library
   for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
@@ -64,6 +67,8 @@ list_missing() {
     need python3-aiosmtpd has_python aiosmtpd.controller
     need python3-dkim has_python dkim
     need libfaketime has_libfaketime
+    need postfix has_postfix
+    need spamassassin has spamassassin
     need chromium has_chromium
   fi
   if [ "$tests" = yes ] || [ "$lint" = yes ]; then

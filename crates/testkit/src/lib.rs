@@ -4,9 +4,11 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a fixture that cannot be set up ends its test: every function here may panic")]
 
+mod certificate;
 mod fault_proxy;
 mod mail_server;
 mod port;
+mod postfix;
 mod postgres;
 mod redis_server;
 mod redis_topology;
@@ -16,6 +18,7 @@ mod sms_gateway;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
 pub use port::free_port;
+pub use postfix::Postfix;
 pub use postgres::Postgres;
 pub use redis_server::RedisServer;
 pub use redis_topology::{RedisCluster, RedisSentinel};

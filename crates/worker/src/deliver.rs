@@ -10,10 +10,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use stentor_archive::ArchiveError;
 use stentor_catalog::{Catalog, CatalogError};
-use stentor_channels::{Busy, Pace, Providers, SendError, Sent};
+use stentor_channels::{Busy, Pace, Providers, SendError, Sent, is_hard};
 use stentor_domain::{
-    AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Timestamp, event::DeliveryReport,
-    retry::RetrySchedule,
+    AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Suppression,
+    SuppressionReason, Timestamp, event::DeliveryReport, retry::RetrySchedule,
 };
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 
@@ -180,6 +180,7 @@ impl Deliver {
                 self.end(job, lease, end).await
             }
             Err(SendError::Permanent { provider, detail }) => {
+                self.give_up(job, &detail).await?;
                 let end = End::new(DeliveryState::Failed, attempt, detail);
                 self.end(job, lease, End { provider: Some(provider), ..end }).await
             }
@@ -195,6 +196,22 @@ impl Deliver {
                 self.retry(job, lease, attempt, Some(provider), detail, retry_after, Sending::Nothing).await
             }
         }
+    }
+
+    /// A mailbox of which its server says that it does not exist is not asked again: as after a bounce.
+    async fn give_up(&self, job: &DeliveryJob, detail: &str) -> Result<(), DeliverError> {
+        // `550 5.1.1 no such user`; of other servers' words without such a code nothing can be told.
+        let is_gone = detail.split(' ').nth(1).is_some_and(is_hard);
+        let Ok(address) = SuppressedAddress::parse(job.channel, &job.to) else { return Ok(()) };
+        if job.channel != Channel::Email || !is_gone {
+            return Ok(());
+        }
+        let (reason, detail) = (SuppressionReason::HardBounce, Some(detail.to_owned()));
+        let suppression = Suppression { address, category: None, reason, detail };
+        let now = self.clock.now();
+        self.suppressed.add(&job.app, &suppression, now).await?;
+        let kind = EventKind::Suppressed { suppression: Box::new(suppression), notification: Some(job.notification) };
+        Ok(self.facts.write(&[Event::new(job.app.clone(), now, kind)]).await?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of one failed attempt, used once")]

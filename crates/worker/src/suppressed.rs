@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stentor_archive::{Archive, ArchiveError};
-use stentor_domain::{AppId, Channel, Profile, SuppressedAddress};
+use stentor_domain::{AppId, Channel, Profile, SuppressedAddress, Suppression, Timestamp};
 use stentor_inbox::{Asked, InboxError, Suppressions};
 use tokio::sync::Mutex;
 
@@ -43,6 +43,11 @@ impl Suppressed {
             None => self.copy_and_ask(app, asked).await?,
         };
         Ok(reasons.into_iter().map(|reason| reason.is_some()).collect())
+    }
+
+    /// Suppresses an address as of `at`.
+    pub(crate) async fn add(&self, app: &AppId, suppression: &Suppression, at: Timestamp) -> Result<(), SuppressedError> {
+        Ok(self.hot.set(app, &[(suppression, at)]).await?)
     }
 
     async fn copy_and_ask(

@@ -1,0 +1,119 @@
+//! The way out of mails: the page for people, one click for mail programs.
+
+use reqwest::{StatusCode, header};
+use serde_json::{Value, json};
+use stentor_tests::{Dev, client, eventually, files};
+
+fn mail(category: Option<&str>, locale: &str) -> Value {
+    let mut body = json!({
+        "audience": {"recipients": [{"id": "eve", "email": "eve@example.com", "locale": locale}]},
+        "content": {"title": "Hello", "body_markdown": "Hello"}, "channels": ["email"],
+    });
+    if let Some(category) = category {
+        body["category"] = json!(category);
+    }
+    body
+}
+
+/// Sends a mail and gives its link.
+async fn link(dev: &Dev, category: Option<&str>, locale: &str) -> String {
+    let before = files(&dev.outbox("mail"), "eml").len();
+    dev.api.send(&mail(category, locale)).await;
+    let path = eventually("a mail", async || files(&dev.outbox("mail"), "eml").get(before).cloned()).await;
+    let raw = std::fs::read_to_string(path).unwrap().replace("\r\n ", " ");
+    let header = raw.lines().find_map(|line| line.strip_prefix("List-Unsubscribe: ")).expect("a link");
+    header.trim().trim_matches(['<', '>']).to_owned()
+}
+
+async fn counts(dev: &Dev, category: Option<&str>) -> Value {
+    dev.api.completed(&dev.api.send(&mail(category, "en")).await).await["counts"]["email"].clone()
+}
+
+#[tokio::test]
+async fn one_click_of_a_mail_program_is_enough_and_holds_for_the_category() {
+    let dev = Dev::start();
+    let url = link(&dev, Some("news"), "en").await;
+    assert!(url.starts_with(&format!("{}/unsubscribe/demo.", dev.api.url)) && !url.contains("eve"), "{url}");
+    // whatever scans mails follows links: to look changes nothing
+    let page = client().get(&url).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    for (name, value) in
+        [("cache-control", "no-store"), ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff")]
+    {
+        assert_eq!(page.headers()[name], value);
+    }
+    assert!(page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
+    assert_eq!(counts(&dev, Some("news")).await, json!({"sent": 1}));
+    // RFC 8058: a form, no cookie, no login, no redirect
+    let form =
+        client().post(&url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body("List-Unsubscribe=One-Click");
+    assert_eq!(form.send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(counts(&dev, Some("news")).await, json!({"skipped": 1}));
+    assert_eq!(counts(&dev, Some("billing")).await, json!({"sent": 1}));
+    let listed = dev.api.get("/v1/suppressions").await;
+    let item = &listed["items"][0];
+    assert_eq!(
+        (&item["address"], &item["category"], &item["reason"]),
+        (&json!("eve@example.com"), &json!("news"), &json!("unsubscribe"))
+    );
+}
+
+#[tokio::test]
+async fn a_person_decides_on_a_page_in_their_language_and_may_take_it_back() {
+    let dev = Dev::start();
+    for (locale, lang, dir, words) in [
+        ("de-AT", "de", "ltr", "Keine E-Mails mehr zu „news“"),
+        ("zh-CN", "zh-CN", "ltr", "不再接收"),
+        ("ar", "ar", "rtl", "هل تريد إيقاف"),
+        ("en", "en", "ltr", "No more mails about “news”"),
+    ] {
+        let page = client().get(link(&dev, Some("news"), locale).await).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(&format!("<html lang=\"{lang}\" dir=\"{dir}\">")) && page.contains(words), "{page}");
+        assert!(page.contains("<bdi>eve@example.com</bdi>"), "{page}");
+    }
+    let url = link(&dev, Some("news"), "en").await;
+    let press = async |wish: &str| {
+        let body = format!("wish={wish}");
+        let call = client().post(&url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let answer = call.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.text().await.unwrap()
+    };
+    let page = press("all").await;
+    assert!(page.contains("You are unsubscribed") && page.contains("value=\"undo-all\""), "{page}");
+    assert_eq!(counts(&dev, Some("billing")).await, json!({"skipped": 1}));
+    assert!(press("undo-all").await.contains("You are subscribed again"));
+    assert_eq!(counts(&dev, Some("billing")).await, json!({"sent": 1}));
+    // what bounced stays so, whatever is wished
+    let bounced = json!({"channel": "email", "address": "eve@example.com", "reason": "hard_bounce"});
+    assert_eq!(dev.api.post("/v1/suppressions", &bounced).await.0, StatusCode::CREATED);
+    press("all").await;
+    press("undo-all").await;
+    assert_eq!(counts(&dev, Some("billing")).await, json!({"skipped": 1}));
+}
+
+#[tokio::test]
+async fn a_link_that_is_not_ours_does_nothing_and_says_so() {
+    let dev = Dev::start();
+    let url = link(&dev, None, "en").await;
+    let forged = format!("{}x", &url[..url.len() - 3]);
+    for bad in [forged.as_str(), &format!("{}/unsubscribe/nobody.AAAA", dev.api.url), &format!("{}/unsubscribe/x", dev.api.url)] {
+        for call in [client().get(bad), client().post(bad).body("List-Unsubscribe=One-Click")] {
+            let answer = call.header(header::ACCEPT_LANGUAGE, "tlh, de;q=0.8").send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{bad}");
+            assert!(answer.text().await.unwrap().contains("Dieser Link funktioniert nicht"));
+        }
+    }
+    assert_eq!(dev.api.get("/v1/suppressions").await["items"], json!([]));
+    // a mail without a category is of all: the one button says so
+    let page = client().get(&url).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("Stop all mails from demo") && !page.contains("value=\"these\""), "{page}");
+}
+
+#[tokio::test]
+async fn essential_mails_carry_no_way_out() {
+    let dev = Dev::start_with(&[("STENTOR__EMAIL__ESSENTIAL", "security")]);
+    dev.api.send(&mail(Some("security"), "en")).await;
+    let path = eventually("a mail", async || files(&dev.outbox("mail"), "eml").pop()).await;
+    assert!(!std::fs::read_to_string(path).unwrap().contains("List-Unsubscribe"));
+}

@@ -34,7 +34,7 @@ pub use config::{
     ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, ReceiptConfig, SmsConfig, SmsPreset,
     SmsProviderConfig, SuccessRule,
 };
-pub use email::{ReturnToken, Unsubscribe};
+pub use email::{DnsKind, DnsNeed, ReturnToken, Unsubscribe, dns_needs};
 pub use masked::Masked;
 pub use message::{Channel, EmailMessage, MailFile, OutboundMessage, SendError, Sent, SmsMessage};
 pub use providers::{Busy, Pace, ProviderHealth, Providers, Turn};

@@ -13,6 +13,11 @@ pub trait Channel: Send + Sync {
     /// Hands the message to the provider. Returns within its deadline and `within`, whichever is less.
     async fn send(&self, message: &OutboundMessage, within: Duration) -> Result<Sent, SendError>;
 
+    /// Asks, without a message, whether the provider would take one, as far as that can be asked.
+    async fn probe(&self) -> Result<(), SendError> {
+        Ok(())
+    }
+
     /// The provider's name in the configuration.
     fn provider(&self) -> &str;
 }

@@ -114,6 +114,15 @@ impl Providers {
         self.0.iter().map(|provider| provider.channel.provider())
     }
 
+    /// Asks each provider, without a message, whether it would take one.
+    pub async fn probe(&self) -> Vec<(String, Result<(), SendError>)> {
+        let mut answers = Vec::new();
+        for provider in self.0.iter() {
+            answers.push((provider.channel.provider().to_owned(), provider.channel.probe().await));
+        }
+        answers
+    }
+
     /// The right to send one message by the first provider that is not in trouble.
     ///
     /// Only trouble moves a message to the next provider; at its rate or its cap a provider is waited for, since the order

@@ -123,7 +123,7 @@ fn load_templates(config: &Config) -> anyhow::Result<SharedTemplates> {
 }
 
 /// Refuses a Redis that would lose or evict what was accepted.
-async fn check_redis(conn: &Connection) -> anyhow::Result<()> {
+pub(crate) async fn check_redis(conn: &Connection) -> anyhow::Result<()> {
     let mut conn = conn.clone();
     let info: String = redis::cmd("INFO").query_async(&mut conn).await.context("Redis (redis.url) does not answer")?;
     let field = |name: &str| info.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);

@@ -84,6 +84,12 @@ impl Postfix {
         fs::write(&path, lines).expect("the answers are written");
         let reload = Command::new("kill").args(["-HUP", &self.master.id().to_string()]).status().expect("kill runs");
         assert!(reload.success());
+        // Who is in a conversation goes on by the old answers; these end it.
+        let parts =
+            Command::new("pgrep").args(["-P", &self.master.id().to_string(), "-x", "smtpd"]).output().expect("pgrep runs");
+        for pid in String::from_utf8_lossy(&parts.stdout).split_whitespace() {
+            let _ = Command::new("kill").arg(pid).status();
+        }
     }
 
     /// The mails in the mailbox, byte for byte, in the order in which they came.

@@ -186,7 +186,7 @@ fn to_ascii(domain: &str) -> Option<String> {
 }
 
 /// `name@example.com` or `Any Name <name@example.com>`, the name in quotes or not.
-fn parse_mailbox(text: &str) -> Result<Mailbox, String> {
+pub(super) fn parse_mailbox(text: &str) -> Result<Mailbox, String> {
     const FORM: &str = "must be of the form `Example Bank <no-reply@example.com>`";
     check_line(text, MAX_SUBJECT).map_err(|problem| problem.to_string())?;
     let (name, address) = match text.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {

@@ -2,6 +2,7 @@
 
 mod compose;
 mod dkim;
+mod dns;
 mod parts;
 mod server;
 mod smtp;
@@ -23,6 +24,7 @@ use compose::Composer;
 use server::Server;
 use smtp::Smtp;
 
+pub use dns::{DnsKind, DnsNeed, dns_needs};
 pub use unsubscribe::Unsubscribe;
 pub use verp::ReturnToken;
 
@@ -78,6 +80,13 @@ impl Channel for EmailProvider {
         let message_id = self.send_mail(mail, within).await.map_err(|failure| failure.of(&self.name))?;
         tracing::debug!(app = %mail.app, delivery.id = %mail.id, provider = self.name, "a mail was handed over");
         Ok(Sent { provider: self.name.clone(), message_id: Some(message_id) })
+    }
+
+    async fn probe(&self) -> Result<(), SendError> {
+        match &self.transport {
+            Transport::Smtp(smtp) => smtp.probe(self.deadline).await.map_err(|failure| failure.of(&self.name)),
+            Transport::Capture(_) => Ok(()),
+        }
     }
 
     fn provider(&self) -> &str {

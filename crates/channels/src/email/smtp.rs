@@ -100,6 +100,22 @@ impl Smtp {
         }
     }
 
+    /// Connects, encrypts and logs in as for a mail.
+    pub(super) async fn probe(&self, deadline: Duration) -> Result<(), Failure> {
+        match timeout(deadline, self.connect()).await {
+            Ok(Ok(mut connection)) => {
+                let _ = timeout(CHECK_TIME, connection.quit()).await;
+                Ok(())
+            }
+            Ok(Err(Trouble::Smtp(error))) => Err(Failure::down(scrub(&said(&error), &[]))),
+            Ok(Err(Trouble::Unreachable(error))) => Err(Failure::down(format!("cannot be reached: {}", error.kind()))),
+            Ok(Err(Trouble::PasswordInTheClear | Trouble::NoSmtpUtf8)) => {
+                Err(Failure::down("does not offer STARTTLS, and the password is not sent without"))
+            }
+            Err(_) => Err(Failure::down(format!("did not answer within {deadline:?}"))),
+        }
+    }
+
     async fn converse(&self, mail: &Composed, stage: &mut Stage) -> Result<(), Trouble> {
         let mut idle = self.begin(mail, stage).await?;
         let result = transact(&mut idle.connection, mail, stage).await;
@@ -260,11 +276,15 @@ fn judge(stage: Stage, trouble: &Trouble, mail: &Composed) -> Failure {
 
 /// `550 5.1.1 no such user`, or what became of the connection; without the recipient's address.
 fn describe(error: &Error, mail: &Composed) -> String {
+    scrub(&said(error), &[mail.to.as_ref(), mail.to.user()])
+}
+
+fn said(error: &Error) -> String {
     let mut text = error.status().map_or_else(String::new, |code| format!("{code} "));
     if text.is_empty() {
         text = format!("{error}"); // lettre's Display tells its cause
     } else if let Some(said) = error.source() {
         text.push_str(&said.to_string());
     }
-    scrub(&text, &[mail.to.as_ref(), mail.to.user()])
+    text
 }

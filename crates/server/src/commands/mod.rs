@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod api_client;
 pub(crate) mod configuration;
 mod dead_letters;
+mod doctor;
 mod inbox;
 pub(crate) mod operator;
 mod send;
@@ -64,6 +65,8 @@ enum Command {
     /// List, replay and discard dead letters
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    /// Check Redis, the archive, the providers and the DNS, and say what is to be done
+    Doctor(doctor::Doctor),
 }
 
 impl Cli {
@@ -83,6 +86,7 @@ impl Cli {
             Command::Config(command) => command.run(config, out),
             Command::Templates(command) => command.run(out).await,
             Command::DeadLetters(command) => command.run(out).await,
+            Command::Doctor(command) => command.run(&config()?, out).await,
         }
     }
 }

@@ -39,7 +39,9 @@ impl Outbox {
     pub(crate) fn capture_mail(&self, config: &mut EmailConfig) -> anyhow::Result<()> {
         let provider =
             json!({ "url": format!("capture:{}", self.0.join("mail").display()), "from": "Stentor demo <demo@example.com>" });
-        *config = serde_json::from_value(json!({ "providers": ["capture"], "provider": { "capture": provider } }))?;
+        // What else is set, holds.
+        config.providers = vec!["capture".to_owned()];
+        config.provider.insert("capture".to_owned(), serde_json::from_value(provider)?);
         Ok(())
     }
 

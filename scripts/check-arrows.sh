@@ -28,7 +28,7 @@ server      : domain connection templates queue inbox archive catalog channels w
 readonly LIBRARIES='
 ^(sea-orm|sea-query|sqlx)(-|$) : archive migrations
 ^apalis(-|$)                   : queue worker
-^lettre(-|$)                   : channels
+^lettre(-|$)                   : channels bench
 '
 # Files that may hold unsafe code, should there ever be one: paths, separated by spaces.
 readonly UNSAFE_ALLOWED=''

@@ -1,6 +1,9 @@
 //! The whole loop on a real mail server: signed and encrypted to Postfix, refused, put off, bounced, and come back.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
@@ -104,30 +107,33 @@ async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out_and_a_spa
     assert_eq!(headers["list-unsubscribe-post"], "List-Unsubscribe=One-Click");
     assert!(headers["list-unsubscribe"].as_str().unwrap().starts_with("<https://notify.example.com/unsubscribe/bank."));
 
-    let found = spam_rules(&raw);
-    // What it says of the sender's domain or of the network is not about the mail's shape; neither is that signatures of
-    // Ed25519 are new to it.
-    let shape: Vec<&String> = found
-        .iter()
-        .filter(|rule| !rule.contains("DKIM") && !rule.contains("NO_RECEIVED") && !rule.contains("NO_RELAYS"))
-        .collect();
-    assert!(shape.is_empty(), "SpamAssassin finds {found:?} in {raw}");
+    let (score, rules) = judged(&raw);
+    let wrong: Vec<&String> = rules.iter().filter(|rule| !SAID_OF_EVERY_MAIL.contains(&rule.as_str())).collect();
+    assert!(wrong.is_empty() && score <= 0.1, "SpamAssassin says {score}, {rules:?} of {raw}");
 }
 
-/// The rules of Debian's SpamAssassin, without the network, that a mail meets.
-fn spam_rules(raw: &str) -> Vec<String> {
+/// What SpamAssassin says, at 0.0 points each, of mails that have HTML (and MJML's hidden preview line), that come from the loopback, and
+/// that are signed, without asking the DNS whether well.
+const SAID_OF_EVERY_MAIL: [&str; 7] =
+    ["HTML_MESSAGE", "HTML_FONT_LOW_CONTRAST", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
+
+/// The points that Debian's SpamAssassin, without the network, gives a mail, and the rules that it meets.
+fn judged(raw: &str) -> (f64, Vec<String>) {
     use std::io::Write;
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new("spamassassin");
     command.args(["--local", "--test-mode", "--siteconfigpath", "/etc/spamassassin"]).env("HOME", home.path());
     let mut child =
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().expect("SpamAssassin runs");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("SpamAssassin runs: `make test-deps` installs it");
     child.stdin.take().unwrap().write_all(raw.replace("\r\n", "\n").as_bytes()).unwrap();
     let out = String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned();
     // "X-Spam-Status: No, score=0.1 required=5.0 tests=A,B,\n\tC autolearn=…"
     let status = out.split("X-Spam-Status:").nth(1).unwrap_or_else(|| panic!("no verdict in {out}"));
-    let tests = status.split("tests=").nth(1).unwrap_or_default().split("autolearn").next().unwrap_or_default();
-    tests.split([',', '\n', '\t', ' ']).filter(|rule| !rule.is_empty() && *rule != "none").map(str::to_owned).collect()
+    let after = |name: &str| status.split(name).nth(1).unwrap_or_default();
+    let score = after("score=").split_whitespace().next().and_then(|text| text.parse().ok()).expect("a score");
+    let tests = after("tests=").split("autolearn").next().unwrap_or_default();
+    let tests = tests.split([',', '\n', '\t', ' ']).filter(|rule| !rule.is_empty() && *rule != "none");
+    (score, tests.map(str::to_owned).collect())
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and shows the server's log if asked"
 )]
 
+mod attachments;
 mod authoring;
 mod back_pressure;
 mod bad_input;
@@ -15,6 +16,7 @@ mod console;
 mod crowds;
 mod dead_letters;
 mod deep_inbox;
+mod doctor;
 mod idempotency;
 mod kill_nine;
 mod large_audience;

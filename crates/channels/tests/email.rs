@@ -172,6 +172,18 @@ async fn what_would_break_out_of_a_header_is_refused_before_anything_is_sent() {
     assert_eq!(failure(send(&providers, message).await).0, "permanent");
     assert_eq!(server.connections(), 0);
 
+    for (name, value) in
+        [("X-A\r\nBcc", "x"), ("X-A", "x\r\nBcc: y"), ("X-A", "x\0"), ("Bcc", "x@example.com"), ("X-Größe", "1"), ("", "x")]
+    {
+        let error = Providers::email(&config(
+            &json!({ "main": settings(&server.url(), &json!({ "headers": { name: value } })) }),
+            &["main"],
+        ));
+        assert!(
+            matches!(error, Err(ConfigError::Invalid { key, .. }) if key.starts_with("email.provider.main.headers.")),
+            "{name:?}"
+        );
+    }
     let error = Providers::email(&config(
         &json!({ "main": settings(&server.url(), &json!({ "from": "A\r\nBcc: x@y.z <a@example.com>" })) }),
         &["main"],
@@ -195,6 +207,27 @@ async fn connections_are_kept_and_replaced_when_they_are_gone() {
         send(&providers, mail("maria@example.com")).await.unwrap();
     }
     assert_eq!((server.mails().len(), server.connections()), (3, 1));
+}
+
+#[tokio::test]
+async fn under_load_the_connections_are_as_many_as_the_senders_and_no_more() {
+    const SENDERS: usize = 24;
+    const MAILS: usize = 600;
+    let server = MailServer::start();
+    let providers = provider(&server.url(), &json!({}));
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..SENDERS {
+        let providers = providers.clone();
+        senders.spawn(async move {
+            for _ in 0..MAILS / SENDERS {
+                send(&providers, mail("maria@example.com")).await.unwrap();
+            }
+        });
+    }
+    senders.join_all().await;
+    assert_eq!(server.mails().len(), MAILS);
+    // A connection carries 100 mails at the most, then another takes its place.
+    assert!(server.connections() <= SENDERS + MAILS / 100, "{} connections", server.connections());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod certificate;
 mod fault_proxy;
 mod mail_server;
+mod name_server;
 mod port;
 mod postfix;
 mod postgres;
@@ -17,6 +18,7 @@ mod sms_gateway;
 
 pub use fault_proxy::{Fault, FaultProxy};
 pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
+pub use name_server::NameServer;
 pub use port::free_port;
 pub use postfix::Postfix;
 pub use postgres::Postgres;

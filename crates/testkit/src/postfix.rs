@@ -21,7 +21,7 @@ const PROGRAMS: [&str; 2] = ["/usr/lib/postfix/sbin", "/usr/libexec/postfix"];
 /// A running Postfix (`master` and what it starts), ended when dropped.
 ///
 /// It takes mail for `example.com` into one mailbox, offers STARTTLS with a certificate that [`ca_file`](Self::ca_file) vouches for,
-/// and hands other domains on as it was told. Who is refused or put off, [`set_access`](Self::set_access) says.
+/// and hands other domains on as it was told. It hangs up on who says nothing for 2 s. Who is refused or put off, [`set_access`](Self::set_access) says.
 #[derive(Debug)]
 pub struct Postfix {
     master: Child,
@@ -77,19 +77,14 @@ impl Postfix {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Says what recipients are answered: `("gone@example.com", "550 5.1.1 no such user")`. All others are taken.
+    /// Says what recipients are answered: `("gone@example.com", "550 5.1.1 no such user")`. All others are taken. Who is in a
+    /// conversation goes on by the answers before.
     pub fn set_access(&self, answers: &[(&str, &str)]) {
         let lines: String = answers.iter().map(|(address, answer)| format!("{address} {answer}\n")).collect();
         let path = self.folder.path().join("conf/access");
         fs::write(&path, lines).expect("the answers are written");
         let reload = Command::new("kill").args(["-HUP", &self.master.id().to_string()]).status().expect("kill runs");
         assert!(reload.success());
-        // Who is in a conversation goes on by the old answers; these end it.
-        let parts =
-            Command::new("pgrep").args(["-P", &self.master.id().to_string(), "-x", "smtpd"]).output().expect("pgrep runs");
-        for pid in String::from_utf8_lossy(&parts.stdout).split_whitespace() {
-            let _ = Command::new("kill").arg(pid).status();
-        }
     }
 
     /// The mails in the mailbox, byte for byte, in the order in which they came.
@@ -150,7 +145,7 @@ fn lay_out(root: &Path, programs: &Path, port: u16, transports: &[(&str, &str)])
          smtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_peername_lookup = no\ndisable_dns_lookups = yes\n\
          smtpd_recipient_restrictions = check_recipient_access texthash:{root_text}/conf/access, permit_mynetworks, reject\n\
          notify_classes =\nsmtpd_tls_security_level = may\nsmtpd_tls_cert_file = {root_text}/cert.pem\n\
-         smtpd_tls_key_file = {root_text}/key.pem\nsmtpd_client_connection_count_limit = 0\ndefault_process_limit = 100\n",
+         smtpd_tls_key_file = {root_text}/key.pem\nsmtpd_client_connection_count_limit = 0\nsmtpd_timeout = 2s\ndefault_process_limit = 100\n",
         programs = programs.display(),
         uid = id("-u"),
         gid = id("-g"),

@@ -1,0 +1,168 @@
+//! `make bench-mail`: mails per second through all of Stentor, beside lettre's own pool that sends the same bytes to the same server.
+//!
+//! The server is Postfix's `smtp-sink`, which takes a mail and forgets it. Both use as many connections. Stentor's time begins with
+//! the API call and ends when the last delivery is `sent`, so that accepting, dispatching, rendering and recording are in it. Each round
+//! measures one after the other; what is printed is the median of the rounds, and the ratio.
+#![allow(clippy::print_stdout, reason = "it is a report")]
+
+use std::{
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    message::{MultiPart, SinglePart},
+    transport::smtp::PoolConfig,
+};
+use serde_json::{Value, json};
+use stentor_testkit::{RedisServer, free_port};
+use stentor_tests::{
+    Api, PATIENCE,
+    serve::{Process, bank, settings, sqlite},
+};
+
+/// How many connections each has.
+const CONNECTIONS: u32 = 32;
+/// Recipients of one notification.
+const RECIPIENTS: usize = 1_000;
+const BODY: &str =
+    "Your card ending in 6222 is due for repayment on 5 December 2026: 1,234.50 CNY.\n\nThank you for banking with us.";
+
+/// A mail server that forgets, ended when dropped.
+struct Sink {
+    child: Child,
+    port: u16,
+}
+
+impl Sink {
+    fn start() -> Self {
+        let port = free_port();
+        let mut command = Command::new("/usr/sbin/smtp-sink");
+        let child = command
+            .arg(format!("127.0.0.1:{port}"))
+            .arg("256")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("smtp-sink (postfix) starts");
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "smtp-sink does not come up");
+            std::thread::sleep(Duration::from_millis(20)); // it tells nobody when it is ready
+        }
+        Self { child, port }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let number = |text: Option<String>, default: usize| text.and_then(|text| text.parse().ok()).unwrap_or(default);
+    let mails = number(std::env::args().nth(1), 10_000).next_multiple_of(RECIPIENTS);
+    let rounds = number(std::env::var("ROUNDS").ok(), 3);
+    let (mut bare, mut whole) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        let sink = Sink::start();
+        let floor = lettre(sink.port, mails).await;
+        let ours = stentor(sink.port, mails).await;
+        println!("round {round}: bare lettre {floor:.0}, Stentor {ours:.0} mails a second");
+        bare.push(floor);
+        whole.push(ours);
+    }
+    let (bare, whole) = (middle(bare), middle(whole));
+    println!("\n{mails} mails over {CONNECTIONS} connections:");
+    println!("- Stentor, from the API call to the last `sent`: {whole:.0} a second");
+    println!("- bare lettre: {bare:.0} a second");
+    println!("- ratio: {:.2} (goal >= 0.8)", whole / bare);
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// lettre alone: a pool, and as many tasks as it has connections.
+async fn lettre(port: u16, mails: usize) -> f64 {
+    let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1")
+        .port(port)
+        .pool_config(PoolConfig::new().max_size(CONNECTIONS))
+        .build();
+    let (transport, next) = (Arc::new(transport), Arc::new(AtomicUsize::new(0)));
+    let begun = Instant::now();
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (transport, next) = (transport.clone(), next.clone());
+        senders.spawn(async move {
+            loop {
+                let n = next.fetch_add(1, Relaxed);
+                if n >= mails {
+                    return;
+                }
+                let parts = MultiPart::alternative()
+                    .singlepart(SinglePart::plain(BODY.to_owned()))
+                    .singlepart(SinglePart::html(format!("<p>{BODY}</p>")));
+                let mail = Message::builder()
+                    .from("Example Bank <no-reply@example.com>".parse().expect("a sender"))
+                    .to(format!("u{n}@example.com").parse().expect("a mailbox"))
+                    .subject("Your card is due")
+                    .multipart(parts)
+                    .expect("a mail");
+                transport.send(mail).await.expect("the sink takes it");
+            }
+        });
+    }
+    senders.join_all().await;
+    mails as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// The whole way: accepted, dispatched, rendered, sent, recorded.
+async fn stentor(port: u16, mails: usize) -> f64 {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().expect("a directory"));
+    let concurrency = CONNECTIONS.to_string();
+    let own = [
+        ("STENTOR__EMAIL__PROVIDERS", "main"),
+        ("STENTOR__EMAIL__PROVIDER__MAIN__URL", &format!("smtp://127.0.0.1:{port}?tls=none")),
+        ("STENTOR__EMAIL__PROVIDER__MAIN__FROM", "Example Bank <no-reply@example.com>"),
+        ("STENTOR__WORKER__EMAIL_CONCURRENCY", concurrency.as_str()),
+        ("STENTOR__LOG__LEVEL", "info"),
+    ];
+    let settings = settings(&redis.url(), &sqlite(&dir), &own);
+    let api = bank(&settings);
+    let _stentor = Process::start(&settings).await;
+    let html = format!("<p>{BODY}</p>");
+    let notification = |first: usize| {
+        let recipient = |n: usize| json!({"id": format!("u{n}"), "email": format!("u{n}@example.com")});
+        let recipients: Vec<Value> = (first..first + RECIPIENTS).map(recipient).collect();
+        json!({"audience": {"recipients": recipients}, "channels": ["email"],
+            "content": {"title": "Your card is due", "email": {"html": html, "text": BODY}}})
+    };
+    let all: Vec<Value> = (0..mails).step_by(RECIPIENTS).map(notification).collect();
+    let begun = Instant::now();
+    for one in &all {
+        api.send(one).await;
+    }
+    while sent(&api).await < mails {
+        assert!(begun.elapsed() < PATIENCE * 10, "{} of {mails} are sent", sent(&api).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    mails as f64 / begun.elapsed().as_secs_f64()
+}
+
+async fn sent(api: &Api) -> usize {
+    let metrics =
+        stentor_tests::client().get(format!("{}/metrics", api.url)).send().await.expect("metrics").text().await.expect("a text");
+    let of =
+        |line: &&str| line.starts_with("stentor_deliveries_total") && line.contains("\"email\"") && line.contains("\"sent\"");
+    metrics.lines().find(of).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0) as usize
+}

@@ -51,18 +51,25 @@ async fn several_articles_reach_the_inbox_the_mail_and_as_one_link_the_phone() {
     assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!("/content/articles/0/link")), "{problem}");
 }
 
-/// Templates that load, and that some data make impossible to write.
+/// Templates in which lint finds no mistake, and that some data make impossible to write.
 fn hostile(dir: &std::path::Path) {
+    let schema = json!({
+        "type": "object", "required": ["a", "text", "object", "any"],
+        "properties": {"a": {"type": "array"}, "text": {"type": "string"}, "object": {"type": "object"}, "any": {}},
+    });
+    let sample = json!({"a": [1], "text": "k", "object": {"k": "v"}, "any": {"value": "1", "currency": "EUR"}});
     let loops = "{{#each a}}{{#each ../a}}{{#each ../../a}}{{#each ../../../a}}x{{/each}}{{/each}}{{/each}}{{/each}}";
     let blown_up = "{{#each a}}{{../text}}{{/each}}";
-    let missing = "{{object.absent}}";
-    for (key, text) in [("loops", loops), ("blown-up", blown_up), ("missing", missing), ("wrong-type", "{{money text}}")] {
+    for (key, text) in
+        [("loops", loops), ("blown-up", blown_up), ("missing", "{{lookup object text}}"), ("wrong-type", "{{money any}}")]
+    {
         for (file, content) in [
             (
                 "template.toml",
                 format!("title = \"{key}\"\ndefault_locale = \"en\"\nchannels = [\"inbox\", \"email\", \"sms\"]\n"),
             ),
-            ("schema.json", "{\"type\": \"object\"}".to_owned()),
+            ("schema.json", schema.to_string()),
+            ("samples/small.json", sample.to_string()),
             ("en/content.md", format!("+++\ntitle = \"Title\"\nsummary = \"{text}\"\n+++\n{text}")),
         ] {
             let path = dir.join(key).join(file);
@@ -77,11 +84,11 @@ async fn what_cannot_be_written_fails_once_with_its_reason_and_holds_up_nothing(
     let dir = tempfile::tempdir().unwrap();
     hostile(dir.path());
     let dev = Dev::start_with(&[("STENTOR__TEMPLATES__DIR", dir.path().to_str().unwrap())]);
-    let data = json!({"a": vec![0; 100], "text": "x".repeat(10_000), "object": {}});
+    let data = json!({"a": vec![0; 100], "text": "x".repeat(10_000), "object": {}, "any": "x"});
     for (template, reason) in [
         ("loops", "rounds of loops: the limit is 10000"),
         ("blown-up", "bytes of rendered text: the limit is 524288"),
-        ("missing", "en/content.md:3:12: the variable `object.absent` is missing from the data"),
+        ("missing", "en/content.md:3:12: the variable `lookup` is missing from the data"),
         ("wrong-type", "`money` wants an amount"),
     ] {
         let request = json!({"audience": {"recipients": ["ada"]}, "template": template, "data": data});

@@ -68,14 +68,6 @@ impl Library {
         self
     }
 
-    /// Whether both write the same.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let hashes = |library: &Self| {
-            library.templates.values().map(|t| (t.key().to_owned(), t.content_hash().to_owned())).collect::<Vec<_>>()
-        };
-        hashes(self) == hashes(other)
-    }
-
     /// The template called `key`.
     pub fn find(&self, key: &str) -> Option<Arc<Template>> {
         self.templates.get(key).cloned()

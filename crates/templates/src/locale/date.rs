@@ -1,17 +1,22 @@
 //! Dates and times, in the calendar, order and words of the language.
 
+use std::sync::LazyLock;
+
 use icu::{
     calendar::{Date, Iso},
-    datetime::{DateTimeFormatter, fieldsets::YMD},
+    datetime::{
+        DateTimeFormatter,
+        fieldsets::{YMD, YMDT},
+    },
     time::{DateTime, Time},
 };
 use jiff::{civil, tz::TimeZone};
 use stentor_domain::Locale;
 
-use super::icu_locale;
+use super::{icu_locale, kept::Kept};
 
 /// How much of a date is spelled out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DateStyle {
     /// `12/24/26`
     Short,
@@ -26,28 +31,41 @@ pub(crate) enum DateStyle {
 /// A time is shown on the clocks of `zone` (IANA name), or in UTC and with that word if none is known.
 /// `with_time` shows the time of day too, which a mere date does not have. `None` if `text` is neither.
 pub(crate) fn format_date(text: &str, style: DateStyle, with_time: bool, zone: Option<&str>, locale: &Locale) -> Option<String> {
-    let fields = match style {
-        DateStyle::Short => YMD::short(),
-        DateStyle::Medium => YMD::medium(),
-        DateStyle::Long => YMD::long(),
-    };
-    let prefs = icu_locale(locale).into();
     if text.len() == 10 {
         let date = iso(text.parse().ok()?)?;
-        return (!with_time).then(|| Some(DateTimeFormatter::try_new(prefs, fields).ok()?.format(&date).to_string()))?;
+        return if with_time { None } else { write_date(&date, style, locale) };
     }
     let known = zone.and_then(|name| TimeZone::get(name).ok());
     let at: jiff::Timestamp = text.parse().ok()?;
     let local = at.to_zoned_datetime(known.clone().unwrap_or(TimeZone::UTC)).datetime();
     let date = iso(local.date())?;
     if !with_time {
-        return Some(DateTimeFormatter::try_new(prefs, fields).ok()?.format(&date).to_string());
+        return write_date(&date, style, locale);
     }
     let clock = local.time();
     let time = Time::try_new(clock.hour().cast_unsigned(), clock.minute().cast_unsigned(), 0, 0).ok()?;
-    let formatter = DateTimeFormatter::try_new(prefs, fields.with_time_hm()).ok()?;
-    let written = formatter.format(&DateTime { date, time }).to_string();
+    let written = write_time(&DateTime { date, time }, style, locale)?;
     Some(if known.is_some() { written } else { format!("{written} UTC") })
+}
+
+fn write_date(date: &Date<Iso>, style: DateStyle, locale: &Locale) -> Option<String> {
+    static KEPT: LazyLock<Kept<(Locale, DateStyle), DateTimeFormatter<YMD>>> = LazyLock::new(Kept::none);
+    let make = || DateTimeFormatter::try_new(icu_locale(locale).into(), fields(style)).ok();
+    Some(KEPT.get((locale.clone(), style), make)?.format(date).to_string())
+}
+
+fn write_time(at: &DateTime<Iso>, style: DateStyle, locale: &Locale) -> Option<String> {
+    static KEPT: LazyLock<Kept<(Locale, DateStyle), DateTimeFormatter<YMDT>>> = LazyLock::new(Kept::none);
+    let make = || DateTimeFormatter::try_new(icu_locale(locale).into(), fields(style).with_time_hm()).ok();
+    Some(KEPT.get((locale.clone(), style), make)?.format(at).to_string())
+}
+
+fn fields(style: DateStyle) -> YMD {
+    match style {
+        DateStyle::Short => YMD::short(),
+        DateStyle::Medium => YMD::medium(),
+        DateStyle::Long => YMD::long(),
+    }
 }
 
 fn iso(date: civil::Date) -> Option<Date<Iso>> {

@@ -1,17 +1,22 @@
 //! Numbers, money, dates and telephone numbers as each language writes them, by ICU (CLDR).
 
 mod date;
+mod kept;
 mod money;
 mod number;
 mod phone;
 mod relative;
 
+use std::sync::LazyLock;
+
 use fixed_decimal::Decimal;
 use icu::{
-    decimal::DecimalFormatter,
+    decimal::{DecimalFormatter, options::DecimalFormatterOptions},
     locale::{LanguageIdentifier, Locale as IcuLocale, LocaleDirectionality},
 };
 use stentor_domain::Locale;
+
+use kept::Kept;
 
 pub(crate) use date::{DateStyle, format_date};
 pub(crate) use money::format_money;
@@ -33,7 +38,8 @@ pub(crate) fn direction(locale: &Locale) -> &'static str {
     if LocaleDirectionality::new_extended().is_right_to_left(&id) { "rtl" } else { "ltr" }
 }
 
-fn plain(value: &Decimal, locale: &IcuLocale) -> Option<String> {
-    let formatter = DecimalFormatter::try_new(locale.into(), icu::decimal::options::DecimalFormatterOptions::default()).ok()?;
-    Some(formatter.format(value).to_string())
+fn plain(value: &Decimal, locale: &Locale) -> Option<String> {
+    static KEPT: LazyLock<Kept<Locale, DecimalFormatter>> = LazyLock::new(Kept::none);
+    let make = || DecimalFormatter::try_new((&icu_locale(locale)).into(), DecimalFormatterOptions::default()).ok();
+    Some(KEPT.get(locale.clone(), make)?.format(value).to_string())
 }

@@ -4,32 +4,38 @@
 //! which for some currencies is fewer than people are billed: 1234.50 RSD would become 1,235. A repayment must
 //! show the amount that is due, so digits that were given are never rounded away.
 
+use std::sync::LazyLock;
+
 use fixed_decimal::{Decimal, Sign};
 use icu::decimal::DecimalFormatter;
 use icu_experimental::dimension::currency::{CurrencyType, formatter::CurrencyFormatter, options::CurrencyFormatterOptions};
 use stentor_domain::Locale;
 
-use super::{icu_locale, plain};
+use super::{icu_locale, kept::Kept, plain};
+
+type Formatter = CurrencyFormatter<DecimalFormatter>;
+type OfCurrency<V> = LazyLock<Kept<(Locale, String), V>>;
 
 /// `value` in `currency` (three capital letters, ISO 4217) as `locale` writes it; `None` if the code is not one.
 pub(crate) fn format_money(value: &Decimal, currency: &str, locale: &Locale) -> Option<String> {
+    static WITH_SYMBOL: OfCurrency<Formatter> = LazyLock::new(Kept::none);
+    static BARE: OfCurrency<Formatter> = LazyLock::new(Kept::none);
     if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
         return None;
     }
     let code = CurrencyType::try_from_str(currency).ok()?;
-    let locale = icu_locale(locale);
-    let formatter: CurrencyFormatter<DecimalFormatter> =
-        CurrencyFormatter::try_new_symbol((&locale).into(), code, CurrencyFormatterOptions::default()).ok()?;
-    let written = formatter.format_fixed_decimal(value).to_string();
-    if fraction_digits(value) <= usual_digits(code)? {
+    let key = || (locale.clone(), currency.to_owned());
+    let options = CurrencyFormatterOptions::default;
+    let make = || Formatter::try_new_symbol((&icu_locale(locale)).into(), code, options()).ok();
+    let written = WITH_SYMBOL.get(key(), make)?.format_fixed_decimal(value).to_string();
+    if fraction_digits(value) <= usual_digits(code, currency)? {
         return Some(written);
     }
     let mut unsigned = value.clone();
     unsigned.sign = Sign::None;
-    let bare: CurrencyFormatter<DecimalFormatter> =
-        CurrencyFormatter::try_new_no_currency((&locale).into(), code, CurrencyFormatterOptions::default()).ok()?;
-    let rounded = bare.format_fixed_decimal(&unsigned).to_string();
-    Some(written.replacen(&rounded, &plain(&unsigned, &locale)?, 1))
+    let make = || Formatter::try_new_no_currency((&icu_locale(locale)).into(), code, options()).ok();
+    let rounded = BARE.get(key(), make)?.format_fixed_decimal(&unsigned).to_string();
+    Some(written.replacen(&rounded, &plain(&unsigned, locale)?, 1))
 }
 
 /// Digits after the point, zeros at the end not counted.
@@ -40,12 +46,15 @@ fn fraction_digits(value: &Decimal) -> usize {
 }
 
 /// The digits after the point that the formatter shows for a currency, in every language.
-fn usual_digits(code: CurrencyType) -> Option<usize> {
-    let english = icu::locale::locale!("en");
-    let bare: CurrencyFormatter<DecimalFormatter> =
-        CurrencyFormatter::try_new_no_currency((&english).into(), code, CurrencyFormatterOptions::default()).ok()?;
-    let written = bare.format_fixed_decimal(&Decimal::from(0)).to_string();
-    Some(written.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
+fn usual_digits(code: CurrencyType, currency: &str) -> Option<usize> {
+    static KEPT: LazyLock<Kept<String, usize>> = LazyLock::new(Kept::none);
+    let count = || {
+        let english = icu::locale::locale!("en");
+        let bare = Formatter::try_new_no_currency((&english).into(), code, CurrencyFormatterOptions::default()).ok()?;
+        let written = bare.format_fixed_decimal(&Decimal::from(0)).to_string();
+        Some(written.split_once('.').map_or(0, |(_, fraction)| fraction.len()))
+    };
+    KEPT.get(currency.to_owned(), count).map(|digits| *digits)
 }
 
 #[cfg(test)]

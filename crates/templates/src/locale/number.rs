@@ -4,7 +4,7 @@ use fixed_decimal::Decimal;
 use serde_json::Value;
 use stentor_domain::Locale;
 
-use super::{DIGITS, icu_locale, plain};
+use super::{DIGITS, plain};
 
 /// The decimal that `value` stands for: a JSON number, or a text such as `-1234.50`. `None` if it is neither.
 ///
@@ -29,7 +29,7 @@ pub(crate) fn parse_decimal(value: &Value) -> Option<Decimal> {
 
 /// `value` with the grouping and decimal marks of `locale`. `None` if it is not a number.
 pub(crate) fn format_number(value: &Value, locale: &Locale) -> Option<String> {
-    plain(&parse_decimal(value)?, &icu_locale(locale))
+    plain(&parse_decimal(value)?, locale)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use reqwest::Method;
 use serde_json::{Value, json};
-use stentor_tests::{Dev, device::Device, eventually, files};
+use stentor_tests::{Dev, answer, device::Device, eventually, files};
 
 #[tokio::test]
 async fn several_articles_reach_the_inbox_the_mail_and_as_one_link_the_phone() {
@@ -91,6 +92,8 @@ async fn what_cannot_be_written_fails_once_with_its_reason_and_holds_up_nothing(
         ("missing", "en/content.md:3:12: the variable `lookup` is missing from the data"),
         ("wrong-type", "`money` wants an amount"),
     ] {
+        let known = || answer(dev.api.request(Method::GET, &format!("/v1/templates/{template}")));
+        eventually("the template is read", async || known().await.0.is_success().then_some(())).await;
         let request = json!({"audience": {"recipients": ["ada"]}, "template": template, "data": data});
         let id = dev.api.send(&request).await;
         let deliveries = eventually("all deliveries failed", async || {

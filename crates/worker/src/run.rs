@@ -11,7 +11,7 @@ use stentor_connection::Place;
 use stentor_domain::{Channel, Clock};
 use stentor_inbox::{Inboxes, Profiles, Suppressions};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -129,7 +129,9 @@ impl Worker {
             sms: parts.sms.clone(),
             grown: grown_tx,
         };
-        tasks.spawn(archiver.run(stop.clone()));
+        // On a thread of its own: making rows of 500 events takes a processor for milliseconds, and no push waits for that.
+        let (main, archiving) = (Handle::current(), archiver.run(stop.clone()));
+        tasks.spawn_blocking(move || main.block_on(archiving));
         let sweep = Sweep {
             inbox: parts.inboxes.hot().clone(),
             archive: parts.archive.clone(),

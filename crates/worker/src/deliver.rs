@@ -12,8 +12,8 @@ use stentor_archive::ArchiveError;
 use stentor_catalog::{Catalog, CatalogError};
 use stentor_channels::{Busy, Pace, Providers, SendError, Sent, is_hard};
 use stentor_domain::{
-    AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Suppression,
-    SuppressionReason, Timestamp, event::DeliveryReport, retry::RetrySchedule,
+    AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Suppression, SuppressionReason,
+    Timestamp, event::DeliveryReport, retry::RetrySchedule,
 };
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 

@@ -13,7 +13,7 @@ socket      :
 migrations  :
 testkit     :
 tests       : testkit
-bench       : testkit tests socket
+bench       : testkit tests socket domain templates
 templates   : domain
 queue       : domain connection
 inbox       : domain connection

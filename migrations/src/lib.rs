@@ -9,6 +9,7 @@ mod m20261125_000003_suppressions;
 mod m20261125_000010_console;
 mod m20261125_000011_search;
 mod m20261125_000030_templates;
+mod m20261125_000004_receipts;
 
 use sea_orm_migration::prelude::*;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000010_console::Migration),
             Box::new(m20261125_000030_templates::Migration),
             Box::new(m20261125_000011_search::Migration),
+            Box::new(m20261125_000004_receipts::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use stentor_archive::{App, Archive};
 use stentor_catalog::Catalog;
-use stentor_channels::{MailEvents, SmsReceipts};
+use stentor_channels::{MailEvents, SmsCallbacks};
 use stentor_domain::{AppId, Clock, Timestamp, TopicId};
 use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
@@ -48,8 +48,8 @@ pub struct ApiParts {
     pub manners: Manners,
     /// Who is connected, over all processes.
     pub presences: Presences,
-    /// Reads what SMS gateways report.
-    pub sms_receipts: SmsReceipts,
+    /// Reads what SMS gateways call.
+    pub sms_callbacks: SmsCallbacks,
     /// Reads what providers report of mails.
     pub mail_events: MailEvents,
     /// How full Redis is.

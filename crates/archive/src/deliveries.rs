@@ -32,7 +32,28 @@ pub(crate) fn read(row: delivery::Model) -> Result<Delivery, ArchiveError> {
     })
 }
 
+fn with_app(row: delivery::Model) -> Result<(AppId, Delivery), ArchiveError> {
+    Ok((row.app.parse().map_err(bad)?, read(row)?))
+}
+
 impl Archive {
+    /// The delivery that a provider speaks of by our id, whatever app it is of: a receipt names none.
+    pub async fn find_delivery_of_any_app(&self, id: DeliveryId) -> Result<Option<(AppId, Delivery)>, ArchiveError> {
+        let row = delivery::Entity::find().filter(delivery::Column::Id.eq(id.as_uuid())).one(&self.db).await?;
+        row.map(with_app).transpose()
+    }
+
+    /// The delivery that a provider speaks of by its own id, whatever app it is of.
+    pub async fn find_delivery_by_message(
+        &self,
+        provider: &str,
+        message: &str,
+    ) -> Result<Option<(AppId, Delivery)>, ArchiveError> {
+        let of = delivery::Column::ProviderMessageId.eq(message).and(delivery::Column::Provider.eq(provider));
+        let row = delivery::Entity::find().filter(of).order_by_desc(delivery::Column::UpdatedAt).one(&self.db).await?;
+        row.map(with_app).transpose()
+    }
+
     /// How many deliveries of a notification are in each state.
     pub async fn delivery_counts(
         &self,

@@ -30,12 +30,12 @@ mod sms;
 pub use bounce::{
     BadEvents, Bounce, BounceKind, EventKind, EventRule, EventsConfig, EventsPreset, MailEvents, is_hard, read_report,
 };
-pub use config::{
-    ConfigError, DkimSettings, EmailConfig, EmailProviderConfig, MessageIdRule, ReceiptConfig, SmsConfig, SmsPreset,
-    SmsProviderConfig, SuccessRule,
-};
+pub use config::{ConfigError, DkimSettings, EmailConfig, EmailProviderConfig};
 pub use email::{DnsKind, DnsNeed, ReturnToken, Unsubscribe, dns_needs};
 pub use masked::Masked;
 pub use message::{Channel, EmailMessage, MailFile, OutboundMessage, SendError, Sent, SmsMessage};
 pub use providers::{Busy, Pace, ProviderHealth, Providers, Turn};
-pub use sms::{BadReceipt, Receipt, Report, SmsReceipts};
+pub use sms::{
+    About, BadCall, Call, Condition, ErrorRule, Finder, Incoming, IncomingConfig, Meaning, PartConfig, PartEscape, Proof,
+    Receipt, ReceiptConfig, Reply, Report, SmsCallbacks, SmsConfig, SmsPreset, SmsProviderConfig,
+};

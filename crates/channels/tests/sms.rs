@@ -248,24 +248,6 @@ async fn no_more_calls_than_the_cap_are_under_way() {
 }
 
 #[tokio::test]
-async fn kannel_by_its_url() {
-    let gateway = SmsGateway::start();
-    let url = format!("{}/cgi-bin/sendsms?username=u&password=p", gateway.url());
-    let providers = provider(&json!({ "preset": "kannel", "url": url, "from": "Bank" }));
-    gateway.answer(&[
-        Answer::body(202, "0: Accepted for delivery"),
-        Answer::body(503, "Temporal failure, try again later."),
-        Answer::body(403, "Authorization failed for sendsms"),
-    ]);
-    for kind in ["sent", "transient", "permanent"] {
-        assert_eq!(failure(&providers.send(&sms("还款")).await), kind);
-    }
-    let query = &gateway.requests()[0]["query"];
-    let expected = json!({ "username": "u", "password": "p", "from": "Bank", "to": "+8613800138000", "text": "还款", "charset": "UTF-8", "coding": "2" });
-    assert_eq!(*query, expected);
-}
-
-#[tokio::test]
 async fn captured_messages_are_whole_files_one_for_each_send() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = dir.path().join("outbox/sms");
@@ -301,7 +283,7 @@ async fn settings_that_cannot_work_are_named_at_the_start() {
     for (settings, expected) in [
         (json!({}), "sms.provider.gw.url: is needed"),
         (json!({ "url": "ftp://x/" }), "sms.provider.gw.url: must be an http:// or https:// URL"),
-        (json!({ "url": "http://x/?t={{body}}" }), "sms.provider.gw.url: knows to, text, from and id, but not body"),
+        (json!({ "url": "http://x/?t={{message}}" }), "sms.provider.gw.url: knows to, text, from, id"),
         (json!({ "url": "http://x/?f={{from}}" }), "sms.provider.gw.url: uses {{from}}, but `from` is not set"),
         (json!({ "url": "http://x/", "body": "{{text}}" }), "sms.provider.gw.headers: a body needs a header Content-Type"),
         (json!({ "url": "http://x/", "headers": json, "body": "{\"t\": {{text}}}" }), "sms.provider.gw.body: is not JSON"),
@@ -311,10 +293,20 @@ async fn settings_that_cannot_work_are_named_at_the_start() {
         ),
         (json!({ "url": "http://x/", "success": {} }), "sms.provider.gw.success: must be"),
         (json!({ "url": "http://x/", "message_id": "id" }), "sms.provider.gw.message_id: a JSON pointer starts with a slash"),
+        (json!({ "preset": "kannel" }), "sms.provider.gw.url: is needed"),
         (
-            json!({ "preset": "kannel", "url": "http://x/", "body": "x" }),
-            "sms.provider.gw.body: the preset kannel has no such setting",
+            json!({ "preset": "capture", "dir": "/tmp", "body": "x" }),
+            "sms.provider.gw.body: the preset capture has no such setting",
         ),
+        (json!({ "url": "http://x/", "dir": "/tmp" }), "sms.provider.gw.dir: a gateway has no such setting"),
+        (
+            json!({ "preset": "aliyun", "username": "a", "password": "b" }),
+            "uses {{values.sign_name}}, but `values.sign_name` is not set",
+        ),
+        (json!({ "url": "http://x/", "query": "s={{part \"s\"}}" }), "sms.provider.gw.query: there is no part \"s\" before it"),
+        (json!({ "url": "http://x/", "errors": [{ "when": {}, "means": "busy" }] }), "sms.provider.gw.errors: must be"),
+        (json!({ "url": "http://x/", "errors": [{ "when": {}, "means": "good" }] }), "unknown variant `good`"),
+        (json!({ "url": "http://x/", "callback_url": "x" }), "sms.provider.gw.callback_url: must be the whole address"),
         (json!({ "preset": "capture" }), "sms.provider.gw.dir: names the folder"),
         (json!({ "url": "http://x/", "max_concurrency": 0 }), "sms.provider.gw.max_concurrency: must be at least 1"),
         (json!({ "url": "http://x/", "rate_per_second": 0 }), "sms.provider.gw.rate_per_second: must be a number from"),

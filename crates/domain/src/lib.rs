@@ -17,6 +17,7 @@ pub mod notification;
 pub mod recipient;
 pub mod retry;
 pub mod routing;
+pub mod sms;
 pub mod suppression;
 pub mod text;
 pub mod time;

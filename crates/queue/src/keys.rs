@@ -49,6 +49,16 @@ impl Keys {
         format!("{}pace:{what}", self.prefix)
     }
 
+    /// The string that holds the job which `name` stands for.
+    pub(crate) fn alias(&self, name: &str) -> String {
+        format!("{}alias:{name}", self.prefix)
+    }
+
+    /// The string that says that something was done.
+    pub(crate) fn once(&self, what: &str) -> String {
+        format!("{}once:{what}", self.prefix)
+    }
+
     /// The hash that remembers an idempotency key.
     pub(crate) fn idempotency(&self, key: &str) -> String {
         format!("{}idem:{key}", self.prefix)

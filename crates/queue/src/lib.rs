@@ -31,6 +31,7 @@ mod events;
 mod keys;
 mod lane;
 mod lease;
+mod marks;
 mod outcome;
 mod pace;
 mod queue;

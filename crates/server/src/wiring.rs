@@ -12,7 +12,7 @@ use stentor_api::{
 use stentor_archive::{Archive, ArchivedItem, ArchivedReader};
 use stentor_catalog::{Catalog, Finding, SharedTemplates};
 use stentor_channels::{
-    MailEvents, Providers, SmsReceipts,
+    MailEvents, Providers, SmsCallbacks,
     outbound::{HttpClient, Reach},
 };
 use stentor_connection::{Connection, Place};
@@ -246,7 +246,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         hub: hub.clone(),
         manners,
         presences,
-        sms_receipts: SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?,
+        sms_callbacks: SmsCallbacks::new(&config.sms).context("the settings under [sms] cannot be used")?,
         mail_events: MailEvents::new(&config.email).context("the settings under [email] cannot be used")?,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,

@@ -25,10 +25,11 @@ mod messages;
 mod plain;
 mod sanitize;
 mod schema;
-pub mod sms;
 mod syntax;
 mod template;
 mod words;
+
+pub use stentor_domain::sms;
 
 pub use error::{LoadError, LoadErrors, Place, RenderError};
 pub use finding::{Code, Finding, Severity};

@@ -5,12 +5,12 @@ use stentor_domain::{
     Locale, RecipientId, Timestamp,
     content::{Action, Article, Image},
     item::ItemContent,
+    sms::{self, SmsSize},
 };
 
 use crate::{
     error::{Place, RenderError},
     limits, markdown, plain,
-    sms::{self, SmsSize},
 };
 
 /// For whom, with what and when a message is written.

@@ -21,7 +21,7 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How long hot state lives on after SQL has it.
 const HOT_LIFE: Duration = Duration::from_hours(24);
 /// How long an SMS is waited for to be receipted: what a gateway tries to deliver is mostly given up after 48 hours.
-const RECEIPT_LIFE: Duration = Duration::from_hours(72);
+pub(crate) const RECEIPT_LIFE: Duration = Duration::from_hours(72);
 
 /// What the archiver works with.
 pub(crate) struct Archiver {

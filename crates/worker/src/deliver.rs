@@ -18,6 +18,7 @@ use stentor_domain::{
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 
 use crate::{
+    archiver::RECEIPT_LIFE,
     dispatch::{category, chain},
     facts::Facts,
     jobs::{DeliveryJob, OutsideJob},
@@ -175,6 +176,13 @@ impl Deliver {
     ) -> Result<Outcome, DeliverError> {
         match result {
             Ok(sent) => {
+                if let (Channel::Sms, Some(message)) = (self.channel, &sent.message_id) {
+                    // Some gateways' receipts name their own id only. Without this one, SQL knows it once it is archived.
+                    let name = format!("{}:{message}", sent.provider);
+                    if let Err(error) = lease.queue().alias(&name, &job.delivery.to_string(), RECEIPT_LIFE).await {
+                        tracing::warn!(%error, "a receipt by the gateway's own id will be found in SQL only");
+                    }
+                }
                 let end = End::new(DeliveryState::Sent, attempt, None);
                 let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, ..end };
                 self.end(job, lease, end).await

@@ -2,152 +2,103 @@
 
 use std::time::{Duration, SystemTime};
 
-use regex::Regex;
-use reqwest::{StatusCode, header::HeaderMap, header::RETRY_AFTER};
-use serde_json::Value;
+use reqwest::{header::HeaderMap, header::RETRY_AFTER};
 
-use crate::{ConfigError, MessageIdRule, SmsProviderConfig, SuccessRule, config::Place, message::Failure, scrub::scrub};
-
-/// The longest message id that is kept, in characters.
-const MAX_ID: usize = 128;
+use super::found::{Body, Find, Fits, Verdict};
+use crate::{
+    ConfigError, Meaning, SmsProviderConfig,
+    config::Place,
+    message::Failure,
+    outbound::{HttpAnswer, HttpBody},
+    scrub::scrub,
+};
 
 /// By what an answer is read.
 pub(super) struct AnswerRules {
-    success: Success,
-    message_id: Option<MessageId>,
-    busy: Option<Regex>,
-}
-
-enum Success {
-    Any,
-    Equals { pointer: String, value: String },
-    Matches(Regex),
-}
-
-enum MessageId {
-    Pointer(String),
-    Matches(Regex),
-}
-
-/// An answer; its body is `None` if it was lost or too long.
-pub(super) struct Answer<'a> {
-    pub status: StatusCode,
-    pub headers: &'a HeaderMap,
-    pub body: Option<&'a str>,
+    success: Option<Fits>,
+    errors: Vec<(Fits, Meaning)>,
+    message_id: Option<Find>,
+    reason: Option<Find>,
 }
 
 impl AnswerRules {
     pub(super) fn new(place: Place<'_>, config: &SmsProviderConfig) -> Result<Self, ConfigError> {
-        let success = match &config.success {
-            None => Success::Any,
-            Some(rule) => success(rule).map_err(|problem| place.invalid("success", problem))?,
-        };
-        let message_id = match &config.message_id {
-            None => None,
-            Some(MessageIdRule::Pointer(pointer)) => {
-                Some(MessageId::Pointer(checked_pointer(pointer).map_err(|problem| place.invalid("message_id", problem))?))
-            }
-            Some(MessageIdRule::Regex { regex }) => {
-                Some(MessageId::Matches(compile(regex).map_err(|problem| place.invalid("message_id", problem))?))
-            }
-        };
-        Ok(Self { success, message_id, busy: None })
-    }
-
-    /// Rules on the body alone: what it says when the message was taken, and when the gateway is busy.
-    pub(super) fn by_words(taken: &str, busy: &str) -> Result<Self, regex::Error> {
-        Ok(Self { success: Success::Matches(Regex::new(taken)?), message_id: None, busy: Some(Regex::new(busy)?) })
+        let invalid = |key: &'static str| move |problem: String| place.invalid(key, problem);
+        let mut errors = Vec::new();
+        for rule in &config.errors {
+            errors.push((Fits::new(&rule.when).map_err(invalid("errors"))?, rule.means));
+        }
+        Ok(Self {
+            success: config.success.as_ref().map(Fits::new).transpose().map_err(invalid("success"))?,
+            errors,
+            message_id: config.message_id.as_ref().map(Find::new).transpose().map_err(invalid("message_id"))?,
+            reason: config.reason.as_ref().map(Find::new).transpose().map_err(invalid("reason"))?,
+        })
     }
 
     /// The gateway's id of the message, if it took it and gave one.
     ///
-    /// Only an answer that says so tells that nothing was sent: 429, a 503 that asks to come back, and refusals. After
-    /// any other server error a gateway may have sent the message before it failed.
-    pub(super) fn judge(&self, answer: &Answer<'_>) -> Result<Option<String>, Failure> {
-        let status = answer.status.as_u16();
-        let said = format!("the gateway answered {status}");
-        let wait = retry_after(answer.headers, SystemTime::now());
-        let busy = || answer.body.is_some_and(|body| self.busy.as_ref().is_some_and(|busy| busy.is_match(body)));
-        match status {
-            200..=299 => self.judge_success(&said, answer.body),
+    /// Only an answer that says so tells that nothing was sent: what the operator's rules say, 429, a 503 that asks to come
+    /// back, and refusals. After any other server error a gateway may have sent the message before it failed.
+    pub(super) fn judge(&self, answer: &HttpAnswer) -> Result<Option<String>, Failure> {
+        let text = match &answer.body {
+            HttpBody::Whole(bytes) => Some(String::from_utf8_lossy(bytes)),
+            HttpBody::TooLong | HttpBody::Lost => None,
+        };
+        let body = Body::new(text.as_deref().unwrap_or_default());
+        let wait = retry_after(&answer.headers, SystemTime::now());
+        let said = self.said(answer.status, &body);
+        if let Some(meaning) = self.fitting(answer.status, text.is_some(), &body) {
+            return Err(match meaning {
+                Meaning::Transient => Failure::Transient { detail: said, retry_after: wait, provider_down: false },
+                Meaning::Busy => Failure::Transient { detail: said, retry_after: wait, provider_down: true },
+                Meaning::Permanent => Failure::permanent(said),
+                Meaning::Unknown => Failure::unknown(said),
+            });
+        }
+        match answer.status {
+            200..=299 => self.judge_success(answer.status, said, text.is_some(), &body),
             429 => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
-            503 if wait.is_some() || busy() => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
+            503 if wait.is_some() => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
             500.. => Err(Failure::unknown(said)),
             300..=399 => Err(Failure::permanent(format!("{said}; redirects are not followed"))),
             _ => Err(Failure::permanent(said)),
         }
     }
 
-    fn judge_success(&self, said: &str, body: Option<&str>) -> Result<Option<String>, Failure> {
-        if let Success::Any = self.success {
-            return Ok(body.and_then(|body| self.find_id(body)));
-        }
-        let Some(body) = body else {
+    fn fitting(&self, status: u16, whole: bool, body: &Body<'_>) -> Option<Meaning> {
+        let readable = |fits: &Fits| whole || !fits.reads_the_body();
+        let fits = |(fits, _): &&(Fits, Meaning)| readable(fits) && fits.judge(status, body) == Verdict::Holds;
+        self.errors.iter().find(fits).map(|(_, meaning)| *meaning)
+    }
+
+    fn judge_success(&self, status: u16, said: String, whole: bool, body: &Body<'_>) -> Result<Option<String>, Failure> {
+        let found = || self.message_id.as_ref().and_then(|find| find.find(body));
+        let Some(success) = &self.success else { return Ok(found()) };
+        if !whole && success.reads_the_body() {
             return Err(Failure::unknown(format!("{said}, but what it said was lost or too long")));
-        };
-        match &self.success {
-            Success::Any => {}
-            Success::Matches(regex) => {
-                if !regex.is_match(body) {
-                    return Err(Failure::permanent(format!("{said}, and its words do not say success")));
-                }
-            }
-            Success::Equals { pointer, value } => {
-                let Ok(json) = serde_json::from_str::<Value>(body) else {
-                    return Err(Failure::unknown(format!("{said}, but not in JSON")));
-                };
-                match json.pointer(pointer).and_then(plain) {
-                    Some(found) if found == *value => {}
-                    // A status code is short; whatever is longer may be about the recipient.
-                    Some(found) if found.len() <= 40 => {
-                        return Err(Failure::permanent(format!("{said}, {pointer} {}", scrub(&found, &[]))));
-                    }
-                    _ => return Err(Failure::permanent(format!("{said}, and {pointer} does not say success"))),
-                }
-            }
         }
-        Ok(self.find_id(body))
-    }
-
-    fn find_id(&self, body: &str) -> Option<String> {
-        let id = match self.message_id.as_ref()? {
-            MessageId::Pointer(pointer) => plain(serde_json::from_str::<Value>(body).ok()?.pointer(pointer)?)?,
-            MessageId::Matches(regex) => {
-                let found = regex.captures(body)?;
-                found.get(1).or_else(|| found.get(0))?.as_str().to_owned()
+        match success.judge(status, body) {
+            Verdict::Holds => Ok(found()),
+            Verdict::Unreadable => Err(Failure::unknown(format!("{said}, in words that cannot be read"))),
+            // A status code is short; whatever is longer may be about the recipient.
+            Verdict::Fails(Some(found)) if found.len() <= 40 && self.reason.is_none() => {
+                Err(Failure::permanent(format!("{said}: {}", scrub(&found, &[]))))
             }
-        };
-        let fits = !id.is_empty() && id.chars().count() <= MAX_ID && !id.chars().any(char::is_control);
-        fits.then_some(id)
-    }
-}
-
-fn success(rule: &SuccessRule) -> Result<Success, String> {
-    match (&rule.pointer, &rule.equals, &rule.regex) {
-        (Some(pointer), Some(value), None) => {
-            let value = plain(value).ok_or("equals must be text, a number, true or false")?;
-            Ok(Success::Equals { pointer: checked_pointer(pointer)?, value })
+            Verdict::Fails(_) => Err(Failure::permanent(format!("{said}, which is no success"))),
         }
-        (None, None, Some(regex)) => Ok(Success::Matches(compile(regex)?)),
-        _ => Err(r#"must be { pointer = "/status", equals = "0" } or { regex = "^OK" }"#.into()),
     }
-}
 
-fn checked_pointer(pointer: &str) -> Result<String, String> {
-    if pointer.starts_with('/') { Ok(pointer.to_owned()) } else { Err("a JSON pointer starts with a slash: /message/id".into()) }
-}
+    fn said(&self, status: u16, body: &Body<'_>) -> String {
+        let reason = self.reason.as_ref().filter(|_| !(200..300).contains(&status) || self.fails(status, body));
+        match reason.and_then(|find| find.find(body)) {
+            Some(reason) => format!("the gateway answered {status}: {}", scrub(&reason, &[])),
+            None => format!("the gateway answered {status}"),
+        }
+    }
 
-fn compile(regex: &str) -> Result<Regex, String> {
-    Regex::new(regex).map_err(|_| "is not a regular expression (syntax of the Rust crate regex)".into())
-}
-
-/// A simple value as text, so that `0` and `"0"` are the same; nothing for `null`, lists and objects.
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(yes) => Some(yes.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    fn fails(&self, status: u16, body: &Body<'_>) -> bool {
+        self.success.as_ref().is_some_and(|success| success.judge(status, body) != Verdict::Holds)
     }
 }
 
@@ -162,10 +113,13 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn rules(config: &SmsProviderConfig) -> AnswerRules {
-        AnswerRules::new(Place { channel: "sms", name: "gw" }, config).unwrap()
+    fn rules(settings: serde_json::Value) -> AnswerRules {
+        let config: SmsProviderConfig = serde_json::from_value(settings).unwrap();
+        AnswerRules::new(Place { channel: "sms", name: "gw" }, &config).unwrap()
     }
 
     fn judge(rules: &AnswerRules, status: u16, retry_after: Option<&str>, body: Option<&str>) -> Result<Option<String>, Failure> {
@@ -173,12 +127,13 @@ mod tests {
         if let Some(wait) = retry_after {
             headers.insert(RETRY_AFTER, wait.parse().unwrap());
         }
-        rules.judge(&Answer { status: StatusCode::from_u16(status).unwrap(), headers: &headers, body })
+        let body = body.map_or(HttpBody::Lost, |body| HttpBody::Whole(body.into()));
+        rules.judge(&HttpAnswer { status, headers, body })
     }
 
     #[test]
     fn only_an_answer_that_says_so_tells_that_nothing_was_sent() {
-        let any = rules(&SmsProviderConfig::default());
+        let any = rules(json!({}));
         assert!(matches!(judge(&any, 204, None, None), Ok(None)));
         let Err(Failure::Transient { retry_after, .. }) = judge(&any, 429, Some("7"), None) else { panic!() };
         assert_eq!(retry_after, Some(Duration::from_secs(7)));
@@ -194,13 +149,11 @@ mod tests {
 
     #[test]
     fn a_rule_on_json() {
-        let success = SuccessRule { pointer: Some("/status".into()), equals: Some("0".into()), regex: None };
-        let message_id = Some(MessageIdRule::Pointer("/id".into()));
-        let rules = rules(&SmsProviderConfig { success: Some(success), message_id, ..Default::default() });
+        let rules = rules(json!({ "success": { "pointer": "/status", "equals": "0" }, "message_id": "/id" }));
         assert_eq!(judge(&rules, 200, None, Some(r#"{"status":0,"id":77}"#)).unwrap().as_deref(), Some("77"));
         assert_eq!(judge(&rules, 200, None, Some(r#"{"status":"0"}"#)).unwrap(), None);
         let Err(Failure::Permanent(detail)) = judge(&rules, 200, None, Some(r#"{"status":"4"}"#)) else { panic!() };
-        assert_eq!(detail, "the gateway answered 200, /status 4");
+        assert_eq!(detail, "the gateway answered 200: 4");
         let Err(Failure::Permanent(detail)) = judge(&rules, 200, None, Some(r#"{"status":"491701234567"}"#)) else { panic!() };
         assert!(!detail.contains("49170"));
         for lost in [None, Some("<html>")] {
@@ -209,22 +162,42 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_on_xml() {
+        let success = json!({ "xml": "/answer/@code", "equals": [0, 1] });
+        let rules =
+            rules(json!({ "success": success, "message_id": { "xml": "/answer/id" }, "reason": { "xml": "/answer/why" } }));
+        assert_eq!(judge(&rules, 200, None, Some("<answer code='1'><id>m7</id></answer>")).unwrap().as_deref(), Some("m7"));
+        let refused = "<answer code='9'><why>no such number 491701234567</why></answer>";
+        let Err(Failure::Permanent(detail)) = judge(&rules, 200, None, Some(refused)) else { panic!() };
+        assert_eq!(detail, "the gateway answered 200: no such number [hidden], which is no success");
+        assert!(matches!(judge(&rules, 200, None, Some("<!doctype html><p>Hello")), Err(Failure::Unknown(_))));
+    }
+
+    #[test]
     fn a_rule_on_words() {
-        let success = SuccessRule { regex: Some("^OK".into()), ..Default::default() };
-        let message_id = Some(MessageIdRule::Regex { regex: r"id=(\w+)".into() });
-        let rules = rules(&SmsProviderConfig { success: Some(success), message_id, ..Default::default() });
+        let rules = rules(json!({ "success": { "regex": "^OK" }, "message_id": { "regex": r"id=(\w+)" } }));
         assert_eq!(judge(&rules, 200, None, Some("OK id=ab1 x")).unwrap().as_deref(), Some("ab1"));
         assert!(matches!(judge(&rules, 200, None, Some("ERR id=ab1")), Err(Failure::Permanent(_))));
     }
 
     #[test]
-    fn the_words_of_kannel() {
-        let rules = AnswerRules::by_words(super::super::kannel::TAKEN, super::super::kannel::BUSY).unwrap();
-        assert!(judge(&rules, 202, None, Some("0: Accepted for delivery")).is_ok());
-        assert!(judge(&rules, 202, None, Some("3: Queued for later delivery")).is_ok());
-        assert!(matches!(judge(&rules, 503, None, Some("Temporal failure, try again later.")), Err(Failure::Transient { .. })));
-        assert!(matches!(judge(&rules, 503, None, Some("<h1>proxy</h1>")), Err(Failure::Unknown(_))));
-        assert!(matches!(judge(&rules, 403, None, Some("Authorization failed for sendsms")), Err(Failure::Permanent(_))));
+    fn the_operator_says_what_errors_mean() {
+        let rules = rules(json!({ "success": { "pointer": "/code", "equals": 0 }, "errors": [
+            { "when": { "pointer": "/code", "equals": [1, 2] }, "means": "transient" },
+            { "when": { "status": [200, 500], "pointer": "/code", "equals": 3 }, "means": "busy" },
+            { "when": { "status": [500], "regex": "^down" }, "means": "permanent" },
+            { "when": { "status": [400] }, "means": "unknown" },
+        ] }));
+        let down = |status, body| match judge(&rules, status, None, Some(body)) {
+            Err(Failure::Transient { provider_down, .. }) => Some(provider_down),
+            _ => None,
+        };
+        assert_eq!(down(200, r#"{"code":2}"#), Some(false));
+        assert_eq!(down(500, r#"{"code":3}"#), Some(true));
+        assert!(matches!(judge(&rules, 500, None, Some("down for good")), Err(Failure::Permanent(_))));
+        assert!(matches!(judge(&rules, 500, None, None), Err(Failure::Unknown(_))), "what was lost fits no rule on it");
+        assert!(matches!(judge(&rules, 400, None, None), Err(Failure::Unknown(_))));
+        assert!(judge(&rules, 200, None, Some(r#"{"code":0}"#)).is_ok());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! SMS: an HTTP gateway, or a folder in its place.
 
 mod answer;
+mod callbacks;
+mod found;
 mod gateway;
-mod kannel;
-mod receipts;
+mod helpers;
+mod presets;
 mod request;
+mod settings;
 mod template;
 
 use std::time::Duration;
@@ -14,7 +17,7 @@ use serde::Serialize;
 use stentor_domain::Timestamp;
 
 use crate::{
-    Channel, ConfigError, OutboundMessage, SendError, Sent, SmsMessage, SmsPreset, SmsProviderConfig,
+    Channel, ConfigError, OutboundMessage, SendError, Sent, SmsMessage,
     capture::{Outbox, now},
     config::{Place, deadline},
     message::Failure,
@@ -22,7 +25,11 @@ use crate::{
 
 use gateway::Gateway;
 
-pub use receipts::{BadReceipt, Receipt, Report, SmsReceipts};
+pub use callbacks::{About, BadCall, Call, Incoming, Receipt, Report, SmsCallbacks};
+pub use settings::{
+    Condition, ErrorRule, Finder, IncomingConfig, Meaning, PartConfig, PartEscape, Proof, ReceiptConfig, Reply, SmsConfig,
+    SmsPreset, SmsProviderConfig,
+};
 
 /// One provider of `[sms]`.
 pub(crate) struct SmsProvider {
@@ -54,7 +61,8 @@ impl SmsProvider {
             let dir = config.dir.as_ref().ok_or_else(|| place.invalid("dir", "names the folder to write to"))?;
             Transport::Capture(Outbox::open(dir).map_err(|e| place.file("dir", dir, e))?)
         } else {
-            Transport::Gateway(Box::new(Gateway::new(place, config, deadline)?))
+            let config = presets::with_preset(place, config)?;
+            Transport::Gateway(Box::new(Gateway::new(place, &config, deadline)?))
         };
         Ok(Self { name: place.name.to_owned(), from: config.from.clone(), transport })
     }
@@ -65,7 +73,7 @@ impl SmsProvider {
             return Err(Failure::permanent("the text must not contain NUL or other control characters"));
         }
         match &self.transport {
-            Transport::Gateway(gateway) => gateway.send(sms, self.from.as_deref(), within).await,
+            Transport::Gateway(gateway) => gateway.send(sms, within).await,
             Transport::Capture(outbox) => {
                 let id = sms.id.to_string();
                 let captured =
@@ -81,23 +89,17 @@ impl SmsProvider {
 
 /// Refuses settings that would be ignored.
 fn check_keys(place: Place<'_>, config: &SmsProviderConfig) -> Result<(), ConfigError> {
-    let given = [
-        ("url", config.url.is_some()),
-        ("dir", config.dir.is_some()),
-        ("method", config.method.is_some()),
-        ("headers", !config.headers.is_empty()),
-        ("body", config.body.is_some()),
-        ("success", config.success.is_some()),
-        ("message_id", config.message_id.is_some()),
-        ("receipts", config.receipts.is_some()),
+    let capture = config.preset == Some(SmsPreset::Capture);
+    let ignored = [
+        ("url", capture && config.url.is_some()),
+        ("method", capture && config.method.is_some()),
+        ("headers", capture && !config.headers.is_empty()),
+        ("body", capture && config.body.is_some()),
+        ("dir", !capture && config.dir.is_some()),
     ];
-    let (who, known): (&str, &[&str]) = match config.preset {
-        None => ("a gateway without a preset", &["url", "method", "headers", "body", "success", "message_id", "receipts"]),
-        Some(SmsPreset::Kannel) => ("the preset kannel", &["url", "receipts"]),
-        Some(SmsPreset::Capture) => ("the preset capture", &["dir"]),
-    };
-    match given.into_iter().find(|(key, given)| *given && !known.contains(key)) {
-        Some((key, _)) => Err(place.invalid(key, format!("{who} has no such setting; it has {}", known.join(", ")))),
+    let who = if capture { "the preset capture" } else { "a gateway" };
+    match ignored.into_iter().find(|(_, ignored)| *ignored) {
+        Some((key, _)) => Err(place.invalid(key, format!("{who} has no such setting"))),
         None => Ok(()),
     }
 }

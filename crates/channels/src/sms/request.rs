@@ -4,32 +4,35 @@ use reqwest::{
     Method, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
+use serde_json::{Map, Value, json};
+use stentor_domain::Timestamp;
 
-use super::template::{Escape, Template, Values};
-use crate::{ConfigError, Masked, SmsProviderConfig, config::Place};
+use super::template::{Escape, Message, Template, Values};
+use crate::{ConfigError, Masked, Proof, SmsProviderConfig, config::Place, outbound::HttpRequest};
 
 /// How a request is made of a message: templates that were tried once.
 pub(super) struct RequestTemplates {
     method: Method,
     url: Template,
+    query: Option<Template>,
     headers: Vec<(HeaderName, Template)>,
     body: Option<Template>,
-}
-
-/// A request as it goes out.
-pub(super) struct Request {
-    pub method: Method,
-    pub url: Url,
-    pub headers: HeaderMap,
-    pub body: Option<String>,
+    /// The body is made of parts, and so after them.
+    body_last: bool,
+    parts: Vec<(String, Template)>,
+    /// What is the same for every message.
+    known: Map<String, Value>,
+    /// Where the gateway reports, without the message's reference.
+    callback: Option<String>,
 }
 
 /// What every template is tried with: a text that would break a body which does not escape it.
-const SAMPLE: Values<'_> = Values {
+const SAMPLE: Message<'_> = Message {
     to: "+491701234567",
     text: "A \"quoted\" line\nand <another> & 50 %",
-    from: None,
     id: "018f0000-0000-7000-8000-000000000000",
+    now: Timestamp::UNIX_EPOCH,
+    nonce: "018f0000",
 };
 
 impl RequestTemplates {
@@ -37,55 +40,116 @@ impl RequestTemplates {
         let url = config.url.as_ref().map(Masked::reveal).ok_or_else(|| place.invalid("url", "is needed"))?;
         let method = method(config).map_err(|problem| place.invalid("method", problem))?;
         let escape = body_escape(config).map_err(|problem| place.invalid("headers", problem))?;
+        let compile = |key: &str, text: &str, escape| Template::new(text, escape).map_err(|problem| place.invalid(key, problem));
         let mut headers = Vec::new();
         for (name, value) in &config.headers {
             let key = format!("headers.{name}");
             let header = HeaderName::try_from(name).map_err(|_| place.invalid(&key, "is not a header's name"))?;
-            let template = Template::new(value.reveal(), Escape::None).map_err(|problem| place.invalid(&key, problem))?;
-            headers.push((header, template));
+            headers.push((header, compile(&key, value.reveal(), Escape::None)?));
+        }
+        let mut parts = Vec::new();
+        for part in &config.parts {
+            let template = compile(&format!("parts.{}", part.name), &part.text, Escape::of_part(part.escape))?;
+            parts.push((part.name.clone(), template));
         }
         let made = Self {
             method,
-            url: Template::new(url, Escape::Url).map_err(|problem| place.invalid("url", problem))?,
+            url: compile("url", url, Escape::Url)?,
+            query: config.query.as_deref().map(|query| compile("query", query, Escape::Url)).transpose()?,
             headers,
-            body: match &config.body {
-                Some(body) => Some(Template::new(body, escape).map_err(|problem| place.invalid("body", problem))?),
-                None => None,
-            },
+            body: config.body.as_deref().map(|body| compile("body", body, escape)).transpose()?,
+            body_last: config.body.as_deref().is_some_and(|body| body.contains("part \"") || body.contains("part '")),
+            parts,
+            known: known(config),
+            callback: callback(place, config)?,
         };
-        made.try_out(place, config, escape)?;
+        made.try_out(place, escape)?;
         Ok(made)
     }
 
     /// The request for one message. The error names the piece and what is wrong with it, and holds no value.
-    pub(super) fn render(&self, values: &Values<'_>) -> Result<Request, (String, String)> {
-        let piece = |key: &str, template: &Template| template.render(values).map_err(|problem| (key.to_owned(), problem));
-        let url = Url::parse(&piece("url", &self.url)?).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or_else(|| ("url".to_owned(), "must be an http:// or https:// URL".to_owned()))?;
+    pub(super) fn render(&self, message: &Message<'_>) -> Result<HttpRequest, (String, String)> {
+        let mut values = Values::new(&self.known, message);
+        if let Some(callback) = &self.callback {
+            values.set("callback", format!("{callback}reference={}", message.id));
+        }
+        let piece = |key: &str, template: &Template, values: &Values| {
+            template.render(values).map_err(|problem| (key.to_owned(), problem))
+        };
+        let mut body = None;
+        if let Some(template) = self.body.as_ref().filter(|_| !self.body_last) {
+            let text = piece("body", template, &values)?;
+            values.set("body", text.clone());
+            body = Some(text);
+        }
+        for (name, template) in &self.parts {
+            let text = piece(&format!("parts.{name}"), template, &values)?;
+            values.set_part(name, text);
+        }
+        if let Some(template) = self.body.as_ref().filter(|_| self.body_last) {
+            body = Some(piece("body", template, &values)?);
+        }
+        let url = Url::parse(&piece("url", &self.url, &values)?).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let mut url = url.ok_or_else(|| ("url".to_owned(), "must be an http:// or https:// URL".to_owned()))?;
+        if let Some(template) = &self.query {
+            let more = piece("query", template, &values)?;
+            let query = url.query().filter(|query| !query.is_empty()).map_or(more.clone(), |query| format!("{query}&{more}"));
+            url.set_query(Some(&query));
+        }
         let mut headers = HeaderMap::new();
         for (name, template) in &self.headers {
             let key = format!("headers.{name}");
-            let value = HeaderValue::try_from(piece(&key, template)?);
+            let value = HeaderValue::try_from(piece(&key, template, &values)?);
             let mut value = value.map_err(|_| (key, "must not hold line breaks or other control characters".to_owned()))?;
             value.set_sensitive(true);
             headers.append(name, value);
         }
-        let body = self.body.as_ref().map(|template| piece("body", template)).transpose()?;
-        Ok(Request { method: self.method.clone(), url, headers, body })
+        Ok(HttpRequest { method: self.method.clone(), url, headers, body: body.map(String::into_bytes) })
     }
 
-    fn try_out(&self, place: Place<'_>, config: &SmsProviderConfig, escape: Escape) -> Result<(), ConfigError> {
-        let sample = Values { from: config.from.as_deref(), ..SAMPLE };
+    fn try_out(&self, place: Place<'_>, escape: Escape) -> Result<(), ConfigError> {
         // A header may carry the text if that is one line; it is tried with one.
-        let line = Values { text: "A line", ..sample };
+        let line = Message { text: "A line", ..SAMPLE };
         self.render(&line).map_err(|(key, problem)| place.invalid(&key, problem))?;
-        let Some(body) = &self.body else { return Ok(()) };
-        let body = body.render(&sample).map_err(|problem| place.invalid("body", problem))?;
-        if escape == Escape::Json && serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
+        let Some(body) = self.body.as_ref().filter(|_| escape == Escape::Json && !self.body_last) else { return Ok(()) };
+        let mut values = Values::new(&self.known, &SAMPLE);
+        values.set("callback", String::new());
+        let body = body.render(&values).map_err(|problem| place.invalid("body", problem))?;
+        if serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
             return Err(place.invalid("body", "is not JSON once it is filled in: values stand between quotes, \"{{text}}\""));
         }
         Ok(())
     }
+}
+
+/// The values that are the same for every message. What is not set is absent, so that a template that needs it is refused.
+fn known(config: &SmsProviderConfig) -> Map<String, Value> {
+    let mut known = Map::new();
+    known.insert("values".into(), json!(config.values));
+    let mut add = |name: &str, value: Option<&str>| value.map(|value| known.insert(name.to_owned(), value.into()));
+    add("from", config.from.as_deref());
+    add("username", config.username.as_deref());
+    add("password", config.password.as_ref().map(Masked::reveal));
+    // As the request's own header Host has it.
+    let url = config.url.as_ref().and_then(|url| Url::parse(url.reveal().split("{{").next().unwrap_or_default()).ok());
+    if let Some(host) = url.as_ref().and_then(Url::host_str) {
+        let port = url.as_ref().and_then(Url::port).map(|port| format!(":{port}")).unwrap_or_default();
+        add("host", Some(&format!("{host}{port}")));
+    }
+    known
+}
+
+/// Where the gateway reports; the message's reference follows. A gateway that proves itself by the secret is told it here.
+fn callback(place: Place<'_>, config: &SmsProviderConfig) -> Result<Option<String>, ConfigError> {
+    let Some(url) = &config.callback_url else { return Ok(None) };
+    let form =
+        "must be the whole address of the callback without a query, such as https://notify.example.com/v1/callbacks/sms/gw";
+    let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+    parsed.ok_or_else(|| place.invalid("callback_url", form))?;
+    let secret = config.receipts.as_ref().filter(|receipts| matches!(receipts.proof, None | Some(Proof::Secret)));
+    let secret = secret.and_then(|receipts| receipts.secret.as_ref());
+    let secret = secret.map(|secret| format!("secret={}&", Escape::Url.apply(secret.reveal()))).unwrap_or_default();
+    Ok(Some(format!("{url}?{secret}")))
 }
 
 fn method(config: &SmsProviderConfig) -> Result<Method, String> {

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use stentor_channels::{MailEvents, Providers, SmsReceipts};
+use stentor_channels::{MailEvents, Providers, SmsCallbacks};
 
 use super::Output;
 use crate::config::{Config, DEFAULT};
@@ -28,7 +28,7 @@ impl Configuration {
                 }
                 if !config.sms.providers.is_empty() {
                     Providers::sms(&config.sms).context("the settings under [sms] cannot be used")?;
-                    SmsReceipts::new(&config.sms).context("the settings under [sms] cannot be used")?;
+                    SmsCallbacks::new(&config.sms).context("the settings under [sms] cannot be used")?;
                 }
                 let shown = masked(&config)?;
                 out.say(&shown, |shown| {

@@ -102,7 +102,7 @@ fn set_from_environment(settings: &mut Table, defaults: &Table, name: &str, path
     if lookup(defaults, &keys).is_none()
         && let Some(stem) = keys.last().and_then(|k| k.strip_suffix("_file")).map(str::to_owned)
         && (lookup(defaults, &with_last(&keys, &stem)).is_some()
-            || (is_provider(&keys) && matches!(stem.as_str(), "url" | "username" | "password" | "body")))
+            || (is_provider(&keys) && matches!(stem.as_str(), "url" | "username" | "password" | "body" | "secret")))
     {
         let cause = |cause| ConfigError::Unreadable { path: PathBuf::from(&text), cause };
         let held = std::fs::read_to_string(&text).map_err(cause)?;
@@ -150,7 +150,9 @@ fn is_provider(keys: &[String]) -> bool {
 fn provider_value(keys: &[String], text: String) -> Value {
     match keys.last().map(String::as_str) {
         Some("deadline_ms" | "max_concurrency") => text.parse().map_or(Value::String(text), Value::Integer),
-        Some("delivered" | "failed") => Value::Array(text.split(',').map(|word| Value::String(word.trim().to_owned())).collect()),
+        Some("delivered" | "failed" | "apps") => {
+            Value::Array(text.split(',').map(|word| Value::String(word.trim().to_owned())).collect())
+        }
         Some("rate_per_second") => text.parse().map_or(Value::String(text), Value::Float),
         _ => Value::String(text),
     }

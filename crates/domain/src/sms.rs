@@ -5,6 +5,11 @@ const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !
 /// Its extension table: two septets each, which no segment boundary may part.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
+/// Whether GSM-7 can write the text; what it cannot becomes UCS-2 as a whole.
+pub fn is_gsm7(text: &str) -> bool {
+    text.chars().all(|c| GSM.contains(c) || EXTENSION.contains(c))
+}
+
 /// What an SMS costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmsSize {
@@ -50,7 +55,7 @@ fn count(units: &[usize], single: usize, part: usize) -> u32 {
 /// `text` with spaces that GSM-7 does not have (formatted numbers are full of them) as plain ones.
 ///
 /// One no-break space would turn the whole message into UCS-2 and more than double its price.
-pub(crate) fn with_plain_spaces(text: &str) -> String {
+pub fn with_plain_spaces(text: &str) -> String {
     text.replace(['\u{a0}', '\u{202f}', '\u{2009}', '\u{2007}'], " ")
 }
 

@@ -48,6 +48,9 @@ has_libfaketime() {
   return 1
 }
 
+# Its fake SMSC is in kannel-extras.
+has_fakesmsc() { [ -x /usr/lib/kannel/test/fakesmsc ]; }
+
 # `kill` as a program: each shell has one of its own.
 has_kill() { [ -x /bin/kill ] || [ -x /usr/bin/kill ]; }
 
@@ -67,6 +70,8 @@ list_missing() {
     need python3-aiosmtpd has_python aiosmtpd.controller
     need python3-dkim has_python dkim
     need libfaketime has_libfaketime
+    need kannel has bearerbox
+    need kannel-extras has_fakesmsc
     need postfix has_postfix
     need spamassassin has spamassassin
     need chromium has_chromium

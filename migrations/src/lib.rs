@@ -6,10 +6,10 @@
 mod m20261123_000001_archive;
 mod m20261123_000002_timeline;
 mod m20261125_000003_suppressions;
+mod m20261125_000004_receipts;
 mod m20261125_000010_console;
 mod m20261125_000011_search;
 mod m20261125_000030_templates;
-mod m20261125_000004_receipts;
 
 use sea_orm_migration::prelude::*;
 

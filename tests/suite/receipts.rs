@@ -87,3 +87,96 @@ async fn a_message_that_was_taken_may_fail_after_all_and_the_reason_is_told() {
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(settled(&dev, &id, "failed").await["reason"], "absent subscriber");
 }
+
+/// What Tencent's callback carries: a list, by its own id of each message.
+fn tencents(serial: &str, status: &str) -> Value {
+    json!([
+        {"user_receive_time": "2015-10-17 08:03:04", "nationcode": "86", "mobile": "13xxxxxxxxx", "report_status": "SUCCESS",
+         "errmsg": "DELIVRD", "description": "x", "sid": "9:nobody-knows-this-one"},
+        {"user_receive_time": "2015-10-17 08:03:04", "nationcode": "86", "mobile": "13xxxxxxxxx", "report_status": status,
+         "errmsg": "MX:0001", "description": "x", "sid": serial},
+    ])
+}
+
+#[tokio::test]
+async fn receipts_in_a_list_by_the_gateways_own_id_are_found_in_redis_and_then_in_sql() {
+    let gateway = SmsGateway::start();
+    let dev = Dev::start_with(&[
+        ("STENTOR__SMS__PROVIDERS", "tc"),
+        ("STENTOR__SMS__PROVIDER__TC__PRESET", "tencent"),
+        ("STENTOR__SMS__PROVIDER__TC__URL", &format!("{}/", gateway.url())),
+        ("STENTOR__SMS__PROVIDER__TC__USERNAME", "id"),
+        ("STENTOR__SMS__PROVIDER__TC__PASSWORD", "key"),
+        ("STENTOR__SMS__PROVIDER__TC__VALUES__SDK_APP_ID", "2400006666"),
+        ("STENTOR__SMS__PROVIDER__TC__VALUES__SIGN_NAME", "Bank"),
+        ("STENTOR__SMS__PROVIDER__TC__VALUES__TEMPLATE_ID", "1234"),
+        ("STENTOR__SMS__PROVIDER__TC__RECEIPTS__SECRET", SECRET),
+    ]);
+    let taken = |serial: &str| {
+        let status = json!({"SerialNo": serial, "Code": "Ok", "Message": "send success"});
+        Answer::body(200, json!({"Response": {"SendStatusSet": [status], "RequestId": "x"}}).to_string())
+    };
+    gateway.answer(&[taken("5000:1"), taken("5000:2")]);
+    let (first, second) = (send(&dev).await, send(&dev).await);
+    let report = async |serial: &str, status: &str| {
+        let url = format!("{}/v1/callbacks/sms/tc?secret={SECRET}", dev.api.url);
+        answer(stentor_tests::client().request(Method::POST, url).json(&tencents(serial, status))).await
+    };
+    let heard = json!({"result": 0, "errmsg": "OK"});
+    assert_eq!(report("5000:1", "SUCCESS").await, (StatusCode::OK, heard.clone()));
+    settled(&dev, &first, "delivered").await;
+
+    // Redis keeps such records for three days; SQL has the delivery then as now.
+    let archived = settled(&dev, &second, "sent").await;
+    let redis = redis::Client::open(dev.text("redis_url")).unwrap();
+    let mut redis = redis.get_multiplexed_async_connection().await.unwrap();
+    let job = format!("stentor:{{q:sms}}:job:{}", archived["id"].as_str().unwrap());
+    let gone: u8 = redis::cmd("DEL").arg(job).arg("stentor:{q:sms}:alias:tc:5000:2").query_async(&mut redis).await.unwrap();
+    assert_eq!(gone, 2);
+    assert_eq!(report("5000:2", "FAIL").await, (StatusCode::OK, heard));
+    assert_eq!(settled(&dev, &second, "failed").await["reason"], "MX:0001");
+    // What is late or replayed contradicts what is known by now.
+    assert_eq!(report("5000:2", "SUCCESS").await.0, StatusCode::OK);
+    assert_eq!(report("5000:1", "FAIL").await.0, StatusCode::OK);
+    let id = send(&dev).await;
+    settled(&dev, &id, "sent").await; // what was appended before it is archived by now
+    assert_eq!(
+        (delivery(&dev, &first).await["state"].clone(), delivery(&dev, &second).await["state"].clone()),
+        (json!("delivered"), json!("failed"))
+    );
+}
+
+#[tokio::test]
+async fn a_receipt_that_is_faster_than_the_gateways_answer_waits_for_it() {
+    let gateway = SmsGateway::start();
+    let dev = start(&gateway);
+    gateway.answer(&[Answer::Stall]); // it is given up after 500 ms: unknown
+    let body = json!({"audience": {"recipients": ["ada"]}, "content": {"title": "Hello"}, "channels": ["sms"]});
+    let id = dev.api.send(&body).await;
+    let asked = gateway.wait_for(1, stentor_tests::PATIENCE).await;
+    let reference = asked[0]["query"]["ref"].as_str().unwrap();
+    assert_eq!(report(&dev, reference, &format!("secret={SECRET}&status=1")).await, StatusCode::NO_CONTENT);
+    settled(&dev, &id, "delivered").await;
+    assert_eq!(gateway.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_did_not_take_a_message_cannot_say_what_became_of_it() {
+    let gateway = SmsGateway::start();
+    let url = format!("{}/send?ref={{{{id}}}}", gateway.url());
+    let of = |name: &str, key: &str, value: &str| (format!("STENTOR__SMS__PROVIDER__{name}__{key}"), value.to_owned());
+    let mut settings = vec![("STENTOR__SMS__PROVIDERS".to_owned(), "gw,other".to_owned())];
+    for name in ["GW", "OTHER"] {
+        let receipts =
+            [("URL", url.as_str()), ("RECEIPTS__SECRET", SECRET), ("RECEIPTS__REFERENCE", "ref"), ("RECEIPTS__STATUS", "status")];
+        settings.extend(receipts.map(|(key, value)| of(name, key, value)));
+        settings.push(of(name, "RECEIPTS__DELIVERED", "1"));
+    }
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let dev = Dev::start_with(&settings);
+    let id = send(&dev).await;
+    let reference = gateway.requests()[0]["query"]["ref"].as_str().unwrap().to_owned();
+    let url = format!("{}/v1/callbacks/sms/other?secret={SECRET}&ref={reference}&status=1", dev.api.url);
+    assert_eq!(answer(stentor_tests::client().request(Method::GET, url)).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(delivery(&dev, &id).await["state"], "sent");
+}

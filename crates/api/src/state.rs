@@ -10,7 +10,7 @@ use std::{
 use stentor_archive::{App, Archive};
 use stentor_catalog::Catalog;
 use stentor_channels::{MailEvents, SmsCallbacks};
-use stentor_domain::{AppId, Clock, Timestamp, TopicId};
+use stentor_domain::{AppId, Clock, Region, Timestamp, TopicId, opt_out::OptOutLanguages, sms::SmsPrices};
 use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,12 @@ pub struct ApiParts {
     pub sms_callbacks: SmsCallbacks,
     /// Reads what providers report of mails.
     pub mail_events: MailEvents,
+    /// The words by which people stop and start SMS.
+    pub opt_out: OptOutLanguages,
+    /// What a segment of an SMS costs.
+    pub sms_prices: SmsPrices,
+    /// Where a phone number is at home that comes without its country.
+    pub sms_region: Option<Region>,
     /// How full Redis is.
     pub pressure: Pressure,
     /// A connection for health checks.

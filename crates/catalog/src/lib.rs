@@ -19,6 +19,7 @@ mod error;
 mod files;
 mod folder;
 mod live;
+mod saying;
 mod shared;
 mod watch;
 
@@ -29,4 +30,5 @@ pub use diff::{Change, FileDiff, diff};
 pub use error::CatalogError;
 pub use files::{Files, MAX_FILES, MAX_TOTAL, is_shared_file, normalised, verify};
 pub use folder::{Folder, placed};
+pub use saying::{Reader, Words};
 pub use shared::SharedTemplates;

@@ -8,11 +8,11 @@ use stentor_testkit::{Answer, SmsGateway, free_port};
 const CAP: usize = 64 * 1024;
 
 fn client(reach: Reach) -> HttpClient {
-    HttpClient::new(reach, Duration::from_millis(600), CAP).unwrap()
+    HttpClient::new(reach, Duration::from_millis(600), CAP).expect("TLS can be set up")
 }
 
 async fn get(client: &HttpClient, url: &str) -> Result<HttpAnswer, HttpError> {
-    client.call(HttpRequest::get(url.parse().unwrap()), Duration::MAX).await
+    client.call(HttpRequest::get(url.parse().expect("a URL")), Duration::MAX).await
 }
 
 #[tokio::test]

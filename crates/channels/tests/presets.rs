@@ -17,12 +17,13 @@ fn id() -> DeliveryId {
 }
 
 fn providers(settings: &Value) -> Providers {
-    let config: SmsConfig = serde_json::from_value(json!({ "providers": ["gw"], "provider": { "gw": settings } })).unwrap();
-    Providers::sms(&config).unwrap()
+    let config: SmsConfig =
+        serde_json::from_value(json!({ "providers": ["gw"], "provider": { "gw": settings } })).expect("settings");
+    Providers::sms(&config).expect("the settings work")
 }
 
 async fn send(settings: &Value, text: &str) -> Result<Sent, SendError> {
-    let message = SmsMessage { id: id(), to: "+8613711112222".parse().unwrap(), text: text.into() };
+    let message = SmsMessage { id: id(), to: "+8613711112222".parse().expect("a number"), text: text.into() };
     providers(settings).send(&OutboundMessage::Sms(message)).await
 }
 
@@ -42,7 +43,7 @@ async fn outcomes(gateway: &SmsGateway, settings: &Value, answers: &[Answer]) ->
 }
 
 fn form(request: &Value) -> Value {
-    let fields = url::form_urlencoded::parse(request["body"].as_str().unwrap().as_bytes());
+    let fields = url::form_urlencoded::parse(request["body"].as_str().unwrap_or_default().as_bytes());
     fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect::<serde_json::Map<_, _>>().into()
 }
 

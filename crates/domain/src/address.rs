@@ -13,6 +13,12 @@ pub enum AddressError {
     /// ITU-T E.164 does not allow it as an international number.
     #[error("not a phone number in E.164, such as +8613800138000: a plus sign and 8 to 15 digits, the first not 0")]
     Phone,
+    /// It is written as one dials it at home, and nobody says where that is.
+    #[error(
+        "a phone number without its country: write it in E.164, such as +8613800138000, or give a locale with a region (zh-CN) or \
+         the attribute region (CN)"
+    )]
+    NoRegion,
 }
 
 /// A mailbox, `local@domain` (RFC 5321 section 4.1.2, at most 254 bytes), without a display name.

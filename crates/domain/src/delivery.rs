@@ -135,6 +135,8 @@ pub enum SkipReason {
     Preference,
     /// The recipient has no address for this channel.
     NoAddress,
+    /// As much was sent today as the operator allows.
+    Throttled,
     /// The address is not to be written to: it bounced, complained or was unsubscribed.
     Suppressed,
 }
@@ -145,6 +147,7 @@ impl SkipReason {
         match self {
             Self::Preference => "preference",
             Self::NoAddress => "no_address",
+            Self::Throttled => "throttled",
             Self::Suppressed => "suppressed",
         }
     }

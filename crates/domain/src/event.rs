@@ -11,6 +11,7 @@ use crate::{
     Timestamp,
     id::name_id,
     item::ItemContent,
+    sms::SmsCost,
     suppression::{SuppressedAddress, Suppression},
     timeline::{Entry, ReadUpto},
 };
@@ -190,6 +191,9 @@ pub struct DeliveryReport {
     /// When it will be tried next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
+    /// What it costs, of an SMS that was handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms: Option<SmsCost>,
 }
 
 /// What became of one item.
@@ -330,6 +334,7 @@ mod tests {
             provider: None,
             provider_message_id: None,
             next_attempt_at: None,
+            sms: None,
         };
         Event::new("demo".parse().unwrap(), Timestamp::from_millis(6), EventKind::Delivery(report))
     }

@@ -14,6 +14,8 @@ pub mod id;
 pub mod item;
 pub mod locale;
 pub mod notification;
+pub mod opt_out;
+pub mod phone;
 pub mod recipient;
 pub mod retry;
 pub mod routing;
@@ -33,6 +35,7 @@ pub use id::{AppId, DeliveryId, NotificationId, RecipientId, SuppressionId, Topi
 pub use item::{Card, Item, ItemState};
 pub use locale::Locale;
 pub use notification::{Audience, Notification, NotificationRequest};
+pub use phone::Region;
 pub use recipient::{Preferences, Profile, ProfilePatch};
 pub use suppression::{SuppressedAddress, Suppression, SuppressionReason};
 pub use time::Timestamp;

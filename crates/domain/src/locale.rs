@@ -19,6 +19,11 @@ impl Locale {
         &self.0
     }
 
+    /// Its region (ISO 3166-1), if it has one: `CN` of `zh-CN`, `TW` of `zh-Hant-TW`.
+    pub fn region(&self) -> Option<&str> {
+        self.0.split('-').skip(1).find(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_uppercase()))
+    }
+
     /// This locale and then each more general one: `de-AT`, `de`.
     pub fn with_fallbacks(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(Some(self.0.as_str()), |tag| tag.rfind('-').map(|cut| &tag[..cut]))

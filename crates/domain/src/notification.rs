@@ -60,6 +60,9 @@ pub struct NotificationRequest {
     /// Files that go with the mail; at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// Answer what would be done, to whom and when, and do nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// The sender's own fields, given back by `GET`. At most 8 KiB of JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
@@ -199,18 +202,16 @@ impl<'de> Deserialize<'de> for RecipientRef {
 
             // By hand and not by `flatten`, which would lose both the path of an error and the check for unknown fields.
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<RecipientRef, A::Error> {
-                const FIELDS: &[&str] = &["id", "email", "phone", "locale", "timezone", "attributes"];
                 let mut id = None;
                 let mut profile = ProfilePatch::default();
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
                         "id" => id = Some(map.next_value()?),
-                        "email" => profile.email = Some(map.next_value()?),
-                        "phone" => profile.phone = Some(map.next_value()?),
-                        "locale" => profile.locale = Some(map.next_value()?),
-                        "timezone" => profile.timezone = Some(map.next_value()?),
-                        "attributes" => profile.attributes = Some(map.next_value()?),
-                        other => return Err(de::Error::unknown_field(other, FIELDS)),
+                        name if profile.read_field(name, &mut map)? => {}
+                        other => {
+                            const FIELDS: &[&str] = &["id", "email", "phone", "locale", "timezone", "attributes"];
+                            return Err(de::Error::unknown_field(other, FIELDS));
+                        }
                     }
                 }
                 Ok(RecipientRef { id: id.ok_or_else(|| de::Error::missing_field("id"))?, profile })

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{Channel, EmailAddress, Locale, PhoneNumber, Violation, text::check_line};
+use crate::{
+    Channel, EmailAddress, Locale, PhoneNumber, Region, Violation,
+    address::AddressError,
+    phone::{GivenPhone, in_international_form, region_of},
+    text::check_line,
+};
 
 /// What is known of a recipient.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,27 +63,30 @@ impl Preferences {
 }
 
 /// Fields to set on a profile: those given are set, `null` clears, those absent stay.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ProfilePatch {
     /// Where mail goes.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Email)]
     pub email: Option<Option<EmailAddress>>,
-    /// Where SMS go, in E.164.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    /// Where SMS go: in E.164, or as it is dialled in the region of the locale, or of the attribute `region`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "+8613800138000")]
     pub phone: Option<Option<PhoneNumber>>,
+    /// A number as it is dialled at home, until [`settle_phone`](Self::settle_phone) knows where that is.
+    #[serde(skip)]
+    #[schema(ignore)]
+    national: Option<NationalNumber>,
     /// The language to write in (BCP 47).
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "zh-CN")]
     pub locale: Option<Option<Locale>>,
     /// The time zone to write times in (IANA name).
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "Asia/Shanghai")]
     pub timezone: Option<Option<String>>,
     /// Free fields for templates; replaces all of them.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub attributes: Option<Option<Map<String, Value>>>,
 }
@@ -89,10 +97,90 @@ pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
+/// A phone number without its country.
+#[derive(Clone, PartialEq, Eq)]
+struct NationalNumber {
+    text: String,
+    /// The region that has no such number.
+    not_in: Option<Region>,
+}
+
+// Numbers must not reach a log.
+impl std::fmt::Debug for NationalNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NationalNumber(***)")
+    }
+}
+
+/// The fields of a [`ProfilePatch`], for errors.
+pub(crate) const PATCH_FIELDS: [&str; 5] = ["email", "phone", "locale", "timezone", "attributes"];
+
+impl ProfilePatch {
+    /// Reads the field `name`; false if there is none of that name.
+    pub(crate) fn read_field<'de, A: de::MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "email" => self.email = Some(map.next_value()?),
+            "phone" => match map.next_value::<Option<GivenPhone>>()? {
+                None => self.phone = Some(None),
+                Some(GivenPhone::Whole(number)) => self.phone = Some(Some(number)),
+                Some(GivenPhone::National(text)) => self.national = Some(NationalNumber { text, not_in: None }),
+            },
+            "locale" => self.locale = Some(map.next_value()?),
+            "timezone" => self.timezone = Some(map.next_value()?),
+            "attributes" => self.attributes = Some(map.next_value()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProfilePatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ProfilePatch;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with the fields of a recipient")
+            }
+
+            // By hand: one field is read into two.
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<ProfilePatch, A::Error> {
+                let mut patch = ProfilePatch::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    if !patch.read_field(&name, &mut map)? {
+                        return Err(de::Error::unknown_field(&name, &PATCH_FIELDS));
+                    }
+                }
+                Ok(patch)
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
 impl ProfilePatch {
     /// True if it changes nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// True if there is a number whose country is not known yet.
+    pub fn lacks_region(&self) -> bool {
+        self.national.is_some()
+    }
+
+    /// Completes a number that came without its country: by the attribute or the locale that came with it, by those of the
+    /// `stored` profile, or else by `default`. What cannot be completed is told by [`check`](Self::check).
+    pub fn settle_phone(&mut self, stored: Option<&Profile>, default: Option<Region>) {
+        let Some(national) = &self.national else { return };
+        let mut profile = stored.cloned().unwrap_or_default();
+        self.apply(&mut profile);
+        let Some(region) = region_of(&profile.attributes, profile.locale.as_ref()).or(default) else { return };
+        match in_international_form(&national.text, Some(region)) {
+            Ok(number) => (self.phone, self.national) = (Some(Some(number)), None),
+            Err(_) => self.national = Some(NationalNumber { not_in: Some(region), ..national.clone() }),
+        }
     }
 
     /// Sets the given fields on `profile`.
@@ -113,6 +201,13 @@ impl ProfilePatch {
 
     /// Adds to `found` what is wrong beyond the types; `at` is the JSON pointer at which the patch stands.
     pub fn check(&self, at: &str, found: &mut Vec<Violation>) {
+        if let Some(national) = &self.national {
+            let message = match national.not_in {
+                Some(region) => format!("not a phone number of {region}; write it in E.164, such as +8613800138000"),
+                None => AddressError::NoRegion.to_string(),
+            };
+            found.push(Violation::new(format!("{at}/phone"), "wrong_value", message));
+        }
         if let Some(Some(zone)) = &self.timezone
             && (check_line(zone, 64).is_err() || jiff::tz::TimeZone::get(zone).is_err())
         {
@@ -150,6 +245,30 @@ mod tests {
         assert!(!wishes.allows(Some("billing"), Channel::Sms));
         assert!(!wishes.allows(None, Channel::Sms));
         assert!(wishes.allows(None, Channel::Email));
+    }
+
+    #[test]
+    fn a_number_without_its_country_is_completed_or_named() {
+        let settled = |json: &str, stored: &str, default: &str| {
+            let mut patch: ProfilePatch = serde_json::from_str(json).unwrap();
+            let mut profile = Profile::default();
+            serde_json::from_str::<ProfilePatch>(stored).unwrap().apply(&mut profile);
+            patch.settle_phone(Some(&profile), default.parse().ok());
+            let mut found = Vec::new();
+            patch.check("/r", &mut found);
+            found
+                .pop()
+                .map_or_else(|| patch.phone.unwrap().unwrap().as_str().to_owned(), |v| format!("{} {}", v.pointer, v.message))
+        };
+        let number = r#""phone":"0170 1234567""#;
+        assert_eq!(settled(&format!(r#"{{{number},"locale":"de-DE"}}"#), "{}", ""), "+491701234567");
+        assert_eq!(settled(&format!("{{{number}}}"), r#"{"locale":"de-DE"}"#, ""), "+491701234567");
+        assert_eq!(settled(&format!("{{{number}}}"), r#"{"attributes":{"region":"DE"},"locale":"en-US"}"#, ""), "+491701234567");
+        assert_eq!(settled(&format!("{{{number}}}"), "{}", "DE"), "+491701234567");
+        assert!(settled(&format!("{{{number}}}"), "{}", "").starts_with("/r/phone a phone number without its country"));
+        assert!(settled(&format!("{{{number}}}"), "{}", "CN").starts_with("/r/phone not a phone number of CN"));
+        assert_eq!(settled(r#"{"phone":"+49 170 1234567"}"#, "{}", ""), "+491701234567");
+        assert!(serde_json::from_str::<ProfilePatch>(r#"{"phone":"call me"}"#).is_err());
     }
 
     #[test]

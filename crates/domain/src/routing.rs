@@ -1,6 +1,6 @@
 //! Which channels a recipient is reached on, and why not on the others.
 
-use crate::{Channel, EmailAddress, PhoneNumber, Profile, SkipReason};
+use crate::{Channel, EmailAddress, PhoneNumber, Profile, SkipReason, Timestamp};
 
 /// Where a delivery goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,61 @@ pub fn route(profile: &Profile, channels: &[Channel], category: Option<&str>, su
     channels.iter().map(decide).collect()
 }
 
+/// What would become of one delivery, were the notification sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It would go there, not before `at`.
+    Send {
+        /// Where.
+        route: Route,
+        /// The earliest time.
+        at: Timestamp,
+    },
+    /// It would be skipped.
+    Skip(Channel, SkipReason),
+    /// Its time would be over before it is sent.
+    Expired(Channel),
+}
+
+impl Decision {
+    /// The channel.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Send { route: Route::Inbox, .. } => Channel::Inbox,
+            Self::Send { route: Route::Email(_), .. } => Channel::Email,
+            Self::Send { route: Route::Sms(_), .. } => Channel::Sms,
+            Self::Send { route: Route::Skip(channel, _), .. } | Self::Skip(channel, _) | Self::Expired(channel) => *channel,
+        }
+    }
+}
+
+/// What would become of the deliveries of `routes`, as dispatch decides it at `due`, or `now` if that is past.
+pub fn decide(routes: Vec<Route>, due: Timestamp, expires: Option<Timestamp>, now: Timestamp) -> Vec<Decision> {
+    let at = due.max(now);
+    let of = |route: Route| match route {
+        Route::Skip(channel, reason) => Decision::Skip(channel, reason),
+        route => {
+            let send = Decision::Send { route, at };
+            if expires.is_some_and(|expires| expires <= at) { Decision::Expired(send.channel()) } else { send }
+        }
+    };
+    routes.into_iter().map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_done_and_when() {
+        let at = Timestamp::from_millis;
+        let routes = || vec![Route::Inbox, Route::Skip(Channel::Sms, SkipReason::NoAddress)];
+        let skip = Decision::Skip(Channel::Sms, SkipReason::NoAddress);
+        let send = |millis| Decision::Send { route: Route::Inbox, at: at(millis) };
+        assert_eq!(decide(routes(), at(5), None, at(9)), [send(9), skip.clone()]);
+        assert_eq!(decide(routes(), at(20), Some(at(30)), at(9)), [send(20), skip.clone()]);
+        assert_eq!(decide(routes(), at(30), Some(at(30)), at(9)), [Decision::Expired(Channel::Inbox), skip]);
+    }
 
     #[test]
     fn a_wish_comes_before_an_address_and_an_inbox_is_always_there() {

@@ -1,5 +1,58 @@
 //! How an SMS is cut into segments (3GPP TS 23.038 and 23.040): each one is sent and paid for.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::PhoneNumber;
+
+/// What a message to a phone costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SmsCost {
+    /// Into how many segments it is cut; each is paid for.
+    pub segments: u32,
+    /// What they cost by the operator's price list: `0.15 EUR`. An estimate: the provider's bill is what counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_estimate: Option<String>,
+}
+
+/// What a segment costs, by the beginning of the number: `"+49" = 0.075`, `"+" = 0.10` for all others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmsPrices {
+    /// In what they are given: `EUR`.
+    pub currency: String,
+    /// By the beginning of the number; the longest that fits counts.
+    pub per_segment: BTreeMap<String, f64>,
+}
+
+impl SmsPrices {
+    /// What `text` costs to `to`.
+    pub fn cost(&self, to: &PhoneNumber, text: &str) -> SmsCost {
+        let segments = size(text).segments;
+        let fits = |(start, _): &(&String, &f64)| to.as_str().starts_with(start.as_str());
+        let price = self.per_segment.iter().filter(fits).max_by_key(|(start, _)| start.len()).map(|(_, price)| *price);
+        let price_estimate = price.map(|price| {
+            let amount = format!("{:.4}", price * f64::from(segments));
+            let cents = amount.len() - 2; // never less than two decimals
+            let shown = amount[cents..].trim_end_matches('0');
+            format!("{}{shown} {}", &amount[..cents], self.currency).trim_end().to_owned()
+        });
+        SmsCost { segments, price_estimate }
+    }
+}
+
+/// How many segments are sent in a day (UTC). 0: as many as there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmsLimits {
+    /// To one recipient of one app.
+    pub recipient_segments_per_day: u32,
+    /// By one app.
+    pub app_segments_per_day: u32,
+}
+
 /// The default alphabet of GSM-7; the escape to the extension table is left out.
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 /// Its extension table: two septets each, which no segment boundary may part.
@@ -65,6 +118,19 @@ mod tests {
 
     fn segments(text: &str) -> u32 {
         size(text).segments
+    }
+
+    #[test]
+    fn the_longest_beginning_of_a_number_has_its_price() {
+        let per_segment = [("+", 0.1), ("+4", 0.2), ("+49", 0.075)].map(|(start, price)| (start.to_owned(), price));
+        let prices = SmsPrices { currency: "EUR".into(), per_segment: per_segment.into() };
+        let price = |to: &str, text: &str| prices.cost(&to.parse().unwrap(), text).price_estimate.unwrap();
+        assert_eq!(price("+491701234567", "Hello"), "0.075 EUR");
+        assert_eq!(price("+491701234567", &"还".repeat(71)), "0.15 EUR");
+        assert_eq!(price("+447400123456", "Hello"), "0.20 EUR");
+        assert_eq!(price("+8613800138000", "Hello"), "0.10 EUR");
+        let free = SmsPrices::default().cost(&"+491701234567".parse().unwrap(), "Hello");
+        assert_eq!(free, SmsCost { segments: 1, price_estimate: None });
     }
 
     #[test]

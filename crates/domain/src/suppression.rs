@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AppId, Channel, EmailAddress, PhoneNumber, SuppressionId, address::AddressError};
+use crate::{AppId, Channel, EmailAddress, PhoneNumber, Profile, SuppressionId, address::AddressError};
 
 /// An address outside the app, brought into the form in which suppressions compare it: no capital letters, the domain as DNS
 /// knows it.
@@ -66,6 +66,17 @@ impl SuppressedAddress {
     /// The address as it is compared. It is personal: never for a log.
     pub fn as_str(&self) -> &str {
         &self.address
+    }
+}
+
+impl SuppressedAddress {
+    /// The address that `profile` has on `channel`. An inbox has none.
+    pub fn of(profile: &Profile, channel: Channel) -> Option<Self> {
+        match channel {
+            Channel::Email => profile.email.as_ref().map(Self::from),
+            Channel::Sms => profile.phone.as_ref().map(Self::from),
+            Channel::Inbox => None,
+        }
     }
 }
 

@@ -49,14 +49,19 @@ impl Keys {
         format!("{}pace:{what}", self.prefix)
     }
 
+    /// The hash that counts what is used up of something in a day.
+    pub(crate) fn budget(&self, what: &str) -> String {
+        format!("{}budget:{what}", self.prefix)
+    }
+
     /// The string that holds the job which `name` stands for.
     pub(crate) fn alias(&self, name: &str) -> String {
         format!("{}alias:{name}", self.prefix)
     }
 
     /// The string that says that something was done.
-    pub(crate) fn once(&self, what: &str) -> String {
-        format!("{}once:{what}", self.prefix)
+    pub(crate) fn done(&self, what: &str) -> String {
+        format!("{}done:{what}", self.prefix)
     }
 
     /// The hash that remembers an idempotency key.

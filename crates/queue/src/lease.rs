@@ -126,6 +126,18 @@ impl Lease {
         })
     }
 
+    /// Counts `units` of what this job uses up against each of `budgets` (a name, and the most a day), once a job however often it
+    /// is tried. Gives the place of the first that it does not fit into; then nothing is counted.
+    pub async fn spend(&self, units: u32, budgets: &[(String, u32)]) -> Result<Option<usize>, QueueError> {
+        let mut call = scripts::SPEND.key(self.queue.keys.job(&self.job));
+        call.arg(units);
+        for (what, most) in budgets {
+            call.key(self.queue.keys.budget(what)).arg(*most);
+        }
+        let reached: usize = call.invoke_async(&mut self.queue.connection()).await?;
+        Ok(reached.checked_sub(1))
+    }
+
     /// Says that the outside effect begins now, if it may. From here on a crash leaves a doubt.
     ///
     /// Redis trouble is waited out: what was said and not heard would leave a doubt where there is none.

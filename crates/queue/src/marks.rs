@@ -1,4 +1,4 @@
-//! Small things that are kept beside the jobs of a queue for a while: other names of jobs, and what was done once.
+//! Small things that are kept beside the jobs of a queue for a while: other names of jobs, and what was done.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ impl Queue {
         Ok(redis::cmd("GET").arg(self.keys.alias(name)).query_async(&mut self.connection()).await?)
     }
 
-    /// True for the first who asks for `what` within `ttl`, and for nobody else.
-    pub async fn is_first(&self, what: &str, ttl: Duration) -> Result<bool, QueueError> {
+    /// Remembers for `ttl` that `what` was done.
+    pub async fn set_done(&self, what: &str, ttl: Duration) -> Result<(), QueueError> {
         let mut set = redis::cmd("SET");
-        set.arg(self.keys.once(what)).arg(1).arg("NX").arg("PX").arg(millis(ttl));
-        Ok(set.query_async::<Option<String>>(&mut self.connection()).await?.is_some())
+        set.arg(self.keys.done(what)).arg(1).arg("PX").arg(millis(ttl));
+        Ok(set.query_async(&mut self.connection()).await?)
     }
 
-    /// What was asked for with [`is_first`](Self::is_first) was not done after all: the next who asks is the first again.
-    pub async fn forget_first(&self, what: &str) -> Result<(), QueueError> {
-        Ok(redis::cmd("DEL").arg(self.keys.once(what)).query_async(&mut self.connection()).await?)
+    /// Whether `what` was done, as far as that is remembered.
+    pub async fn is_done(&self, what: &str) -> Result<bool, QueueError> {
+        Ok(redis::cmd("EXISTS").arg(self.keys.done(what)).query_async(&mut self.connection()).await?)
     }
 }
 

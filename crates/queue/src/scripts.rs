@@ -34,6 +34,7 @@ scripts! { "#!lua flags=allow-oom\n":
     SETTLE = "settle.lua";
     RELEASE = "release.lua";
     AMEND = "amend.lua";
+    SPEND = "spend.lua";
     PROGRESS = "progress.lua";
     WITHDRAW = "withdraw.lua";
     REWRITE = "rewrite.lua";

@@ -208,6 +208,8 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
             templates: templates.clone(),
             email_providers: providers(!config.email.providers.is_empty(), Providers::email(&config.email))
                 .context("the settings under [email] cannot be used")?,
+            sms_prices: config.sms.prices.clone(),
+            sms_limits: config.sms.limits,
             sms_providers: providers(!config.sms.providers.is_empty(), Providers::sms(&config.sms))
                 .context("the settings under [sms] cannot be used")?,
             links: Links { public_url: public_url(&config, address), essential: config.email.essential.clone() },
@@ -248,6 +250,9 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         presences,
         sms_callbacks: SmsCallbacks::new(&config.sms).context("the settings under [sms] cannot be used")?,
         mail_events: MailEvents::new(&config.email).context("the settings under [email] cannot be used")?,
+        opt_out: config.sms.words.clone(),
+        sms_prices: config.sms.prices.clone(),
+        sms_region: config.sms.default_region,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,
         feed: console,

@@ -6,6 +6,7 @@
 
 mod certificate;
 mod fault_proxy;
+mod kannel;
 mod mail_server;
 mod name_server;
 mod port;
@@ -17,6 +18,7 @@ mod script;
 mod sms_gateway;
 
 pub use fault_proxy::{Fault, FaultProxy};
+pub use kannel::{Kannel, KannelPlan};
 pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
 pub use name_server::NameServer;
 pub use port::free_port;

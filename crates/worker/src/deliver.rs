@@ -9,11 +9,14 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use stentor_archive::ArchiveError;
-use stentor_catalog::{Catalog, CatalogError};
-use stentor_channels::{Busy, Pace, Providers, SendError, Sent, is_hard};
+use stentor_catalog::{Catalog, CatalogError, Words};
+use stentor_channels::{Busy, OutboundMessage, Pace, Providers, SendError, Sent, is_hard};
 use stentor_domain::{
     AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Suppression, SuppressionReason,
-    Timestamp, event::DeliveryReport, retry::RetrySchedule,
+    Timestamp,
+    event::DeliveryReport,
+    retry::RetrySchedule,
+    sms::{SmsCost, SmsLimits, SmsPrices},
 };
 use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
 
@@ -24,7 +27,6 @@ use crate::{
     jobs::{DeliveryJob, OutsideJob},
     message::{Messages, NoMessage},
     notifications::{Notifications, ReadError},
-    render::Words,
     suppressed::{Suppressed, SuppressedError},
 };
 
@@ -35,6 +37,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Deliver {
     pub channel: Channel,
     pub providers: Providers,
+    pub prices: SmsPrices,
+    pub limits: SmsLimits,
     pub notifications: Notifications,
     pub suppressed: Suppressed,
     pub facts: Facts,
@@ -83,11 +87,20 @@ struct End {
     provider: Option<String>,
     provider_message_id: Option<String>,
     next_attempt_at: Option<Timestamp>,
+    sms: Option<SmsCost>,
 }
 
 impl End {
     fn new(state: DeliveryState, attempt: u32, reason: impl Into<Option<String>>) -> Self {
-        Self { state, attempt, reason: reason.into(), provider: None, provider_message_id: None, next_attempt_at: None }
+        Self {
+            state,
+            attempt,
+            reason: reason.into(),
+            provider: None,
+            provider_message_id: None,
+            next_attempt_at: None,
+            sms: None,
+        }
     }
 }
 
@@ -147,6 +160,18 @@ impl Deliver {
             }
             Err(NoMessage::Record(error)) => return Err(error.into()),
         };
+        let cost = match &message {
+            OutboundMessage::Sms(sms) => Some(self.prices.cost(&sms.to, &sms.text)),
+            OutboundMessage::Email(_) => None,
+        };
+        if let Some(cost) = &cost
+            && let Some(limit) = self.is_beyond(job, lease, cost.segments).await?
+        {
+            tracing::info!(limit, "an SMS is not sent: the limit of the day is reached");
+            let reason = SkipReason::Throttled.as_str().to_owned();
+            let end = End { sms: Some(cost.clone()), ..End::new(DeliveryState::Skipped, attempt, reason) };
+            return self.end(job, lease, end).await;
+        }
         let turn = match self.providers.turn(&SharedPace(lease.queue())).await {
             Ok(turn) => turn,
             Err(busy) => return self.wait(job, lease, attempt, busy).await,
@@ -158,7 +183,22 @@ impl Deliver {
             Begin::Lost => return Ok(Outcome::HoldFor { wait: PAUSE }),
         };
         let result = turn.send(&message).await;
-        self.record(job, lease, attempt, ambiguous, result).await
+        self.record(job, lease, attempt, ambiguous, result, cost).await
+    }
+
+    /// Which limit of the day an SMS does not fit into, if one. What is tried again was counted before.
+    async fn is_beyond(&self, job: &DeliveryJob, lease: &Lease, segments: u32) -> Result<Option<&'static str>, QueueError> {
+        let SmsLimits { recipient_segments_per_day, app_segments_per_day } = self.limits;
+        let limits = [
+            ("app", format!("app:{}", job.app), app_segments_per_day),
+            ("recipient", format!("recipient:{}:{}", job.app, job.recipient), recipient_segments_per_day),
+        ];
+        let limits: Vec<_> = limits.into_iter().filter(|(_, _, most)| *most > 0).collect();
+        if limits.is_empty() {
+            return Ok(None);
+        }
+        let budgets: Vec<(String, u32)> = limits.iter().map(|(_, what, most)| (what.clone(), *most)).collect();
+        Ok(lease.spend(segments, &budgets).await?.and_then(|place| limits.get(place)).map(|(name, _, _)| *name))
     }
 
     async fn is_suppressed(&self, job: &DeliveryJob, category: Option<&str>) -> Result<bool, SuppressedError> {
@@ -173,6 +213,7 @@ impl Deliver {
         attempt: u32,
         ambiguous: u32,
         result: Result<Sent, SendError>,
+        sms: Option<SmsCost>,
     ) -> Result<Outcome, DeliverError> {
         match result {
             Ok(sent) => {
@@ -184,7 +225,7 @@ impl Deliver {
                     }
                 }
                 let end = End::new(DeliveryState::Sent, attempt, None);
-                let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, ..end };
+                let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, sms, ..end };
                 self.end(job, lease, end).await
             }
             Err(SendError::Permanent { provider, detail }) => {
@@ -198,7 +239,7 @@ impl Deliver {
             }
             Err(SendError::Unknown { provider, detail }) => {
                 let end = End::new(DeliveryState::Unknown, attempt, detail);
-                self.end(job, lease, End { provider: Some(provider), ..end }).await
+                self.end(job, lease, End { provider: Some(provider), sms, ..end }).await
             }
             Err(SendError::Transient { provider, detail, retry_after, .. }) => {
                 self.retry(job, lease, attempt, Some(provider), detail, retry_after, Sending::Nothing).await
@@ -304,6 +345,7 @@ impl Deliver {
             provider: end.provider,
             provider_message_id: end.provider_message_id,
             next_attempt_at: end.next_attempt_at,
+            sms: end.sms,
         };
         Event::new(app, self.clock.now(), EventKind::Delivery(report))
     }

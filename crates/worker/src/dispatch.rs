@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use stentor_archive::{Archive, ArchiveError};
-use stentor_catalog::{Catalog, CatalogError};
+use stentor_catalog::{Catalog, CatalogError, Reader, Words};
 use stentor_domain::{
     Audience, Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch,
     RecipientId, SkipReason, Target, Timestamp,
@@ -30,7 +30,6 @@ use crate::{
     notifications::{Notifications, ReadError},
     profiles::{ProfileError, look_up, resolve},
     recall::RECALLED,
-    render::{Reader, Words},
     suppressed::{Suppressed, SuppressedError},
 };
 
@@ -540,6 +539,7 @@ impl Page<'_> {
             provider: None,
             provider_message_id: None,
             next_attempt_at: None,
+            sms: None,
         };
         Event::new(self.n.app.clone(), self.now, EventKind::Delivery(report))
     }

@@ -19,7 +19,6 @@ mod message;
 mod notifications;
 mod profiles;
 mod recall;
-mod render;
 mod run;
 mod suppressed;
 mod sweep;

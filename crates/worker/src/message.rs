@@ -6,6 +6,7 @@ use std::{
 };
 
 use stentor_archive::{Archive, ArchiveError};
+use stentor_catalog::{Reader, Words};
 use stentor_channels::{EmailMessage, OutboundMessage, ReturnToken, SmsMessage, Unsubscribe};
 use stentor_domain::{AppId, Channel, Clock, EmailAddress, Notification, SuppressedAddress, id::thread_id};
 
@@ -13,7 +14,6 @@ use crate::{
     attachments::{Files, NoFiles},
     dispatch::category,
     jobs::DeliveryJob,
-    render::{Reader, Words},
 };
 
 /// The links of mails.

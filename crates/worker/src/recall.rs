@@ -96,6 +96,7 @@ impl Dispatch {
                     provider: None,
                     provider_message_id: None,
                     next_attempt_at: None,
+                    sms: None,
                 };
                 facts.push(Event::new(n.app.clone(), now, EventKind::Delivery(report)));
             }

@@ -8,7 +8,10 @@ use stentor_archive::Archive;
 use stentor_catalog::Catalog;
 use stentor_channels::{Providers, outbound::HttpClient};
 use stentor_connection::Place;
-use stentor_domain::{Channel, Clock};
+use stentor_domain::{
+    Channel, Clock,
+    sms::{SmsLimits, SmsPrices},
+};
 use stentor_inbox::{Inboxes, Profiles, Suppressions};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
 use tokio::{runtime::Handle, sync::mpsc};
@@ -68,6 +71,10 @@ pub struct Parts {
     pub templates: Catalog,
     /// Who sends mail; `None`: nobody, and mail stays queued.
     pub email_providers: Option<Providers>,
+    /// What a segment of an SMS costs.
+    pub sms_prices: SmsPrices,
+    /// How much is sent by SMS in a day.
+    pub sms_limits: SmsLimits,
     /// Who sends SMS; `None`: nobody, and SMS stay queued.
     pub sms_providers: Option<Providers>,
     /// The links of mails.
@@ -173,6 +180,8 @@ impl Worker {
             let deliver = Arc::new(Deliver {
                 channel,
                 providers,
+                prices: parts.sms_prices.clone(),
+                limits: parts.sms_limits,
                 notifications: notifications.clone(),
                 suppressed: suppressed.clone(),
                 facts: facts.clone(),

@@ -85,7 +85,9 @@ impl Suppressed {
         let addresses: Vec<(usize, SuppressedAddress)> = profiles
             .iter()
             .enumerate()
-            .flat_map(|(i, profile)| channels.iter().filter_map(move |c| address(profile, *c).map(|address| (i, address))))
+            .flat_map(|(i, profile)| {
+                channels.iter().filter_map(move |c| SuppressedAddress::of(profile, *c).map(|address| (i, address)))
+            })
             .collect();
         let asked: Vec<Asked<'_>> = addresses.iter().map(|(_, address)| (address, category)).collect();
         let mut suppressed = vec![Vec::new(); profiles.len()];
@@ -95,13 +97,5 @@ impl Suppressed {
             }
         }
         Ok(suppressed)
-    }
-}
-
-fn address(profile: &Profile, channel: Channel) -> Option<SuppressedAddress> {
-    match channel {
-        Channel::Email => profile.email.as_ref().map(SuppressedAddress::from),
-        Channel::Sms => profile.phone.as_ref().map(SuppressedAddress::from),
-        Channel::Inbox => None,
     }
 }

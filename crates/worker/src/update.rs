@@ -3,6 +3,7 @@
 //! An update rewrites the notification's job first, then works through everyone it went to. A dispatch that is under way looks at the
 //! end whether it was rewritten meanwhile, and then says again itself what it wrote, so that nobody keeps the old words.
 
+use stentor_catalog::Words;
 use stentor_domain::{Audience, Channel, Event, EventKind, Notification, Profile, RecipientId, Target};
 use stentor_inbox::{EntryEdit, NewItem};
 use stentor_queue::{Lease, Outcome};
@@ -11,7 +12,6 @@ use crate::{
     dispatch::{Dispatch, DispatchError, KEPT, PAGE, Page, Written, category},
     profiles::look_up,
     recall::UNDER_WAY,
-    render::Words,
 };
 
 impl Dispatch {

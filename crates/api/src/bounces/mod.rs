@@ -138,6 +138,7 @@ impl ApiState {
             provider,
             provider_message_id: None,
             next_attempt_at: None,
+            sms: None,
         }))
     }
 

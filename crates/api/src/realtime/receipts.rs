@@ -68,6 +68,7 @@ async fn write(mut rx: mpsc::Receiver<(AppId, RecipientId, NotificationId)>, eve
                 provider: None,
                 provider_message_id: None,
                 next_attempt_at: None,
+                sms: None,
             };
             serde_json::to_vec(&Event::new(app, now, EventKind::Delivery(report))).ok()
         };

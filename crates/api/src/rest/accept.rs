@@ -8,8 +8,8 @@ use std::{
 use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use stentor_domain::{
-    AppId, Audience, Locale, Notification, NotificationId, NotificationRequest, Priority, Timestamp, Violation,
-    notification::NotificationStatus, text::check_line,
+    AppId, Audience, Locale, Notification, NotificationId, NotificationRequest, Priority, ProfilePatch, RecipientId, Timestamp,
+    Violation, notification::NotificationStatus, text::check_line,
 };
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
@@ -47,6 +47,30 @@ pub(crate) struct Accepted {
 }
 
 impl ApiState {
+    /// Completes the phone numbers of a request that came without their country.
+    pub(crate) async fn settle_phones(&self, app: &AppId, request: &mut NotificationRequest) {
+        if let Audience::Recipients(recipients) = &mut request.audience {
+            self.settle(app, recipients.iter_mut().map(|r| (&r.id, &mut r.profile)).collect()).await;
+        }
+    }
+
+    /// The same for patches by themselves. What is on record of a recipient is asked only for those that do not say it.
+    pub(crate) async fn settle(&self, app: &AppId, mut patches: Vec<(&RecipientId, &mut ProfilePatch)>) {
+        for (_, patch) in &mut patches {
+            patch.settle_phone(None, None);
+        }
+        patches.retain(|(_, patch)| patch.lacks_region());
+        if patches.is_empty() {
+            return;
+        }
+        let ids: Vec<RecipientId> = patches.iter().map(|(id, _)| (*id).clone()).collect();
+        // With SQL down it is the request's own fault that it does not say it.
+        let stored = self.archive.find_profiles(app, &ids).await.unwrap_or_default();
+        for (id, patch) in patches {
+            patch.settle_phone(stored.get(id), self.sms_region);
+        }
+    }
+
     /// Checks a request as far as that can be done without writing anything.
     ///
     /// `fingerprint` is what a repeat under the same idempotency key must equal.
@@ -148,6 +172,11 @@ impl ApiState {
 }
 
 impl Checked {
+    /// What was checked.
+    pub(crate) fn notification(&self) -> &Notification {
+        &self.notification
+    }
+
     fn job<'a>(&'a self, id: &'a str) -> NewJob<'a> {
         NewJob {
             id,

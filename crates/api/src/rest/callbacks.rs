@@ -1,5 +1,7 @@
 //! Callbacks of SMS gateways: what became of a message that they took.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     body::to_bytes,
     extract::{FromRequest, Request, State},
@@ -9,10 +11,15 @@ use axum::{
 use serde_json::Value;
 use stentor_channels::{About, BadCall, Call, Receipt, Report};
 use stentor_domain::{AppId, Channel, Delivery, DeliveryState, Event, EventKind, Timestamp, Violation, event::DeliveryReport};
-use stentor_queue::Queue;
+use stentor_queue::{JobRecord, Queue};
 
 use super::problems::{NotFound, Problems};
 use crate::{json::MAX_BODY, path::Path, problem::ApiError, state::ApiState};
+
+/// How long a receipt waits for the end of its delivery.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A gateway's call, whether its fields came in the query, as a form or as JSON.
 pub(crate) struct GatewayCall {
@@ -50,6 +57,11 @@ impl<S: Send + Sync> FromRequest<S> for GatewayCall {
 }
 
 impl GatewayCall {
+    /// Its body and its query: what tells one call from another.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [self.raw_query.as_bytes(), b"\n", &self.body].concat()
+    }
+
     pub(crate) fn at(&self, now: Timestamp) -> Call<'_> {
         Call {
             raw_query: &self.raw_query,
@@ -126,7 +138,7 @@ impl ApiState {
             About::Message(message) => queue.find_alias(&format!("{provider}:{message}")).await?,
         };
         let hot = match &id {
-            Some(id) => queue.find_job(id).await?,
+            Some(id) => self.ended(queue, id).await?,
             None => None,
         };
         let (Some(id), Some(record)) = (id, hot) else {
@@ -147,6 +159,20 @@ impl ApiState {
             }
         }
         self.append_fact(&event).await
+    }
+
+    /// The record of a delivery, waited for a while if it has not ended: a receipt may be faster than the gateway's own answer,
+    /// and not every gateway repeats it.
+    async fn ended(&self, queue: &Queue, id: &str) -> Result<Option<JobRecord>, ApiError> {
+        let began = Instant::now();
+        loop {
+            let record = queue.find_job(id).await?;
+            let under_way = record.as_ref().is_some_and(|record| record.outcome.is_none());
+            if !under_way || began.elapsed() > ENDS_WITHIN {
+                return Ok(record);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Redis has let it go: what SQL has is settled, and of two receipts at a time the state's version decides.
@@ -176,6 +202,7 @@ impl ApiState {
             provider: delivery.provider,
             provider_message_id: delivery.provider_message_id,
             next_attempt_at: None,
+            sms: None,
         };
         match settled(provider, report, state, reason)? {
             Some(report) => self.append_fact(&Event::new(app, self.now(), EventKind::Delivery(report))).await,
@@ -204,5 +231,5 @@ fn settled(
         return Ok(Some(known)); // a repeat: whoever took the first may have died before it was told
     }
     let follows = known.state.can_become(state);
-    Ok(follows.then(|| DeliveryReport { state, reason, next_attempt_at: None, ..known }))
+    Ok(follows.then_some(DeliveryReport { state, reason, next_attempt_at: None, ..known }))
 }

@@ -3,7 +3,9 @@
 pub(crate) mod accept;
 mod callbacks;
 pub(crate) mod dead_letters;
+mod dry_run;
 pub(crate) mod inbox;
+mod incoming;
 mod mail_callbacks;
 pub(crate) mod notifications;
 mod operations;
@@ -56,6 +58,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(inbox::preferences, inbox::put_preferences))
         .routes(routes!(callbacks::sms, callbacks::sms_by_get))
         .routes(routes!(mail_callbacks::email))
+        .routes(routes!(incoming::sms, incoming::sms_by_get))
         .routes(routes!(operations::presence))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::replay))

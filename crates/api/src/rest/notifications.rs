@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 use super::{
     accept::{Accepted, Checked, fingerprint},
+    dry_run::DryRun,
     page::{Page, PageQuery},
     problems::{BadBody, NotFound, Problems},
 };
@@ -57,18 +58,22 @@ impl From<&Accepted> for Receipt {
 /// Send a notification.
 ///
 /// A 202 is a promise: it is in Redis and will be dispatched. With an `Idempotency-Key` a repeat within 24 hours gets the
-/// same answer and sends nothing; after a 503 it is safe to repeat with the key.
+/// same answer and sends nothing; after a 503 it is safe to repeat with the key. With `dry_run` it is answered what would be done.
 #[utoipa::path(post, path = "/v1/notifications", tag = "notifications", request_body = NotificationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 bytes")),
-    responses((status = 202, body = Receipt, headers(("Idempotency-Replayed" = String, description = "`true` on a repeat"))), Problems, BadBody))]
+    responses((status = 200, body = DryRun, description = "the answer to a dry run"), (status = 202, body = Receipt, headers(("Idempotency-Replayed" = String, description = "`true` on a repeat"))), Problems, BadBody))]
 pub(crate) async fn send(
     State(state): State<ApiState>,
     key: Key<Send>,
     headers: HeaderMap,
-    RawJson(request, bytes): RawJson<NotificationRequest>,
+    RawJson(mut request, bytes): RawJson<NotificationRequest>,
 ) -> Result<Response, ApiError> {
+    state.settle_phones(&key.app, &mut request).await;
     let checked = state.check(&key.app, request, idempotency_key(&headers)?, || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
+    if checked.notification().request.dry_run {
+        return Ok(Json(state.dry_run(checked.notification()).await?).into_response());
+    }
     let accepted = state.accept(&checked).await?;
     let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(&accepted))).into_response();
     if accepted.replayed {
@@ -175,7 +180,12 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
         Some(_) => return Err(ApiError::invalid(vec![Violation::new("/idempotency_key", "wrong_value", "must be a string")])),
     };
     let bytes = if key.is_some() { serde_json::to_vec(&fields).unwrap_or_default() } else { bytes.to_vec() };
-    let request: NotificationRequest = parse(&bytes)?;
+    let mut request: NotificationRequest = parse(&bytes)?;
+    state.settle_phones(app, &mut request).await;
+    if request.dry_run {
+        let message = "a batch is no dry run; send the request by itself";
+        return Err(ApiError::invalid(vec![Violation::new("/dry_run", "not_in_a_batch", message)]));
+    }
     state.check(app, request, key.as_deref(), || fingerprint(&bytes)).await
 }
 

@@ -117,8 +117,9 @@ pub(crate) async fn put(
     State(state): State<ApiState>,
     key: Key<Manage>,
     Path(id): Path<RecipientId>,
-    JsonBody(patch): JsonBody<ProfilePatch>,
+    JsonBody(mut patch): JsonBody<ProfilePatch>,
 ) -> Result<Json<RecipientView>, ApiError> {
+    state.settle(&key.app, vec![(&id, &mut patch)]).await;
     let mut found = Vec::new();
     patch.check("", &mut found);
     checked(found)?;
@@ -141,9 +142,12 @@ pub(crate) struct RecipientBatch {
 pub(crate) async fn put_batch(
     State(state): State<ApiState>,
     key: Key<Manage>,
-    JsonBody(batch): JsonBody<RecipientBatch, MAX_BATCH_BODY>,
+    JsonBody(mut batch): JsonBody<RecipientBatch, MAX_BATCH_BODY>,
 ) -> Result<StatusCode, ApiError> {
     let count = batch.recipients.len();
+    if count <= MAX_BATCH {
+        state.settle(&key.app, batch.recipients.iter_mut().map(|r| (&r.id, &mut r.profile)).collect()).await;
+    }
     let mut found = Vec::new();
     if count == 0 || count > MAX_BATCH {
         let message = format!("send 1 to {MAX_BATCH} recipients, not {count}");

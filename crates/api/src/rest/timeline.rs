@@ -3,7 +3,8 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, timeline::Gone,
+    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, sms::SmsCost,
+    timeline::Gone,
 };
 use utoipa::ToSchema;
 
@@ -60,6 +61,9 @@ pub(crate) struct TimelineEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
+    /// What it costs, of an SMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms: Option<SmsCost>,
     /// What the recipient has done with the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemState>,
@@ -80,6 +84,7 @@ impl TimelineEntry {
             provider: None,
             provider_message_id: None,
             next_attempt_at: None,
+            sms: None,
             item: None,
             reason: None,
         }
@@ -102,6 +107,7 @@ impl TimelineEntry {
                 provider: report.provider,
                 provider_message_id: report.provider_message_id,
                 next_attempt_at: report.next_attempt_at,
+                sms: report.sms,
                 reason: report.reason,
                 ..entry
             }),

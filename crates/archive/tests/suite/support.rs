@@ -154,6 +154,7 @@ pub(crate) fn report(n: u64, recipient: &str, state: DeliveryState, attempt: u32
         provider: None,
         provider_message_id: None,
         next_attempt_at: None,
+        sms: None,
     }
 }
 

@@ -168,7 +168,7 @@ impl HttpClient {
 /// Until a connection stood, nothing was sent; from then on that cannot be known.
 fn judge(error: &reqwest::Error, within: Duration) -> HttpError {
     let mut sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
-    if sources.any(|source| source.is::<NotPublic>()) {
+    if sources.any(<dyn std::error::Error>::is::<NotPublic>) {
         return HttpError::Refused(NOT_PUBLIC);
     }
     if error.is_builder() {

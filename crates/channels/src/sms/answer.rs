@@ -57,7 +57,7 @@ impl AnswerRules {
             });
         }
         match answer.status {
-            200..=299 => self.judge_success(answer.status, said, text.is_some(), &body),
+            200..=299 => self.judge_success(answer.status, &said, text.is_some(), &body),
             429 => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
             503 if wait.is_some() => Err(Failure::Transient { detail: said, retry_after: wait, provider_down: true }),
             500.. => Err(Failure::unknown(said)),
@@ -72,7 +72,7 @@ impl AnswerRules {
         self.errors.iter().find(fits).map(|(_, meaning)| *meaning)
     }
 
-    fn judge_success(&self, status: u16, said: String, whole: bool, body: &Body<'_>) -> Result<Option<String>, Failure> {
+    fn judge_success(&self, status: u16, said: &str, whole: bool, body: &Body<'_>) -> Result<Option<String>, Failure> {
         let found = || self.message_id.as_ref().and_then(|find| find.find(body));
         let Some(success) = &self.success else { return Ok(found()) };
         if !whole && success.reads_the_body() {

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
-use stentor_domain::AppId;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use stentor_domain::{
+    AppId, Region,
+    opt_out::OptOutLanguages,
+    sms::{SmsLimits, SmsPrices},
+};
 
 use crate::{
     Masked,
@@ -18,6 +22,21 @@ pub struct SmsConfig {
     pub providers: Vec<String>,
     /// The providers by name.
     pub provider: BTreeMap<String, SmsProviderConfig>,
+    /// Where a phone number is at home that comes without its country, if its recipient's language does not say it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "region_or_nothing")]
+    pub default_region: Option<Region>,
+    /// What a segment costs.
+    pub prices: SmsPrices,
+    /// How much is sent in a day.
+    pub limits: SmsLimits,
+    /// What STOP, START and HELP are called, by language.
+    pub words: OptOutLanguages,
+}
+
+/// An empty text is none: settings have no null.
+fn region_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Region>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
 }
 
 /// `[sms.provider.NAME]`: an HTTP gateway.

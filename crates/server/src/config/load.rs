@@ -1,7 +1,7 @@
 //! Where settings come from, the later the stronger: the defaults, a file, the environment.
 //!
 //! The defaults are the schema: a key that they do not name is an error that suggests the right one, and the
-//! type of a default says how the text of an environment variable is to be read. Only providers have names of
+//! type of a default says how the text of an environment variable is to be read. Only providers and the languages of opt-out have names of
 //! their own; their keys are checked by the channels that they configure.
 
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub(crate) fn load(file: Option<&Path>, environment: impl Iterator<Item = (Strin
 
 /// True for tables whose keys are names that the operator chooses.
 fn is_named_map(path: &[String]) -> bool {
-    path.len() == 2 && matches!(path[0].as_str(), "email" | "sms") && path[1] == "provider"
+    path.len() == 2 && matches!((path[0].as_str(), path[1].as_str()), ("email" | "sms", "provider") | ("sms", "words" | "prices"))
 }
 
 fn check_known(origin: &str, given: &Table, known: &Table, path: &mut Vec<String>) -> Result<(), ConfigError> {
@@ -150,7 +150,7 @@ fn is_provider(keys: &[String]) -> bool {
 fn provider_value(keys: &[String], text: String) -> Value {
     match keys.last().map(String::as_str) {
         Some("deadline_ms" | "max_concurrency") => text.parse().map_or(Value::String(text), Value::Integer),
-        Some("delivered" | "failed" | "apps") => {
+        Some("delivered" | "failed" | "apps" | "stop" | "start" | "help") => {
             Value::Array(text.split(',').map(|word| Value::String(word.trim().to_owned())).collect())
         }
         Some("rate_per_second") => text.parse().map_or(Value::String(text), Value::Float),

@@ -346,6 +346,7 @@ pub(crate) async fn test(
         category: None,
         collapse_key: None,
         attachments: Vec::new(),
+        dry_run: false,
         metadata: Map::from_iter([("test".to_owned(), Value::Bool(true))]),
     };
     found.extend(request.check(state.now()));

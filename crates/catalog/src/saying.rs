@@ -2,31 +2,38 @@
 
 use std::sync::Arc;
 
-use stentor_catalog::{Catalog, CatalogError};
 use stentor_domain::{Channel, Locale, Notification, RecipientId, Timestamp, content::Content};
 use stentor_templates::{Input, RecipientFields, RenderError, RenderedEmail, RenderedInbox, RenderedSms, Template};
 
+use crate::{Catalog, CatalogError};
+
 /// What a notification says.
-pub(crate) enum Words<'a> {
+pub enum Words<'a> {
+    /// By a template.
     Template(Arc<Template>),
+    /// By content that came with the request.
     Content(&'a Content),
 }
 
 /// For whom and when it is written.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     /// `None`: for everybody of the language.
     pub recipient: Option<&'a RecipientId>,
+    /// Their language.
     pub locale: Option<&'a Locale>,
+    /// Their time zone (IANA name).
     pub timezone: Option<&'a str>,
+    /// Their free fields.
     pub attributes: &'a serde_json::Map<String, serde_json::Value>,
+    /// The present time.
     pub now: Timestamp,
 }
 
 impl<'a> Words<'a> {
     /// The words of `notification`, in the version of its template that it was accepted with; within, why there are none.
     /// An error without: SQL cannot say now.
-    pub(crate) async fn of(notification: &'a Notification, catalog: &Catalog) -> Result<Result<Self, String>, CatalogError> {
+    pub async fn of(notification: &'a Notification, catalog: &Catalog) -> Result<Result<Self, String>, CatalogError> {
         let n = notification;
         let key = match (&n.request.template, &n.request.content) {
             (Some(key), _) => key,
@@ -57,7 +64,7 @@ impl<'a> Words<'a> {
     }
 
     /// The channels of a request that names none.
-    pub(crate) fn default_channels(&self) -> &[Channel] {
+    pub fn default_channels(&self) -> &[Channel] {
         match self {
             Self::Template(template) if !template.channels().is_empty() => template.channels(),
             Self::Template(_) | Self::Content(_) => &[Channel::Inbox],
@@ -65,7 +72,7 @@ impl<'a> Words<'a> {
     }
 
     /// The category of a request that names none.
-    pub(crate) fn default_category(&self) -> Option<&str> {
+    pub fn default_category(&self) -> Option<&str> {
         match self {
             Self::Template(template) => template.category(),
             Self::Content(_) => None,
@@ -73,12 +80,12 @@ impl<'a> Words<'a> {
     }
 
     /// True if what is written depends on the recipient and not only on the language.
-    pub(crate) fn is_personal(&self) -> bool {
+    pub fn is_personal(&self) -> bool {
         matches!(self, Self::Template(template) if template.is_personal())
     }
 
     /// The name of the rendering that `reader` gets: readers with the same variant share one.
-    pub(crate) fn variant(&self, reader: Reader<'_>) -> String {
+    pub fn variant(&self, reader: Reader<'_>) -> String {
         match self {
             Self::Content(_) => "inline".to_owned(),
             Self::Template(template) => {
@@ -92,7 +99,7 @@ impl<'a> Words<'a> {
     }
 
     /// The languages that it is written in; `None` for words that stand as they are. The first is for those who read none of them.
-    pub(crate) fn locales(&self) -> Vec<Option<Locale>> {
+    pub fn locales(&self) -> Vec<Option<Locale>> {
         match self {
             Self::Content(_) => vec![None],
             Self::Template(template) => {
@@ -103,7 +110,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    pub(crate) fn inbox(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedInbox, RenderError> {
+    /// The item in the inbox.
+    pub fn inbox(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedInbox, RenderError> {
         let fields = reader.fields();
         let input = reader.input(n, fields.as_ref());
         match self {
@@ -112,7 +120,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    pub(crate) fn email(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedEmail, RenderError> {
+    /// The mail.
+    pub fn email(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedEmail, RenderError> {
         let fields = reader.fields();
         let input = reader.input(n, fields.as_ref());
         match self {
@@ -121,7 +130,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    pub(crate) fn sms(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedSms, RenderError> {
+    /// The SMS.
+    pub fn sms(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedSms, RenderError> {
         let fields = reader.fields();
         let input = reader.input(n, fields.as_ref());
         match self {

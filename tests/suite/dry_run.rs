@@ -1,0 +1,88 @@
+//! A dry run answers what would be done, by the same rules, and does nothing.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use stentor_testkit::SmsGateway;
+use stentor_tests::{Dev, files};
+
+/// The part of a dry run about one person on one channel.
+fn about<'a>(run: &'a Value, recipient: &str, channel: &str) -> &'a Value {
+    let all = run["deliveries"].as_array().unwrap();
+    all.iter().find(|d| d["recipient"] == recipient && d["channel"] == channel).unwrap()
+}
+
+#[tokio::test]
+async fn each_delivery_is_decided_and_written_and_nothing_is_sent() {
+    let dev = Dev::start();
+    let (status, _) = dev.api.put("/v1/recipients/cleo/preferences", &json!({"channels": {"email": false}})).await;
+    assert_eq!(status, StatusCode::OK);
+    dev.api.post("/v1/suppressions", &json!({"channel": "sms", "address": "+491701234567"})).await;
+    let body = json!({
+        "audience": {"recipients": [
+            {"id": "ada", "phone": "+8613800138000", "locale": "zh-CN"},
+            {"id": "bob", "phone": "0170 1234567", "locale": "de-DE", "email": "bob@example.com"},
+            "cleo",
+        ]},
+        "template": "card-repayment-due", "channels": ["inbox", "email", "sms"],
+        "data": {"amount": {"value": "1234.50", "currency": "CNY"}, "due_date": "2026-12-05", "card": "6222"},
+        "send_at": stentor_tests::at(3_600.0), "dry_run": true,
+    });
+    let (status, run) = dev.api.post("/v1/notifications", &body).await;
+    assert_eq!(status, StatusCode::OK, "{run}");
+    assert_eq!((&run["dry_run"], &run["recipients"], &run["more"]), (&json!(true), &json!(3), &json!(false)));
+    let sms = about(&run, "ada", "sms");
+    assert_eq!((&sms["decision"], &sms["earliest_at"]), (&json!("send"), &body["send_at"]), "{sms}");
+    assert!(
+        sms["output"]["text"].as_str().unwrap().contains("1,234.50") && sms["sms"]["segments"].as_u64().unwrap() >= 1,
+        "{sms}"
+    );
+    assert!(about(&run, "ada", "inbox")["output"]["content"]["body_html"].as_str().unwrap().contains("<p>"));
+    assert!(about(&run, "bob", "email")["output"]["subject"].is_string());
+    for (recipient, channel, reason) in
+        [("bob", "sms", "suppressed"), ("cleo", "email", "preference"), ("cleo", "sms", "no_address")]
+    {
+        let skipped = about(&run, recipient, channel);
+        assert_eq!((&skipped["decision"], &skipped["reason"]), (&json!("skip"), &json!(reason)), "{skipped}");
+        assert!(skipped.get("output").is_none());
+    }
+    assert!(files(&dev.outbox("sms"), "json").is_empty() && files(&dev.outbox("email"), "eml").is_empty());
+    assert_eq!(dev.api.get("/v1/recipients/ada/inbox").await["items"], json!([]));
+    let wrong = json!({"audience": {"recipients": ["ada"]}, "template": "nothing", "dry_run": true});
+    assert_eq!(dev.api.post("/v1/notifications", &wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let (_, batch) = dev.api.post("/v1/notifications/batch", &json!({"notifications": [body]})).await;
+    assert_eq!(batch["results"][0]["problem"]["errors"][0]["code"], "not_in_a_batch", "{batch}");
+}
+
+#[tokio::test]
+async fn what_goes_beyond_the_limits_of_the_day_is_throttled_and_what_is_sent_says_what_it_costs() {
+    let gateway = SmsGateway::start();
+    let prices = tempfile::tempdir().unwrap();
+    let config = prices.path().join("prices.toml");
+    std::fs::write(&config, "[sms.prices]\ncurrency = \"EUR\"\nper_segment = { \"+\" = 0.1, \"+49\" = 0.075 }\n").unwrap();
+    let dev = Dev::start_with(&[
+        ("STENTOR_CONFIG", config.to_str().unwrap()),
+        ("STENTOR__SMS__PROVIDERS", "gw"),
+        ("STENTOR__SMS__PROVIDER__GW__URL", &format!("{}/send?to={{{{to}}}}&text={{{{text}}}}", gateway.url())),
+        ("STENTOR__SMS__LIMITS__RECIPIENT_SEGMENTS_PER_DAY", "3"),
+        ("STENTOR__SMS__LIMITS__APP_SEGMENTS_PER_DAY", "4"),
+    ]);
+    let send = async |recipient: &str, phone: &str, title: &str| {
+        let to = json!({"id": recipient, "phone": phone});
+        let body = json!({"audience": {"recipients": [to]}, "content": {"title": title}, "channels": ["sms"]});
+        let id = dev.api.send(&body).await;
+        dev.api.completed(&id).await;
+        let delivery = dev.api.get(&format!("/v1/notifications/{id}/deliveries")).await["items"][0].clone();
+        let timeline = dev.api.get(&format!("/v1/notifications/{id}/timeline")).await;
+        let last = timeline["events"].as_array().unwrap().iter().rfind(|e| e["state"] == delivery["state"]).unwrap().clone();
+        (delivery["state"].as_str().unwrap().to_owned(), delivery["reason"].clone(), last["sms"].clone())
+    };
+    let two = "a".repeat(161);
+    let (state, _, cost) = send("bob", "+491701234567", &two).await;
+    assert_eq!((state.as_str(), cost), ("sent", json!({"segments": 2, "price_estimate": "0.15 EUR"})));
+    let (state, reason, _) = send("bob", "+491701234567", &two).await;
+    assert_eq!((state.as_str(), reason), ("skipped", json!("throttled")), "2 + 2 to one person");
+    assert_eq!(send("bob", "+491701234567", "short").await.0, "sent", "2 + 1");
+    assert_eq!(send("cleo", "+8613800138000", "short").await.2["price_estimate"], "0.10 EUR");
+    assert_eq!(send("dora", "+8613800138001", "short").await.1, json!("throttled"), "4 + 1 of one app");
+    assert_eq!(gateway.requests().len(), 3);
+}

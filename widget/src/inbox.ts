@@ -363,9 +363,9 @@ export class StentorInbox extends EventTarget {
   }
 
   #enqueue(change: Change): void {
-    const queued = { key: `${Date.now()}-${Math.random()}`, change };
-    this.#pending = [...this.#pending, queued];
+    const queued: Queued = { key: `${Date.now()}-${Math.random()}`, change };
     this.#store?.enqueue(queued);
+    this.#pending = [...this.#pending, queued];
     this.#changed();
     void this.#flush();
   }
@@ -377,7 +377,7 @@ export class StentorInbox extends EventTarget {
     try {
       for (let queued; (queued = this.#pending[0]); ) {
         try {
-          await this.#ask(queued.change);
+          if (this.#store?.waits(queued) ?? true) await this.#ask(queued.change);
         } catch (error) {
           if (!(error instanceof Refused)) {
             setTimeout(() => void this.#flush(), AGAIN_AFTER); // the connection broke: once it is back

@@ -7,12 +7,14 @@ import { Refused } from "./rest.js";
 
 /** How long the holder may take to answer: one that the system has put to sleep is taken over. */
 const ANSWER_WITHIN = 3_000;
+/** How often a tab that is looked at asks whether the holder is awake. */
+const ASK_EVERY = 15_000;
 /** How long an answer of the server may take. */
 const SERVED_WITHIN = 20_000;
 
 type Message<Known> =
-  | { type: "hello"; from: string }
-  | { type: "known"; to: string; known: Known }
+  | { type: "hello"; from: string; knows: boolean }
+  | { type: "known"; to: string; known?: Known }
   | { type: "lead" }
   | { type: "told"; told: unknown }
   | { type: "ask"; from: string; ref: string; command: Command }
@@ -41,6 +43,7 @@ export class Sharing<Known, Told> {
   #learnt = false;
   #count = 0;
   #probe: ReturnType<typeof setTimeout> | undefined;
+  #every: ReturnType<typeof setInterval> | undefined;
   #release: (() => void) | undefined;
   #left = new AbortController();
 
@@ -52,6 +55,7 @@ export class Sharing<Known, Told> {
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = ({ data }) => this.#take(data);
     document.addEventListener("visibilitychange", this.#look);
+    this.#every = setInterval(this.#look, ASK_EVERY);
     this.#lineUp({ signal: this.#left.signal });
     this.#ask();
   }
@@ -63,6 +67,7 @@ export class Sharing<Known, Told> {
   leave(): void {
     document.removeEventListener("visibilitychange", this.#look);
     clearTimeout(this.#probe);
+    clearInterval(this.#every);
     this.#left.abort();
     this.#stop();
     this.#channel?.close();
@@ -121,10 +126,17 @@ export class Sharing<Known, Told> {
   /** Is the tab that keeps the connection awake? Otherwise this one takes it over. */
   #ask(): void {
     clearTimeout(this.#probe);
-    this.#post({ type: "hello", from: this.#id });
+    this.#post({ type: "hello", from: this.#id, knows: this.#learnt });
     this.#probe = setTimeout(() => {
       if (!this.#leads && !document.hidden) this.#lineUp({ steal: true });
     }, ANSWER_WITHIN);
+  }
+
+  /** The holder is awake: if this tab was not told what is known, it asks again. */
+  #heard(): void {
+    if (this.#leads) return;
+    clearTimeout(this.#probe);
+    if (!this.#learnt) this.#ask();
   }
 
   #look = (): void => {
@@ -139,20 +151,22 @@ export class Sharing<Known, Told> {
   #take(message: Message<Known>): void {
     switch (message.type) {
       case "hello":
-        if (this.#leads) this.#post({ type: "known", to: message.from, known: this.member.known() });
+        if (this.#leads) this.#post({ type: "known", to: message.from, known: message.knows ? undefined : this.member.known() });
         break;
       case "known":
         if (message.to !== this.#id || this.#leads) break;
         clearTimeout(this.#probe);
+        if (!message.known) break;
         this.#learnt = true;
         this.member.learn(message.known);
         break;
       case "lead":
         this.#fail();
-        if (!this.#learnt && !this.#leads) this.#ask();
+        this.#heard();
         break;
       case "told":
         if (this.#learnt && !this.#leads) this.member.told(message.told as Told);
+        this.#heard();
         break;
       case "ask":
         if (this.#leads) void this.#serve(message.from, message.ref, message.command);

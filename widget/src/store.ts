@@ -9,6 +9,8 @@ const KEPT = 60;
 export interface Queued {
   key: string;
   change: Change;
+  /** True if it stands in the storage, where other tabs see it. */
+  kept?: boolean;
 }
 
 export class Store {
@@ -35,7 +37,12 @@ export class Store {
 
   /** All tabs write the same queue, each its own changes. */
   enqueue(queued: Queued): void {
-    this.#write("queue", [...this.queue(), queued]);
+    queued.kept = this.#write("queue", [...this.queue(), { ...queued, kept: true }]);
+  }
+
+  /** False if another tab has done it meanwhile. */
+  waits({ key, kept }: Queued): boolean {
+    return !kept || this.queue().some((queued) => queued.key === key);
   }
 
   dequeue(key: string): void {
@@ -58,10 +65,13 @@ export class Store {
     }
   }
 
-  #write(what: string, value: unknown): void {
+  #write(what: string, value: unknown): boolean {
     try {
       if (this.on) localStorage.setItem(`${this.name}:${what}`, JSON.stringify(value));
-    } catch { /* storage is full or forbidden: the page works without */ }
+      return this.on;
+    } catch {
+      return false; // storage is full or forbidden: the page works without
+    }
   }
 }
 

@@ -74,3 +74,27 @@ test("without locks or by wish each tab has a connection of its own", async ({ c
   await stentor.say(person, "to both");
   for (const page of pages) await expect.poll(() => shown(page)).toBe(1);
 });
+
+test("a tab that keeps the connection and answers nobody is no longer waited for, and follows once it wakes", async ({ context, host, stentor, person }) => {
+  const url = host.inboxPage("/sleep", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`);
+  const [sleeper, other] = [await context.newPage(), await context.newPage()];
+  for (const page of [sleeper, other]) {
+    await page.goto(url);
+    await live(page);
+  }
+  expect((await client(sleeper)).leads).toBe(true);
+  // as if the system had put it to sleep: it holds the lock and says nothing
+  await sleeper.evaluate(() => {
+    const say = BroadcastChannel.prototype.postMessage;
+    BroadcastChannel.prototype.postMessage = () => {};
+    (window as any).wake = () => (BroadcastChannel.prototype.postMessage = say);
+  });
+  const third = await context.newPage();
+  await third.goto(url);
+  await expect.poll(async () => (await client(third)).leads, { intervals: [100] }).toBe(true);
+  await sleeper.evaluate(() => (window as any).wake());
+  await stentor.say(person, "while it slept");
+  for (const page of [sleeper, other, third]) await expect(titles(page)).toHaveText([/while it slept/]);
+  expect((await client(sleeper)).leads).toBe(false);
+  await expect.poll(() => host.sockets).toBe(1);
+});

@@ -3,6 +3,7 @@
 
 mod apps;
 mod connection;
+mod console;
 mod events;
 mod inboxes;
 mod notifications;

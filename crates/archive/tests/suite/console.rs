@@ -1,0 +1,172 @@
+//! What operators look for and what is put on record of them.
+
+use stentor_archive::{AuditFilter, Deed, NotificationFilter, Operator};
+use stentor_domain::{Channel, DeliveryState, Event, EventKind, NotificationId, RecipientId, event::DeliveryReport};
+
+use crate::support::{Fixture, accepted, app, at, delivery, id, notification, on_both, other, person, report};
+
+on_both! {
+    operators_are_made_found_and_revoked
+    deeds_are_listed_newest_first_by_filter_and_in_pages
+    notifications_are_searched_by_what_they_say_and_by_their_deliveries
+    a_notification_with_many_deliveries_is_found_once
+    deliveries_are_counted_by_minute_each_event_once
+}
+
+async fn operators_are_made_found_and_revoked(f: Fixture) {
+    let operator = |id: &str, n: i64| Operator {
+        id: id.into(),
+        name: format!("é {id}"),
+        secret_sha256: [u8::try_from(n).unwrap(); 32],
+        created_at: at(n),
+        revoked_at: None,
+    };
+    for (id, n) in [("b", 1), ("a", 2)] {
+        f.archive.insert_operator(&operator(id, n)).await.unwrap();
+    }
+    assert!(f.archive.find_operator("a").await.unwrap() == Some(operator("a", 2)));
+    assert!(f.archive.find_operator("c").await.unwrap().is_none());
+    assert!(f.archive.revoke_operator("a", at(9)).await.unwrap());
+    assert!(!f.archive.revoke_operator("a", at(10)).await.unwrap(), "it is revoked already");
+    let names: Vec<_> = f.archive.list_operators().await.unwrap().into_iter().map(|o| (o.id, o.revoked_at)).collect();
+    assert_eq!(names, [("b".to_owned(), None), ("a".to_owned(), Some(at(9)))]);
+}
+
+async fn deeds_are_listed_newest_first_by_filter_and_in_pages(f: Fixture) {
+    let deed = |n: i64| Deed {
+        at: at(n),
+        operator: (n % 2 == 0).then(|| "o1".to_owned()),
+        name: "é".into(),
+        app: (n % 3 == 0).then(app),
+        action: if n % 5 == 0 { "key.create" } else { "session.begin" }.into(),
+        subject: n.to_string(),
+        detail: None,
+    };
+    for n in 0..30 {
+        f.archive.insert_audit(&deed(n)).await.unwrap();
+    }
+    let count = async |filter: AuditFilter| f.archive.list_audit(&filter, None, 100).await.unwrap().len();
+    assert_eq!(count(AuditFilter { app: Some(app()), ..Default::default() }).await, 10);
+    assert_eq!(count(AuditFilter { app: Some(other()), ..Default::default() }).await, 0);
+    assert_eq!(count(AuditFilter { operator: Some("o1".into()), ..Default::default() }).await, 15);
+    assert_eq!(count(AuditFilter { action: Some("key.create".into()), operator: Some("o1".into()), app: None }).await, 3);
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = f.archive.list_audit(&AuditFilter::default(), before, 7).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        seen.extend(page.into_iter().map(|entry| entry.deed));
+    }
+    assert_eq!(seen, (0..30).rev().map(deed).collect::<Vec<_>>());
+}
+
+fn step(n: u64, recipient: &str, channel: Channel, state: DeliveryState, reason: Option<&str>) -> Event {
+    let recipient: RecipientId = person(recipient);
+    let delivery = stentor_domain::DeliveryId::new(id(n), &recipient, channel);
+    let of = report(n, recipient.as_str(), state, 1);
+    let report = DeliveryReport { delivery, channel, reason: reason.map(str::to_owned), ..of };
+    Event::new(app(), at(i64::try_from(n).unwrap()), EventKind::Delivery(report))
+}
+
+fn said_by_template(n: u64) -> Event {
+    let mut notification = Box::new(notification(n));
+    (notification.request.template, notification.request.content) = (Some("welcome".into()), None);
+    Event::new(app(), notification.accepted_at, EventKind::Accepted { notification })
+}
+
+async fn search(f: &Fixture, filter: NotificationFilter, limit: usize) -> Vec<NotificationId> {
+    let (mut found, mut before, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = f.archive.search_notifications(&app(), &filter, before, limit).await.unwrap();
+        assert!(page.items.len() <= limit);
+        found.extend(page.items.iter().map(|n| n.notification.id));
+        before = page.next;
+        pages += 1;
+        assert!(pages < 200, "it never ends");
+        if before.is_none() {
+            assert!(found.is_sorted_by(|a, b| a > b), "the newest first, each once");
+            return found;
+        }
+    }
+}
+
+async fn notifications_are_searched_by_what_they_say_and_by_their_deliveries(f: Fixture) {
+    use Channel::{Email, Inbox, Sms};
+    use DeliveryState::{Failed, Sent, Skipped};
+    let mut events = Vec::new();
+    for n in 0..60 {
+        events.push(if n % 4 == 0 { said_by_template(n) } else { accepted(n) });
+        let recipient = format!("u{}", n % 3);
+        events.push(step(n, &recipient, Inbox, Sent, None));
+        if n % 2 == 0 {
+            events.push(step(n, &recipient, Email, if n % 10 == 0 { Failed } else { Sent }, (n % 10 == 0).then_some("550 50% full")));
+        } else {
+            events.push(step(n, &recipient, Sms, Skipped, Some("no_address")));
+        }
+    }
+    f.write(&events).await;
+    let all = |takes: fn(u64) -> bool| -> Vec<NotificationId> { (0..60).rev().filter(|n| takes(*n)).map(id).collect() };
+    let none = NotificationFilter::default;
+    let cases = [
+        (none(), all(|_| true)),
+        (NotificationFilter { template: Some("welcome".into()), ..none() }, all(|n| n % 4 == 0)),
+        (NotificationFilter { recipient: Some(person("u1")), ..none() }, all(|n| n % 3 == 1)),
+        (NotificationFilter { recipient: Some(person("u1")), channel: Some(Sms), ..none() }, all(|n| n % 3 == 1 && n % 2 == 1)),
+        (NotificationFilter { channel: Some(Email), ..none() }, all(|n| n % 2 == 0)),
+        (NotificationFilter { state: Some(Sent), ..none() }, all(|_| true)),
+        (NotificationFilter { state: Some(Failed), ..none() }, all(|n| n % 10 == 0)),
+        (NotificationFilter { channel: Some(Sms), state: Some(Sent), ..none() }, vec![]),
+        (NotificationFilter { reason: Some("50% f".into()), ..none() }, all(|n| n % 10 == 0)),
+        (NotificationFilter { reason: Some("no%address".into()), ..none() }, vec![]),
+        (NotificationFilter { channel: Some(Email), template: Some("welcome".into()), ..none() }, all(|n| n % 4 == 0)),
+        (NotificationFilter { from: Some(at(20)), until: Some(at(30)), ..none() }, all(|n| (20..30).contains(&n))),
+        (NotificationFilter { from: Some(at(20)), until: Some(at(30)), channel: Some(Sms), ..none() }, all(|n| (20..30).contains(&n) && n % 2 == 1)),
+        (NotificationFilter { recipient: Some(person("nobody")), ..none() }, vec![]),
+    ];
+    for (filter, expected) in cases {
+        for limit in [1, 7, 100] {
+            assert_eq!(search(&f, filter.clone(), limit).await, expected, "{filter:?} by {limit}");
+        }
+        let found = f.archive.search_notifications(&other(), &filter, None, 10).await.unwrap();
+        assert_eq!((found.items.len(), found.next), (0, None), "another app's");
+    }
+    let counts = f.archive.delivery_counts_of(&app(), &[id(10), id(11), id(99)]).await.unwrap();
+    let words = |n| counts[&id(n)].iter().map(|c| format!("{} {} {}", c.channel, c.state, c.n)).collect::<Vec<_>>();
+    assert_eq!((counts.len(), words(10), words(11)), (2, vec!["inbox sent 1".into(), "email failed 1".into()], vec!["inbox sent 1".into(), "sms skipped 1".into()]));
+    let to = f.archive.list_deliveries_to(&app(), &person("u1"), Some(id(10)), 3).await.unwrap();
+    assert_eq!(to.iter().map(|d| d.notification_id).collect::<Vec<_>>(), [id(7), id(7), id(4)]);
+}
+
+async fn a_notification_with_many_deliveries_is_found_once(f: Fixture) {
+    let mut events = vec![accepted(1), accepted(2), accepted(3)];
+    events.push(step(1, "u1", Channel::Email, DeliveryState::Sent, None));
+    events.extend((0..500).map(|n| step(2, &format!("u{n}"), Channel::Email, DeliveryState::Sent, None)));
+    events.push(step(3, "u1", Channel::Email, DeliveryState::Sent, None));
+    f.write(&events).await;
+    let mail = NotificationFilter { channel: Some(Channel::Email), ..Default::default() };
+    for limit in [1, 2, 50] {
+        assert_eq!(search(&f, mail.clone(), limit).await, [id(3), id(2), id(1)], "by {limit}");
+    }
+}
+
+async fn deliveries_are_counted_by_minute_each_event_once(f: Fixture) {
+    let minute = 60_000;
+    let sent = |n: i64| {
+        let of = report(u64::try_from(n).unwrap(), "u1", DeliveryState::Sent, 1);
+        Event::new(app(), at(n * minute / 2), EventKind::Delivery(of))
+    };
+    let events: Vec<Event> = (0..10).map(sent).collect();
+    f.write(&events[..6]).await;
+    f.write(&events).await; // the first six again, as after a crash
+    f.write(&[events[0].clone(), events[0].clone(), delivery(report(0, "u1", DeliveryState::Failed, 2))]).await;
+    let activity = f.archive.list_activity(Some(&app()), at(0)).await.unwrap();
+    let sum = |state| activity.iter().filter(|a| a.state == state).map(|a| a.n).sum::<u64>();
+    assert_eq!((sum(DeliveryState::Sent), sum(DeliveryState::Failed)), (10, 1), "{activity:?}");
+    assert!(activity.is_sorted_by_key(|a| a.minute) && activity.iter().all(|a| a.channel == Channel::Email));
+    assert_eq!(f.archive.list_activity(None, at(0)).await.unwrap(), activity);
+    assert_eq!(f.archive.list_activity(Some(&other()), at(0)).await.unwrap(), []);
+    let late = f.archive.list_activity(None, at(4 * minute)).await.unwrap();
+    assert!(late.len() < activity.len() && late[0].minute >= at(3 * minute));
+    assert!(f.archive.trim_activity(at(4 * minute)).await.unwrap() > 0);
+    assert_eq!(f.archive.list_activity(None, at(0)).await.unwrap(), late);
+}

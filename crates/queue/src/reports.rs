@@ -22,9 +22,9 @@ impl Queue {
         let ((seconds, micros), words): ((i64, i64), HashMap<String, Vec<u8>>) = pipe.query_async(&mut self.connection()).await?;
         let oldest = seconds * 1_000 + micros / 1_000 - COUNTS_MS;
         let fresh = |(worker, said): (String, Vec<u8>)| {
-            let space = said.iter().position(|b| *b == b' ')?;
-            let at: i64 = std::str::from_utf8(&said[..space]).ok()?.parse().ok()?;
-            (at >= oldest).then(|| (worker, said[space + 1..].to_vec()))
+            let mut parts = said.splitn(2, |b| *b == b' ');
+            let at: i64 = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+            (at >= oldest).then(|| (worker, parts.next().unwrap_or_default().to_vec()))
         };
         let mut reports: Vec<_> = words.into_iter().filter_map(fresh).collect();
         reports.sort();

@@ -5,7 +5,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. ARGV[2])
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local at = tonumber(string.match(all[i + 1], '^(%d+) ')) or 0
+  local at = tonumber(string.match(all[i + 1], '^%d+')) or 0
   if now - at > 10 * ARGV[3] then redis.call('HDEL', KEYS[1], all[i]) end
 end
 redis.call('PEXPIRE', KEYS[1], 10 * ARGV[3])

@@ -12,3 +12,4 @@ mod pace;
 mod redis_trouble;
 mod stopping;
 mod support;
+mod watching;

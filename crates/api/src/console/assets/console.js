@@ -38,12 +38,15 @@ document.addEventListener('submit', (event) => {
 });
 
 // `stentor dev` prints a link with the key behind the #, which browsers send to nobody.
-const door = document.querySelector('[data-door]');
-if (door && location.hash.startsWith('#stn_oper_')) {
+function knock() {
+  const door = document.querySelector('[data-door]');
+  if (!door || !location.hash.startsWith('#stn_oper_')) return;
   door.elements.key.value = location.hash.slice(1);
   history.replaceState(null, '', location.pathname + location.search);
   door.requestSubmit();
 }
+knock();
+window.addEventListener('hashchange', knock);
 
 // On a phone the navigation is a strip: it begins where the page is.
 document.querySelector('.rail [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });

@@ -25,7 +25,7 @@ test-browser: test-deps ## Run the browser tests alone; ARGS="specs/sharing.spec
 widget: ## Build the file that crates/api embeds from widget/src (needs Node)
 	cd widget && npm ci && npm run build
 
-studio: ## Build the file that crates/api embeds from studio/src (needs Node)
+studio: ## Build the file that crates/api embeds from studio/src and the widget's views (needs Node)
 	cd studio && npm ci && npm run build
 
 chaos: test-deps ## Send through every fault at full length and print what was lost; ARGS="Redis" for a part of it

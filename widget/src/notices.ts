@@ -75,7 +75,7 @@ export class Notices {
   tray({ words }: Language, open: (id: string) => void): TemplateResult | typeof nothing {
     // One that was read, withdrawn or put away meanwhile is no news.
     const toasts = this.#toasts.filter(({ id }) => this.#inbox?.item(id)?.read_at === undefined && this.#inbox?.item(id));
-    if (toasts.length === 0) return nothing;
+    if (toasts.length === 0 || this.element.open) return nothing;
     const hold = (id: string) => clearTimeout(this.#timers.get(id));
     return html`<div class="tray" part="toasts" popover="manual">${toasts.map(({ id, title, summary }) => html`
       <div class="toast" part="toast" @pointerenter=${() => hold(id)} @focusin=${() => hold(id)} @pointerleave=${() => this.#leaveLater(id)} @focusout=${() => this.#leaveLater(id)}>

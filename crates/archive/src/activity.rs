@@ -58,6 +58,7 @@ pub(crate) async fn new_reports(db: &impl ConnectionTrait, events: &[Event]) -> 
 
 /// Counts the reports among `events` that are `new`.
 pub(crate) async fn count(db: &impl ConnectionTrait, events: &[Event], mut new: HashSet<Uuid>) -> Result<(), DbErr> {
+    use activity::Column;
     // In one order, so that two writers of the same rows wait for one another instead of locking each other out.
     let mut counts: BTreeMap<(i64, &AppId, Channel, &'static str), i64> = BTreeMap::new();
     for event in events {
@@ -75,7 +76,6 @@ pub(crate) async fn count(db: &impl ConnectionTrait, events: &[Event], mut new: 
         n: Set(n),
     };
     let rows: Vec<_> = counts.into_iter().map(row).collect();
-    use activity::Column;
     for chunk in rows.chunks(ROWS) {
         let add = OnConflict::columns([Column::Minute, Column::App, Column::Channel, Column::State])
             .value(Column::N, Expr::cust("activity.n + excluded.n"))

@@ -280,12 +280,12 @@ impl Queue {
 
     /// Since when the first waits.
     pub async fn oldest(&self) -> Result<Oldest, QueueError> {
+        type First = Vec<(String, redis::Value)>;
         let mut pipe = redis::pipe();
         for lane in &self.keys.lanes {
             pipe.cmd("XRANGE").arg(lane).arg("-").arg("+").arg("COUNT").arg(1);
         }
         pipe.cmd("ZRANGE").arg(&self.keys.due).arg(0).arg(0).arg("WITHSCORES");
-        type First = Vec<(String, redis::Value)>;
         let (high, normal, bulk, due): (First, First, First, Vec<(redis::Value, f64)>) =
             pipe.query_async(&mut self.connection()).await?;
         let entered = |(id, _): &(String, redis::Value)| id.split_once('-').and_then(|(ms, _)| ms.parse::<i64>().ok());

@@ -1,6 +1,6 @@
 //! How things are said on pages: states in their colours, numbers, spans of time, whom a notification is for, addresses of pages.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use askama::{Template, filters::HtmlSafe};
 use stentor_domain::{Audience, DeliveryState, Notification, notification::NotificationStatus};
@@ -134,7 +134,7 @@ pub(crate) fn step(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             step.push(char::from(byte));
         } else {
-            step.push_str(&format!("%{byte:02X}"));
+            let _ = write!(step, "%{byte:02X}"); // a String takes all
         }
     }
     step

@@ -99,7 +99,13 @@ async fn notifications_are_searched_by_what_they_say_and_by_their_deliveries(f: 
         let recipient = format!("u{}", n % 3);
         events.push(step(n, &recipient, Inbox, Sent, None));
         if n % 2 == 0 {
-            events.push(step(n, &recipient, Email, if n % 10 == 0 { Failed } else { Sent }, (n % 10 == 0).then_some("550 50% full")));
+            events.push(step(
+                n,
+                &recipient,
+                Email,
+                if n % 10 == 0 { Failed } else { Sent },
+                (n % 10 == 0).then_some("550 50% full"),
+            ));
         } else {
             events.push(step(n, &recipient, Sms, Skipped, Some("no_address")));
         }
@@ -120,7 +126,10 @@ async fn notifications_are_searched_by_what_they_say_and_by_their_deliveries(f: 
         (NotificationFilter { reason: Some("no%address".into()), ..none() }, vec![]),
         (NotificationFilter { channel: Some(Email), template: Some("welcome".into()), ..none() }, all(|n| n % 4 == 0)),
         (NotificationFilter { from: Some(at(20)), until: Some(at(30)), ..none() }, all(|n| (20..30).contains(&n))),
-        (NotificationFilter { from: Some(at(20)), until: Some(at(30)), channel: Some(Sms), ..none() }, all(|n| (20..30).contains(&n) && n % 2 == 1)),
+        (
+            NotificationFilter { from: Some(at(20)), until: Some(at(30)), channel: Some(Sms), ..none() },
+            all(|n| (20..30).contains(&n) && n % 2 == 1),
+        ),
         (NotificationFilter { recipient: Some(person("nobody")), ..none() }, vec![]),
     ];
     for (filter, expected) in cases {
@@ -132,7 +141,10 @@ async fn notifications_are_searched_by_what_they_say_and_by_their_deliveries(f: 
     }
     let counts = f.archive.delivery_counts_of(&app(), &[id(10), id(11), id(99)]).await.unwrap();
     let words = |n| counts[&id(n)].iter().map(|c| format!("{} {} {}", c.channel, c.state, c.n)).collect::<Vec<_>>();
-    assert_eq!((counts.len(), words(10), words(11)), (2, vec!["inbox sent 1".into(), "email failed 1".into()], vec!["inbox sent 1".into(), "sms skipped 1".into()]));
+    assert_eq!(
+        (counts.len(), words(10), words(11)),
+        (2, vec!["inbox sent 1".into(), "email failed 1".into()], vec!["inbox sent 1".into(), "sms skipped 1".into()])
+    );
     let to = f.archive.list_deliveries_to(&app(), &person("u1"), Some(id(10)), 3).await.unwrap();
     assert_eq!(to.iter().map(|d| d.notification_id).collect::<Vec<_>>(), [id(7), id(7), id(4)]);
 }

@@ -53,7 +53,8 @@ async fn a_tail_reads_what_comes_from_now_on_in_no_group() {
     assert_eq!(tail.next_batch(2, now).await.unwrap(), [vec![3], vec![4]]);
     log.append(&[vec![6]]).await.unwrap();
     assert_eq!(tail.next_batch(10, now).await.unwrap(), [vec![5], vec![6]], "nothing between two reads is missed");
-    let (waited, written) = tokio::join!(tail.next_batch(10, soon), log.append(&[vec![7]]));
+    let seven = [vec![7]];
+    let (waited, written) = tokio::join!(tail.next_batch(10, soon), log.append(&seven));
     written.unwrap();
     assert_eq!(waited.unwrap(), [vec![7]]);
     // a log that is empty at first

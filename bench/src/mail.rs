@@ -21,7 +21,7 @@ use lettre::{
     transport::smtp::PoolConfig,
 };
 use serde_json::{Value, json};
-use stentor_testkit::{RedisServer, free_port};
+use stentor_testkit::{Postfix, RedisServer, free_port};
 use stentor_tests::{
     Api, PATIENCE,
     serve::{Process, bank, settings, sqlite},
@@ -44,6 +44,9 @@ impl Sink {
     fn start() -> Self {
         let port = free_port();
         let mut command = Command::new("/usr/sbin/smtp-sink");
+        if Postfix::can_run() {
+            command.args(["-u", "nobody"]); // it refuses to be root
+        }
         let child = command
             .arg(format!("127.0.0.1:{port}"))
             .arg("256")

@@ -24,7 +24,8 @@ fn mail(attachments: &Value) -> Value {
 #[tokio::test]
 async fn what_came_with_the_request_and_what_is_fetched_arrive_as_they_are() {
     let (smtp, files) = (MailServer::start(), SmsGateway::start());
-    let dev = start(&smtp, &[("STENTOR__OUTBOUND__ALLOW", "127.0.0.0/8")]);
+    // One after the other: two that begin together would both fetch it.
+    let dev = start(&smtp, &[("STENTOR__OUTBOUND__ALLOW", "127.0.0.0/8"), ("STENTOR__WORKER__EMAIL_CONCURRENCY", "1")]);
     files.answer(&[Answer::body(200, "from elsewhere")]);
     let url = format!("{}/invoice?token=secret", files.url());
     let attachments = json!([

@@ -98,7 +98,7 @@ async fn it_holds_for_what_is_queued_and_across_every_loss() {
         ("STENTOR__EMAIL__PROVIDER__MAIN__URL", &smtp.url()),
         ("STENTOR__EMAIL__PROVIDER__MAIN__FROM", "Bank <no-reply@example.com>"),
     ];
-    let serve = serve::Serve::start(&redis.url(), &sql.create_database("suppressions"), &settings).await;
+    let serve = serve::Serve::start(&redis.url(), &sql.url(), &settings).await;
     let api = &serve.api;
     // it waits for its next attempt
     let mut body = mail(None);

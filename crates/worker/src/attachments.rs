@@ -1,6 +1,7 @@
 //! The files of a mail: those that came with the request, and those that are fetched.
 //!
-//! A thousand mails of one notification fetch a file once, as long as it is kept: a few dozen megabytes, for a few minutes.
+//! A thousand mails of one notification fetch a file once, or as often as mails begin before it is there, as long as it is kept: a few
+//! dozen megabytes, for a few minutes.
 
 use std::{
     collections::VecDeque,

@@ -68,7 +68,7 @@ expect 1 "only queue and worker may name apalis-core"
 
 new_copy worker-names-lettre
 depend crates/worker 'lettre = { version = "0.11", default-features = false, optional = true }'
-expect 1 "only channels may name lettre"
+expect 1 "only channels and bench may name lettre"
 
 new_copy a-crate-named-utils
 mkdir -p "$copy/crates/utils/src"

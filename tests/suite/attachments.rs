@@ -72,7 +72,7 @@ async fn nothing_is_fetched_from_a_private_address_nor_over_a_redirect_nor_beyon
     let dev = start(&smtp, &limits);
     for (answer, words) in [
         (Answer::status(302).with_header("Location", "http://example.com/"), "redirects"),
-        (Answer::body(200, &"x".repeat(5_000)), "larger than 1000 bytes"),
+        (Answer::body(200, "x".repeat(5_000)), "larger than 1000 bytes"),
         (Answer::status(404), "404"),
         (Answer::body(200, "MZ").with_header("Content-Type", "application/x-msdownload"), "program"),
     ] {

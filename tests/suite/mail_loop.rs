@@ -112,12 +112,12 @@ async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out_and_a_spa
     assert!(wrong.is_empty() && score <= 0.1, "SpamAssassin says {score}, {rules:?} of {raw}");
 }
 
-/// What SpamAssassin says, at 0.0 points each, of mails that have HTML (and MJML's hidden preview line), that come from the loopback, and
+/// What `SpamAssassin` says, at 0.0 points each, of mails that have HTML (and MJML's hidden preview line), that come from the loopback, and
 /// that are signed, without asking the DNS whether well.
 const SAID_OF_EVERY_MAIL: [&str; 7] =
     ["HTML_MESSAGE", "HTML_FONT_LOW_CONTRAST", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
 
-/// The points that Debian's SpamAssassin, without the network, gives a mail, and the rules that it meets.
+/// The points that Debian's `SpamAssassin`, without the network, gives a mail, and the rules that it meets.
 fn judged(raw: &str) -> (f64, Vec<String>) {
     use std::io::Write;
     let home = tempfile::tempdir().unwrap();
@@ -272,7 +272,7 @@ async fn the_door_for_bounces_takes_what_is_ours_and_withstands_the_rest() {
     };
     let (first, path) = send(1).await;
     // only addresses that name a mail of ours, signed by us
-    let forged = path.replacen(|c: char| c == 'a' || c == 'b', "c", 3);
+    let forged = path.replacen(['a', 'b'], "c", 3);
     let rcpt = format!(
         "EHLO mx.test\r\nRCPT TO:<{path}>\r\nMAIL FROM:<>\r\nRCPT TO:<{forged}>\r\nRCPT TO:<postmaster@example.com>\r\n\
          RCPT TO:<x>\r\nDATA\r\nMAIL FROM:<>\r\nVRFY x\r\nEXPN\r\nQUIT\r\n"

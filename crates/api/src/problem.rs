@@ -44,14 +44,15 @@ pub(crate) struct ApiError {
     code: &'static str,
     detail: String,
     errors: Vec<Violation>,
-    findings: Vec<Finding>,
+    /// Seldom there, so kept out of line: an error is carried by every `Result`.
+    findings: Option<Box<[Finding]>>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), findings: Vec::new(), retry_after: None, cause: None }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), findings: None, retry_after: None, cause: None }
     }
 
     /// 404: there is no such thing, or it is another app's.
@@ -76,6 +77,7 @@ impl ApiError {
         };
         let errors: Vec<Violation> = findings.iter().filter(|f| f.severity == Severity::Error).map(violation).collect();
         let detail = findings.first().map(Finding::to_string).unwrap_or_default();
+        let findings = Some(findings.into());
         Self { errors, findings, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_template", detail) }
     }
 
@@ -112,7 +114,7 @@ impl ApiError {
             code: self.code.into(),
             detail: self.detail.clone(),
             errors: self.errors.clone(),
-            findings: self.findings.clone(),
+            findings: self.findings.as_deref().unwrap_or_default().to_vec(),
         }
     }
 

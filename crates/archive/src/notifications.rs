@@ -26,7 +26,7 @@ pub struct ArchivedNotification {
 }
 
 impl ArchivedNotification {
-    pub(crate) fn read(row: notification::Model, dispatched: Option<dispatch::Model>) -> Result<Self, ArchiveError> {
+    pub(crate) fn read(row: &notification::Model, dispatched: Option<dispatch::Model>) -> Result<Self, ArchiveError> {
         let notification = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("notifications", e))?;
         let recalled_at = row.recalled_at.map(Timestamp::from_millis);
         let (dispatched_at, error, deliveries) = match dispatched {
@@ -43,7 +43,7 @@ impl Archive {
         let key = (app.to_string(), id.as_uuid());
         let Some(row) = notification::Entity::find_by_id(key.clone()).one(&self.db).await? else { return Ok(None) };
         let dispatched = dispatch::Entity::find_by_id(key).one(&self.db).await?;
-        ArchivedNotification::read(row, dispatched).map(Some)
+        ArchivedNotification::read(&row, dispatched).map(Some)
     }
 
     /// The events that concern a notification, in order of time.

@@ -266,7 +266,7 @@ impl Archive {
         let mut dispatches: BTreeMap<Uuid, dispatch::Model> = dispatches.into_iter().map(|d| (d.notification, d)).collect();
         let read = |row: notification::Model| {
             let dispatched = dispatches.remove(&row.id);
-            ArchivedNotification::read(row, dispatched)
+            ArchivedNotification::read(&row, dispatched)
         };
         rows.into_iter().map(read).collect()
     }

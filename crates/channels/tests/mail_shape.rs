@@ -1,4 +1,5 @@
 //! What a mail carries besides its words: the way out, feedback, threads, files, signatures.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{path::Path, process::Command, time::Duration};
 

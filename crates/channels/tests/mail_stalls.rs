@@ -1,5 +1,6 @@
 //! A mail server that falls silent at one step of the conversation, whichever: it is given up at the deadline, and only where the text
 //! was handed over is the mail's fate open.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

@@ -144,6 +144,7 @@ fn argument(name: &str, value: &Value) -> Result<Argument, String> {
 }
 
 /// The depth is bounded by [`limits::MESSAGE_DEPTH`].
+#[expect(clippy::match_same_arms, reason = "each kind is a type of its own")]
 fn collect_arguments(elements: &[MessageFormatElement], into: &mut BTreeSet<String>) {
     for element in elements {
         match element {

@@ -22,6 +22,7 @@ use crate::{
 
 #[derive(Template)]
 #[template(path = "keys.html")]
+#[expect(clippy::struct_field_names, reason = "the page of keys shows keys")]
 pub(super) struct Keys {
     shell: Shell,
     keys: Vec<ApiKey>,

@@ -22,7 +22,7 @@ use super::{
 use crate::{path::Path, problem::ApiError, state::ApiState};
 
 /// How long a test may wait for a worker. What is older is not sent any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long the record of a test is kept.
 const KEPT: Duration = Duration::from_mins(10);
 

@@ -71,6 +71,7 @@ pub(super) async fn waiting(state: &ApiState, now: Timestamp) -> Result<Vec<Wait
 
 #[derive(Template)]
 #[template(path = "queues.html")]
+#[expect(clippy::struct_field_names, reason = "the page of queues shows queues")]
 pub(super) struct Queues {
     shell: Shell,
     queues: Vec<Waiting>,

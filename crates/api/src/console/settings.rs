@@ -63,7 +63,7 @@ mod tests {
     fn each_setting_is_a_row_of_its_section() {
         let settings = json!({"roles": ["api"], "email": {"providers": ["a"], "provider": {"a": {"from": "x", "dkim": null}}}});
         let row = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let email = vec![row("provider.a.from", "\"x\""), row("providers", "[\"a\"]")];
+        let email = [row("provider.a.from", "\"x\""), row("providers", "[\"a\"]")];
         let all = sections(&settings);
         assert!(all.contains(&(String::new(), vec![row("roles", "[\"api\"]")])));
         assert_eq!(all[1].0, "email");

@@ -1,6 +1,6 @@
 //! What providers report by HTTP, read as the settings say: `[email.provider.NAME.events]`.
 //!
-//! Who calls proves itself by a secret in the URL, by an HMAC over the body, or by a signature (SendGrid's, ECDSA). Of which mail a
+//! Who calls proves itself by a secret in the URL, by an HMAC over the body, or by a signature (`SendGrid`'s, ECDSA). Of which mail a
 //! report is, it says by the token that the mail carried in a header of the provider's choice.
 
 use std::collections::{BTreeMap, HashMap};
@@ -129,6 +129,7 @@ pub struct MailEvents(HashMap<String, EventsConfig>);
 
 impl MailEvents {
     /// The providers that have `events`.
+    #[expect(clippy::missing_panics_doc, reason = "the presets are part of the program and tested")]
     pub fn new(config: &EmailConfig) -> Result<Self, ConfigError> {
         let presets: HashMap<String, EventsConfig> = toml::from_str(PRESETS).expect("the presets are settings");
         let mut all = HashMap::new();

@@ -24,7 +24,7 @@ pub fn read_report(raw: &[u8], recipients: &[String]) -> Option<Bounce> {
         .chain(["delivered-to", "x-original-to", "to"].into_iter().flat_map(|name| own_headers(&mail, name)))
         .chain(feedback.iter().filter_map(|fields| fields.get("original-mail-from").cloned()))
         .chain(original.get("return-path").cloned());
-    let token = places.flat_map(addresses_in).find_map(|address| ReturnToken::find(&address))?;
+    let token = places.flat_map(|place| addresses_in(&place)).find_map(|address| ReturnToken::find(&address))?;
     if let Some(fields) = feedback {
         let addresses =
             fields.get("original-rcpt-to").into_iter().chain(original.get("to")).flat_map(|text| mailboxes(text)).collect();
@@ -38,7 +38,7 @@ pub fn read_report(raw: &[u8], recipients: &[String]) -> Option<Bounce> {
     let mut said: Vec<(BounceKind, String, Vec<EmailAddress>)> =
         groups(&status?).iter().skip(1).take(MAX_RECIPIENTS).filter_map(recipient).collect();
     // A mail of ours has one recipient; of a list behind it the worst news counts.
-    said.sort_by_key(|(kind, ..)| matches!(kind, BounceKind::Hard) as u8 * 2 + matches!(kind, BounceKind::Soft) as u8);
+    said.sort_by_key(|(kind, ..)| u8::from(matches!(kind, BounceKind::Hard)) * 2 + u8::from(matches!(kind, BounceKind::Soft)));
     let (kind, detail, addresses) = said.pop()?;
     Some(Bounce { token, kind, detail, addresses })
 }
@@ -121,13 +121,13 @@ fn groups(text: &str) -> Vec<HashMap<String, String>> {
 }
 
 /// What looks like addresses in a header's value.
-fn addresses_in(text: String) -> Vec<String> {
+fn addresses_in(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"'));
     parts.filter(|part| part.contains('@') || part.len() > 40).map(str::to_owned).collect()
 }
 
 fn mailboxes(text: &str) -> Vec<EmailAddress> {
-    addresses_in(text.to_owned()).iter().filter_map(|address| address.parse().ok()).collect()
+    addresses_in(text).iter().filter_map(|address| address.parse().ok()).collect()
 }
 
 #[cfg(test)]

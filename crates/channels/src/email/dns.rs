@@ -92,13 +92,17 @@ pub fn dns_needs(config: &EmailConfig) -> Vec<DnsNeed> {
         let mut need = |name_of_record: String, kind| needs.push(DnsNeed { provider: name.clone(), name: name_of_record, kind });
         let senders = domains(provider);
         let returns = provider.return_path.as_deref().and_then(domain).map_or_else(|| senders.clone(), |d| BTreeSet::from([d]));
-        returns.into_iter().for_each(|domain| need(domain, DnsKind::Spf));
+        for domain in returns {
+            need(domain, DnsKind::Spf);
+        }
         for key in &provider.dkim {
             if let Some(kind) = dkim(key) {
                 need(format!("{}._domainkey.{}", key.selector, key.domain), kind);
             }
         }
-        senders.into_iter().for_each(|domain| need(format!("_dmarc.{domain}"), DnsKind::Dmarc));
+        for domain in senders {
+            need(format!("_dmarc.{domain}"), DnsKind::Dmarc);
+        }
     }
     needs
 }

@@ -32,7 +32,7 @@ pub(crate) fn routes(credentials: Credentials) -> Router {
         .route("/demo/picture.svg", get(async || picture(include_str!("pages/picture.svg"))))
         .route("/demo/icon.svg", get(async || picture(include_str!("pages/icon.svg"))))
         .route("/demo/icon-unread.svg", get(async || picture(include_str!("pages/icon-unread.svg"))))
-        .route("/demo/session", get(async move |Query(who): Query<Who>| session(&credentials, who)))
+        .route("/demo/session", get(async move |Query(who): Query<Who>| session(&credentials, &who)))
 }
 
 fn picture(svg: &'static str) -> impl IntoResponse {
@@ -46,7 +46,7 @@ struct Who {
 }
 
 /// Only `stentor dev` answers this, and only on the loopback unless it was told otherwise: it gives the demo's key away.
-fn session(credentials: &Credentials, who: Who) -> Result<Json<Value>, StatusCode> {
+fn session(credentials: &Credentials, who: &Who) -> Result<Json<Value>, StatusCode> {
     let Credentials { app, api_key, inbox_secret, recipient, .. } = credentials;
     let recipient = who.person.as_ref().unwrap_or(recipient);
     let expires_at = SystemClock.now().after(MAX_TOKEN_LIFE);

@@ -18,10 +18,11 @@ pub(super) async fn watch(catalog: Catalog, dir: PathBuf, stop: CancellationToke
         let place = dir.clone();
         let Ok(now) = tokio::task::spawn_blocking(move || Folder::read(&place)).await else { return };
         // Twice the same: nobody is in the middle of writing it.
-        if seen.as_ref() == Some(&now) || read.is_none() {
-            if read.as_ref() != Some(&now) && reload(&catalog, now.clone(), read.is_none()).await {
-                read = Some(now.clone());
-            }
+        if (seen.as_ref() == Some(&now) || read.is_none())
+            && read.as_ref() != Some(&now)
+            && reload(&catalog, now.clone(), read.is_none()).await
+        {
+            read = Some(now.clone());
         }
         seen = Some(now);
         tokio::select! {

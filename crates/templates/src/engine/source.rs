@@ -80,7 +80,7 @@ pub(crate) struct Rules<'a> {
     pub raw: &'a [String],
 }
 
-impl<'a> Rules<'a> {
+impl Rules<'_> {
     /// The same without raw output.
     pub(crate) fn escaped(self) -> Self {
         Rules { raw: &[], ..self }
@@ -99,7 +99,7 @@ impl Expanded {
         let mut work = Expansion { rules, text: String::new(), pieces: Vec::new(), place: (1, 1), open: Vec::new(), errors };
         let extension = Path::new(&**source.file).extension().and_then(|e| e.to_str()).unwrap_or_default();
         let whole = work.put(source, extension);
-        whole.then(|| Self { text: work.text, map: SourceMap(work.pieces) })
+        whole.then_some(Self { text: work.text, map: SourceMap(work.pieces) })
     }
 
     /// The place of a byte of the text.

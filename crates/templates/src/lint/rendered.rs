@@ -100,7 +100,7 @@ impl Sample<'_> {
 
     fn mail(&self, bytes: usize, report: &mut Report) {
         if bytes > HTML_BYTES {
-            let at = self.version.mail.as_ref().map_or_else(|| self.version.words.body_place(), |own| own.place());
+            let at = self.version.mail.as_ref().map_or_else(|| self.version.words.body_place(), crate::layout::MailLayout::place);
             let what = format!("the mail is {bytes} bytes long {}", self.with());
             report.add(at, Code::LargeHtml, what, "Keep it within 100 kB: mail programs cut off what is longer");
         }
@@ -108,7 +108,7 @@ impl Sample<'_> {
 
     fn sms(&self, segments: u32, forced_by: Option<char>, report: &mut Report) {
         if segments > SMS_SEGMENTS {
-            let at = self.version.sms.as_ref().map_or_else(|| self.version.words.summary_place(), |own| own.place());
+            let at = self.version.sms.as_ref().map_or_else(|| self.version.words.summary_place(), crate::engine::Text::place);
             let why = forced_by.map_or_else(String::new, |c| format!(" (in Unicode because of `{c}`, so 67 characters each)"));
             let what = format!("the SMS takes {segments} segments{why} {}", self.with());
             report.add(

@@ -55,7 +55,7 @@ pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report)
 /// The attributes of the recipient that `template` speaks of.
 pub(super) fn attributes(template: &Template) -> BTreeSet<String> {
     let texts = template.versions.values().flat_map(|version: &LocaleVersion| {
-        let articles = version.words.articles().flat_map(|a| a.texts());
+        let articles = version.words.articles().flat_map(crate::words::ArticleWords::texts);
         let mail = version.mail.iter().map(crate::layout::MailLayout::source);
         version.words.texts().chain(&version.sms).chain(articles).chain(mail).chain(&version.mail_text)
     });
@@ -97,7 +97,7 @@ impl Walk<'_> {
             self.used.push((path, of.role));
         }
         for of in uses.messages {
-            self.message(text.place_at(of.line, of.column), of, locale);
+            self.message(text.place_at(of.line, of.column), &of, locale);
         }
     }
 
@@ -168,7 +168,7 @@ impl Walk<'_> {
         self.report.add(at, Code::WrongType, what, mend);
     }
 
-    fn message(&mut self, at: Place, of: MessageUse, locale: &Locale) {
+    fn message(&mut self, at: Place, of: &MessageUse, locale: &Locale) {
         self.messages.insert(of.key.clone());
         let file = format!("messages/{locale}.toml");
         match self.template.messages.find(locale, &of.key) {

@@ -33,14 +33,14 @@ pub(crate) enum DateStyle {
 pub(crate) fn format_date(text: &str, style: DateStyle, with_time: bool, zone: Option<&str>, locale: &Locale) -> Option<String> {
     if text.len() == 10 {
         let date = iso(text.parse().ok()?)?;
-        return if with_time { None } else { write_date(&date, style, locale) };
+        return if with_time { None } else { write_date(date, style, locale) };
     }
     let known = zone.and_then(|name| TimeZone::get(name).ok());
     let at: jiff::Timestamp = text.parse().ok()?;
     let local = at.to_zoned_datetime(known.clone().unwrap_or(TimeZone::UTC)).datetime();
     let date = iso(local.date())?;
     if !with_time {
-        return write_date(&date, style, locale);
+        return write_date(date, style, locale);
     }
     let clock = local.time();
     let time = Time::try_new(clock.hour().cast_unsigned(), clock.minute().cast_unsigned(), 0, 0).ok()?;
@@ -48,10 +48,10 @@ pub(crate) fn format_date(text: &str, style: DateStyle, with_time: bool, zone: O
     Some(if known.is_some() { written } else { format!("{written} UTC") })
 }
 
-fn write_date(date: &Date<Iso>, style: DateStyle, locale: &Locale) -> Option<String> {
+fn write_date(date: Date<Iso>, style: DateStyle, locale: &Locale) -> Option<String> {
     static KEPT: LazyLock<Kept<(Locale, DateStyle), DateTimeFormatter<YMD>>> = LazyLock::new(Kept::none);
     let make = || DateTimeFormatter::try_new(icu_locale(locale).into(), fields(style)).ok();
-    Some(KEPT.get((locale.clone(), style), make)?.format(date).to_string())
+    Some(KEPT.get((locale.clone(), style), make)?.format(&date).to_string())
 }
 
 fn write_time(at: &DateTime<Iso>, style: DateStyle, locale: &Locale) -> Option<String> {

@@ -45,6 +45,7 @@ fn days(date: civil::Date, today: civil::Date, locale: &Locale) -> Option<String
     }
 }
 
+#[derive(Clone, Copy)]
 enum Unit {
     Second,
     Minute,

@@ -69,12 +69,12 @@ impl Walk<'_> {
                 TemplateElement::Expression(expression) => self.expression(expression),
                 TemplateElement::HtmlExpression(expression) => {
                     let name = expression.name.as_name().unwrap_or_default();
-                    if !self.raw.iter().any(|allowed| allowed == name) {
+                    if self.raw.iter().any(|allowed| allowed == name) {
+                        self.value(&expression.name);
+                    } else {
                         let what = format!("`{{{{{{{name}}}}}}}` would let data write HTML");
                         let mend = "Use two braces, or allow it in template.toml, where it is sanitised: raw = [\"field\"]";
                         self.fault(Code::RawOutput, what, mend);
-                    } else {
-                        self.value(&expression.name);
                     }
                 }
                 TemplateElement::HelperBlock(block) => self.block(block),

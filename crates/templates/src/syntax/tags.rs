@@ -208,8 +208,8 @@ impl<'a> Reader<'a> {
                     }
                 }
             }
-        } else if inside.starts_with('>') {
-            let name = inside[1..].trim();
+        } else if let Some(name) = inside.strip_prefix('>') {
+            let name = name.trim();
             let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if name.is_empty() || !is_name {
                 let mend = "Write `{{> name}}`: a name of a-z, 0-9 and `-`, and no values; it sees what stands around it";

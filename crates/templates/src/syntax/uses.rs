@@ -189,20 +189,16 @@ impl Walk {
     /// `lookup list 0`, `lookup object "field"`: the path of what is found, if the key is written out.
     fn lookup(&mut self, lookup: &HelperTemplate) -> Option<Vec<Step>> {
         let [of, key] = lookup.params.as_slice() else { return None };
-        match key {
-            Parameter::Literal(Value::String(field)) => {
-                let mut path = self.resolve(of)?;
-                path.push(Step::Field(field.clone()));
-                self.add(path.clone(), Role::Value, false);
-                Some(path)
-            }
-            _ => {
-                let mut path = self.value(of, Role::Value, false)?;
-                self.value(key, Role::Value, false);
-                path.push(Step::Each);
-                Some(path)
-            }
+        if let Parameter::Literal(Value::String(field)) = key {
+            let mut path = self.resolve(of)?;
+            path.push(Step::Field(field.clone()));
+            self.add(path.clone(), Role::Value, false);
+            return Some(path);
         }
+        let mut path = self.value(of, Role::Value, false)?;
+        self.value(key, Role::Value, false);
+        path.push(Step::Each);
+        Some(path)
     }
 
     /// Takes note of a use; the path of the value, if one leads to it.

@@ -130,7 +130,7 @@ fn wish(body: &[u8]) -> Wish {
 fn language(opened: Option<&Opened>, headers: &HeaderMap) -> &'static Words {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let accepted = accepted.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-    let own = opened.and_then(|opened| opened.link.locale.as_ref()).map(|locale| locale.as_str());
+    let own = opened.and_then(|opened| opened.link.locale.as_ref()).map(stentor_domain::Locale::as_str);
     words::of(own.into_iter().chain(accepted))
 }
 

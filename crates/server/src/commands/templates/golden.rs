@@ -84,7 +84,7 @@ impl Golden {
             }
         }
         out.say(&compared, |c| {
-            let list = |what: &str, paths: &[String]| paths.iter().map(|p| format!("{what} {p}\n")).collect::<String>();
+            let list = |what: &str, paths: &[String]| paths.iter().fold(String::new(), |all, p| all + what + " " + p + "\n");
             let (changed, new, gone) = (list("changed", &c.changed), list("new", &c.new), list("gone", &c.gone));
             format!(
                 "{}{changed}{new}{gone}{} samples, {} changed, {} new, {} gone",

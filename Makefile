@@ -32,7 +32,7 @@ chaos: test-deps ## Send through every fault at full length and print what was l
 	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test faults -- $(ARGS)
 
 crowds: test-deps ## Run 10,000 operations beside a plain list, and crowds of thousands, at full length
-	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test suite -- model:: crowds::
+	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test suite -- model:: crowds:: kill_nine::
 
 autobahn: deps ## Run the Autobahn cases against the sockets
 	@scripts/autobahn.sh

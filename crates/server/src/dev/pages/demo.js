@@ -44,18 +44,23 @@ function devices() {
   show($("phone"), `/demo/news?person=${$("whose").value}&locale=${locale}&device=phone`);
 }
 
-/** In which language people are written to is theirs, not the sender's. */
-async function speak() {
-  const { value: locale } = form.locale;
-  const ben = { email: "ben@example.com", phone: "+4915112345678", attributes: { name: "Ben" } };
-  await Promise.all([call("PUT", "/v1/recipients/ada", { locale }), call("PUT", "/v1/recipients/ben", { ...ben, locale })]);
+/** In which language people are written to is theirs, not the sender's. One choice after the other, so that the last one stays. */
+let spoken = Promise.resolve();
+function speak() {
+  spoken = spoken.then(async () => {
+    const { value: locale } = form.locale;
+    const ben = { email: "ben@example.com", phone: "+4915112345678", attributes: { name: "Ben" } };
+    await Promise.all([call("PUT", "/v1/recipients/ada", { locale }), call("PUT", "/v1/recipients/ben", { ...ben, locale })]);
+  });
+  return spoken;
 }
 
 form.addEventListener("input", preview);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const began = performance.now();
   try {
+    await spoken;
+    const began = performance.now();
     const { status } = await call("POST", "/v1/notifications", request());
     $("sent").textContent = `${status} in ${Math.round(performance.now() - began)} ms`;
   } catch (error) {
@@ -95,8 +100,8 @@ async function captured() {
   }));
 }
 
-const spoken = navigator.languages.map((language) => language.slice(0, 2)).find((language) => ["en", "zh", "de"].includes(language));
-form.locale.value = spoken === "zh" ? "zh-CN" : (spoken ?? "en");
+const own = navigator.languages.map((language) => language.slice(0, 2)).find((language) => ["en", "zh", "de"].includes(language));
+form.locale.value = own === "zh" ? "zh-CN" : (own ?? "en");
 preview();
 await speak();
 await call("PUT", "/v1/topics/football/recipients/ben", {});

@@ -63,18 +63,24 @@ impl Script {
 
     /// Tells the script something and waits until it has heard.
     pub(crate) fn tell(&self, message: &Value) {
+        assert!(self.exchange(message), "the script runs, and answers within 10 s");
+    }
+
+    /// True once the script has heard; false if it has ended.
+    fn exchange(&self, message: &Value) -> bool {
         let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(stdin.0, "{message}").expect("the script runs");
-        stdin.1.recv_timeout(Duration::from_secs(10)).expect("the script answers");
+        writeln!(stdin.0, "{message}").is_ok() && stdin.1.recv_timeout(Duration::from_secs(10)).is_ok()
     }
 
     /// How many events of this name there were.
     pub(crate) fn count(&self, event: &str) -> usize {
-        self.events.borrow().iter().filter(|e| e["event"] == event).count()
+        self.events(event).len()
     }
 
-    /// The events of this name, in order.
+    /// The events of this name, in order. All that the script told before this call are among them: its answer comes behind them
+    /// on the same pipe, while what it tells may still be on its way when a client already has what it did.
     pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        self.exchange(&Value::Null);
         self.events.borrow().iter().filter(|e| e["event"] == event).cloned().collect()
     }
 

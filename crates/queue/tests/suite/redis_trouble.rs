@@ -152,21 +152,22 @@ async fn without_memory_nothing_is_submitted_and_what_is_there_is_worked_off() {
 async fn a_replicated_submission_is_answered_when_the_replica_has_it() {
     let f = Fixture::new().await;
     let own = async || connect(&f.redis.url()).await;
-    let queue = stentor_queue::Queue::new(own().await, "test");
-    let queue = queue.replicated(own().await, 1, Duration::from_millis(300));
+    let queue = async |patience| stentor_queue::Queue::new(own().await, "test").replicated(own().await, 1, patience);
+    let (hasty, patient) = (queue(Duration::from_millis(300)).await, queue(Duration::from_secs(4)).await);
     let job = crate::support::new_job("a", Lane::High, "{\"n\":1}");
     let key = stentor_queue::Idempotency { key: "k", fingerprint: b"f", ttl: Duration::from_mins(1) };
-    let refused = queue.submit(&job, Some(key)).await.unwrap_err();
+    let refused = hasty.submit(&job, Some(key)).await.unwrap_err();
     assert!(matches!(refused, QueueError::NotReplicated { have: 0, want: 1 }), "{refused:?}");
 
+    f.command::<()>("CONFIG SET repl-diskless-sync-delay 0").await;
     let replica = RedisServer::start_with(&[("replicaof", &format!("127.0.0.1 {}", f.redis.port()))]);
     eventually("the replica is there, and a repeat is answered", async || {
-        let answer = queue.submit(&job, Some(key)).await;
+        let answer = hasty.submit(&job, Some(key)).await;
         assert!(!matches!(answer, Ok(stentor_queue::Submitted::Accepted)), "added twice");
         answer.ok()
     })
     .await;
     let conn = connect(&replica.url()).await;
     assert!(stentor_queue::Queue::new(conn, "test").find_job("a").await.unwrap().is_some());
-    assert_eq!(queue.submit(&job, None).await.unwrap(), stentor_queue::Submitted::Accepted);
+    assert_eq!(patient.submit(&job, None).await.unwrap(), stentor_queue::Submitted::Accepted);
 }

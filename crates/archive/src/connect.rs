@@ -1,6 +1,6 @@
 //! The connection pool.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use stentor_migrations::{Migrator, MigratorTrait};
@@ -17,6 +17,7 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Archive {
     pub(crate) db: DatabaseConnection,
+    url: Arc<str>,
 }
 
 impl Archive {
@@ -24,20 +25,19 @@ impl Archive {
     ///
     /// SQLite runs in WAL mode: readers do not wait for the writer, and writers wait for one another up to 5 s.
     pub async fn connect(url: &str) -> Result<Self, ArchiveError> {
-        let mut options = ConnectOptions::new(url);
-        options.sqlx_logging(false).connect_timeout(PATIENCE).acquire_timeout(PATIENCE);
-        if url.starts_with("sqlite:") {
-            options.max_connections(4).map_sqlx_sqlite_opts(|sqlite| {
-                sqlite.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL").busy_timeout(PATIENCE).foreign_keys(true)
-            });
-        } else {
-            options.max_connections(16).min_connections(1).map_sqlx_postgres_opts(|postgres| {
-                // A process that is stopped in the middle of a batch would otherwise hold its row locks as long as it
-                // stands still, and with them every other archiver.
-                postgres.options([("idle_in_transaction_session_timeout", STANDSTILL.as_millis().to_string())])
-            });
-        }
-        Ok(Self { db: Database::connect(options).await? })
+        Self::open(url.into(), options(url)).await
+    }
+
+    /// The same archive over one connection of its own, which is made by whoever first needs it: SQLite works on a thread of
+    /// its own for each connection, and that thread has the priority of the one that made it.
+    pub async fn apart(&self) -> Result<Self, ArchiveError> {
+        let mut options = options(&self.url);
+        options.min_connections(0).max_connections(1).connect_lazy(true);
+        Self::open(self.url.clone(), options).await
+    }
+
+    async fn open(url: Arc<str>, options: ConnectOptions) -> Result<Self, ArchiveError> {
+        Ok(Self { db: Database::connect(options).await?, url })
     }
 
     /// Brings the schema up to date.
@@ -54,4 +54,21 @@ impl Archive {
     pub async fn ping(&self) -> Result<(), ArchiveError> {
         Ok(self.db.ping().await?)
     }
+}
+
+fn options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false).connect_timeout(PATIENCE).acquire_timeout(PATIENCE);
+    if url.starts_with("sqlite:") {
+        options.max_connections(4).map_sqlx_sqlite_opts(|sqlite| {
+            sqlite.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL").busy_timeout(PATIENCE).foreign_keys(true)
+        });
+    } else {
+        options.max_connections(16).min_connections(1).map_sqlx_postgres_opts(|postgres| {
+            // A process that is stopped in the middle of a batch would otherwise hold its row locks as long as it
+            // stands still, and with them every other archiver.
+            postgres.options([("idle_in_transaction_session_timeout", STANDSTILL.as_millis().to_string())])
+        });
+    }
+    options
 }

@@ -11,7 +11,7 @@ use crate::{Inbox, InboxError, keys};
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])"));
 
 impl Inbox {
-    /// Stores content; it stays until [`expire_content`](Self::expire_content).
+    /// Stores content; it stays until [`expire_contents`](Self::expire_contents).
     pub async fn put_content(
         &self,
         app: &AppId,
@@ -36,16 +36,16 @@ impl Inbox {
         json.map(|json| serde_json::from_slice(&json).map_err(|e| InboxError::Malformed(e.to_string()))).transpose()
     }
 
-    /// Lets content go after `life`: called once the record has it.
-    pub async fn expire_content(
-        &self,
-        app: &AppId,
-        notification: NotificationId,
-        variant: &str,
-        life: Duration,
-    ) -> Result<(), InboxError> {
-        let key = keys::content(app, notification, variant);
+    /// Lets contents go after `life`: called once the record has them. In one round trip.
+    pub async fn expire_contents(&self, contents: &[(&AppId, NotificationId, &str)], life: Duration) -> Result<(), InboxError> {
+        if contents.is_empty() {
+            return Ok(());
+        }
         let millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        Ok(redis::cmd("PEXPIRE").arg(key).arg(millis).query_async(&mut self.connection()).await?)
+        let mut pipe = redis::pipe();
+        for (app, notification, variant) in contents {
+            pipe.cmd("PEXPIRE").arg(keys::content(app, *notification, variant)).arg(millis).ignore();
+        }
+        Ok(pipe.query_async(&mut self.connection()).await?)
     }
 }

@@ -31,7 +31,22 @@ pub struct BadCursor;
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { own, timeline } = self;
-        write!(f, "c{:x}-{:x}-{:x}-{:x}", own.epoch, own.rev, timeline.epoch, timeline.rev)
+        // By hand: this is done for every frame, and four times as fast as with `{:x}`.
+        let (mut text, mut at) = ([0; 4 * 17], 4 * 17);
+        for (part, before) in [(timeline.rev, b'-'), (timeline.epoch, b'-'), (own.rev, b'-'), (own.epoch, b'c')] {
+            let mut left = part;
+            loop {
+                at -= 1;
+                text[at] = b"0123456789abcdef"[(left & 15) as usize];
+                left >>= 4;
+                if left == 0 {
+                    break;
+                }
+            }
+            at -= 1;
+            text[at] = before;
+        }
+        f.write_str(str::from_utf8(&text[at..]).unwrap_or_default())
     }
 }
 
@@ -55,5 +70,21 @@ impl Serialize for Cursor {
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_text_leads_back_to_it() {
+        for (own, timeline) in [((0, 0), (0, 0)), ((1, 0xab), (0x1f0, 10)), ((u64::MAX, u64::MAX), (u64::MAX, u64::MAX))] {
+            let position = |(epoch, rev)| Position { epoch, rev };
+            let cursor = Cursor { own: position(own), timeline: position(timeline) };
+            let expected = format!("c{:x}-{:x}-{:x}-{:x}", own.0, own.1, timeline.0, timeline.1);
+            assert_eq!(cursor.to_string(), expected);
+            assert_eq!(expected.parse(), Ok(cursor));
+        }
     }
 }

@@ -221,6 +221,9 @@ impl Inbox {
     }
 
     async fn ask_many(&self, script: &Script, calls: Vec<ScriptInvocation<'_>>) -> Result<Vec<Value>, InboxError> {
+        if let [call] = &calls[..] {
+            return Ok(vec![self.ask(call).await?]); // by its hash alone: the script is longer than all else
+        }
         let mut replies = Vec::with_capacity(calls.len());
         for chunk in calls.chunks(PIPELINE) {
             // The script travels once at the head of the pipeline, so that none of its calls can miss it.

@@ -88,18 +88,24 @@ impl Profiles {
 
     async fn call(&self, app: &AppId, changes: &[(&RecipientId, Vec<Field>, bool)]) -> Result<Vec<HotProfile>, InboxError> {
         let mut out = Vec::with_capacity(changes.len());
+        let call = |(recipient, fields, complete): &(&RecipientId, Vec<Field>, bool)| {
+            let mut call = SET.key(keys::profile(app, recipient));
+            call.arg(LIFE_MS).arg(u8::from(*complete));
+            for (name, at, json) in fields {
+                call.arg(*name).arg(at.as_millis()).arg(json);
+            }
+            call
+        };
+        if let [one] = changes {
+            return Ok(vec![hot_profile(call(one).invoke_async(&mut self.conn.clone()).await?)]);
+        }
         for chunk in changes.chunks(500) {
             // The script travels once at the head of the pipeline, so that none of its calls can miss it.
             let mut pipe = redis::pipe();
             pipe.load_script(&SET).ignore();
-            for (recipient, fields, complete) in chunk {
-                let mut call = SET.key(keys::profile(app, recipient));
-                call.arg(LIFE_MS).arg(u8::from(*complete));
-                for (name, at, json) in fields {
-                    call.arg(*name).arg(at.as_millis()).arg(json);
-                }
-                pipe.invoke_script(&call);
-            }
+            chunk.iter().for_each(|one| {
+                pipe.invoke_script(&call(one));
+            });
             let replies: Vec<Vec<redis::Value>> = pipe.query_async(&mut self.conn.clone()).await?;
             out.extend(replies.into_iter().map(hot_profile));
         }

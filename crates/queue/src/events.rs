@@ -1,6 +1,6 @@
 //! Facts, not work: a stream that several groups of readers read, each to its own end.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::{HashMap, HashSet}, time::Duration};
 
 use redis::RedisResult;
 use stentor_connection::Connection;
@@ -179,6 +179,7 @@ impl EventReader {
             let ack = redis::cmd("XACK").arg(&self.log.key).arg(&self.group).arg(places).to_owned();
             ack.query_async::<()>(&mut self.log.conn.clone()).await?;
         }
+        let places: HashSet<&String> = places.iter().collect();
         self.held.retain(|(place, _)| !places.contains(place));
         Ok(())
     }

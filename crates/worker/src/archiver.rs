@@ -18,6 +18,9 @@ use crate::dispatch::chain;
 const BATCH: usize = 500;
 /// How long a read waits for the first event.
 const BLOCK: Duration = Duration::from_secs(1);
+/// How long events gather, once one came, before the next batch is read: each batch costs a transaction, whatever is in it, on
+/// processors that pushes wait for. A full batch shows that there is a backlog, and is followed at once.
+const GATHER: Duration = Duration::from_millis(100);
 /// How long hot state lives on after SQL has it.
 const HOT_LIFE: Duration = Duration::from_hours(24);
 /// How long an SMS is waited for to be receipted: what a gateway tries to deliver is mostly given up after 48 hours.
@@ -42,7 +45,12 @@ impl Archiver {
         let mut failures: u32 = 0;
         while !stop.is_cancelled() {
             match self.step().await {
-                Ok(()) => failures = 0,
+                Ok(archived) => {
+                    failures = 0;
+                    if (1..BATCH).contains(&archived) {
+                        tokio::select! { () = tokio::time::sleep(GATHER) => {} () = stop.cancelled() => {} }
+                    }
+                }
                 Err(error) => {
                     failures += 1;
                     if failures == 1 || failures.is_multiple_of(60) {
@@ -56,10 +64,11 @@ impl Archiver {
         }
     }
 
-    async fn step(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// Archives a batch. Returns how many events were in it.
+    async fn step(&mut self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
         let batch = self.reader.next_batch(BATCH, BLOCK).await?;
         if batch.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let mut events = Vec::with_capacity(batch.len());
         for (place, json) in &batch {
@@ -78,7 +87,7 @@ impl Archiver {
         let places: Vec<String> = batch.into_iter().map(|(place, _)| place).collect();
         self.reader.ack(&places).await?;
         self.log.trim().await?;
-        Ok(())
+        Ok(places.len())
     }
 
     /// SQL has it: hot copies get an end.
@@ -107,9 +116,7 @@ impl Archiver {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             queue.expire_jobs(&ids, life).await?;
         }
-        for (app, notification, variant) in contents {
-            self.inbox.expire_content(app, notification, variant, HOT_LIFE).await?;
-        }
+        self.inbox.expire_contents(&contents, HOT_LIFE).await?;
         for inbox in grown {
             // A full line means that the sweep is behind; it will meet this inbox again when it next grows.
             let _ = self.grown.try_send(inbox);

@@ -117,27 +117,50 @@ impl Dispatch {
         };
         debug_assert_eq!(notification.id, job.notification);
         let accepted = EventKind::Accepted { notification: Box::new(notification.clone()) };
-        self.facts.write(&[Event::new(notification.app.clone(), notification.accepted_at, accepted)]).await?;
+        // Facts wait for those that follow: a notification to one person writes all of its facts at once.
+        let mut facts = vec![Event::new(notification.app.clone(), notification.accepted_at, accepted)];
         let progress: Progress = record.progress.as_deref().and_then(|p| serde_json::from_slice(p).ok()).unwrap_or_default();
         let resolved = if record.withdrawn.is_some() {
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
-            Resolved::Whole { deliveries: progress.deliveries, error }
+            Ok(Resolved::Whole { deliveries: progress.deliveries, error })
         } else {
-            match Words::of(&notification, &self.templates).await? {
-                Ok(words) => self.deliver_to_all(&notification, &words, progress, lease).await?,
-                Err(reason) => Resolved::Whole { deliveries: 0, error: Some(reason) },
-            }
+            self.resolve(&notification, progress, lease, &mut facts).await
         };
         let (deliveries, error) = match resolved {
-            Resolved::Part { pause } => return Ok(Outcome::HoldFor { wait: pause }),
-            Resolved::Whole { deliveries, error } => (deliveries, error),
+            Ok(Resolved::Whole { deliveries, error }) => (deliveries, error),
+            Ok(Resolved::Part { pause }) => {
+                self.facts.flush(&mut facts).await?;
+                return Ok(Outcome::HoldFor { wait: pause });
+            }
+            Err(error) => {
+                // That it was accepted goes on record all the same, if Redis takes it.
+                let _ = self.facts.flush(&mut facts).await;
+                return Err(error);
+            }
         };
-        self.say_if_rewritten(&notification).await?;
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
-        self.facts.write(&[Event::new(notification.app.clone(), self.clock.now(), dispatched)]).await?;
+        facts.push(Event::new(notification.app.clone(), self.clock.now(), dispatched));
+        let (written, rewritten) = tokio::join!(self.facts.flush(&mut facts), self.rewritten(&notification));
+        written?;
+        if let Some(newest) = rewritten? {
+            self.say_rewritten(&newest).await?;
+        }
         self.announce_expiry(&notification).await?;
         lease.settle("dispatched", b"").await;
         Ok(Outcome::Done)
+    }
+
+    async fn resolve(
+        &self,
+        n: &Notification,
+        progress: Progress,
+        lease: &Lease,
+        facts: &mut Vec<Event>,
+    ) -> Result<Resolved, DispatchError> {
+        match Words::of(n, &self.templates).await? {
+            Ok(words) => self.deliver_to_all(n, &words, progress, lease, facts).await,
+            Err(reason) => Ok(Resolved::Whole { deliveries: 0, error: Some(reason) }),
+        }
     }
 
     /// Whoever looks at an inbox finds no item whose time is over; this tells those who are looking already.
@@ -157,12 +180,14 @@ impl Dispatch {
         words: &Words<'_>,
         progress: Progress,
         lease: &Lease,
+        facts: &mut Vec<Event>,
     ) -> Result<Resolved, DispatchError> {
         let target = match &n.request.audience {
-            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients).await,
+            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients, facts).await,
             Audience::Topic(topic) => Target::Topic(topic.clone()),
             Audience::Everyone => Target::Everyone,
         };
+        self.facts.flush(facts).await?;
         let now = self.clock.now();
         let mut channels = channels(n, words).to_vec();
         // One entry for all, unless each reads something else.
@@ -186,22 +211,31 @@ impl Dispatch {
         n: &Notification,
         words: &Words<'_>,
         named: &[RecipientRef],
+        facts: &mut Vec<Event>,
     ) -> Result<Resolved, DispatchError> {
         let mut deliveries = 0;
         let mut written = Written::default();
         for chunk in named.chunks(PAGE) {
+            if deliveries > 0 {
+                self.facts.flush(facts).await?;
+            }
             let recipients: Vec<(RecipientId, ProfilePatch)> = chunk.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
             let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at).await?;
-            self.upsert(n, &recipients).await?;
+            self.upsert(n, &recipients, facts).await?;
             let page = Page { n, words, channels: channels(n, words), category: category(n, words), now: self.clock.now() };
             let ids: Vec<RecipientId> = recipients.into_iter().map(|(id, _)| id).collect();
-            deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written).await?;
+            deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, facts).await?;
         }
         Ok(Resolved::Whole { deliveries, error: None })
     }
 
     /// Tells the record what the request said of its recipients.
-    async fn upsert(&self, n: &Notification, recipients: &[(RecipientId, ProfilePatch)]) -> Result<(), DispatchError> {
+    async fn upsert(
+        &self,
+        n: &Notification,
+        recipients: &[(RecipientId, ProfilePatch)],
+        facts: &mut Vec<Event>,
+    ) -> Result<(), DispatchError> {
         let given: Vec<_> = recipients.iter().filter(|(_, patch)| !patch.is_empty()).collect();
         if given.is_empty() {
             return Ok(());
@@ -213,7 +247,8 @@ impl Dispatch {
         };
         let locales: Vec<_> = given.iter().filter_map(|(id, patch)| Some((id, patch.locale.as_ref()?.as_ref()))).collect();
         self.inboxes.hot().set_locales(&n.app, &locales, self.clock.now()).await?;
-        Ok(self.facts.write(&given.iter().map(fact).collect::<Vec<_>>()).await?)
+        facts.extend(given.iter().map(fact));
+        Ok(())
     }
 
     /// Writes the one entry that all of the audience read.
@@ -292,7 +327,9 @@ impl Dispatch {
             };
             let profiles = look_up(&self.profiles, &self.archive, &n.app, &ids).await?;
             let page = Page { n, words, channels, category: category(n, words), now: self.clock.now() };
-            progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written).await?;
+            let mut facts = Vec::new();
+            progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, &mut facts).await?;
+            self.facts.flush(&mut facts).await?;
             let Some(last) = ids.last().filter(|_| ids.len() == PAGE) else {
                 return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
             };
@@ -318,15 +355,15 @@ impl Dispatch {
         Ok(of(&email) + of(&sms))
     }
 
-    /// State first (items, then queued deliveries), then the facts of the page.
+    /// State first (items, then queued deliveries); the facts of the page are left in `facts`, to be written by the caller.
     async fn deliver_to_page(
         &self,
         page: &Page<'_>,
         recipients: &[RecipientId],
         profiles: &[Profile],
         written: &mut Written,
+        facts: &mut Vec<Event>,
     ) -> Result<u32, DispatchError> {
-        let mut facts = Vec::new();
         let mut inbox = Vec::new();
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
@@ -347,12 +384,15 @@ impl Dispatch {
                 }
             }
         }
-        self.write_items(page, &inbox, written, &mut facts).await?;
+        self.write_items(page, &inbox, written, facts).await?;
         for (queue, jobs) in [(&self.email, email), (&self.sms, sms)] {
-            self.enqueue(page, queue, &jobs, &mut facts).await?;
+            if !jobs.is_empty() {
+                self.facts.flush(facts).await?; // whoever delivers them tells of a notification that is on record
+                self.enqueue(page, queue, &jobs, facts).await?;
+            }
         }
-        self.facts.write(&facts).await?;
         if self.is_recalled(page.n).await? {
+            self.facts.flush(facts).await?;
             self.recall_page(page.n, recipients).await?;
         }
         Ok(deliveries)

@@ -12,6 +12,13 @@ impl Facts {
         Self(log)
     }
 
+    /// Writes the facts that wait, and empties `events`. If that fails they stay.
+    pub(crate) async fn flush(&self, events: &mut Vec<Event>) -> Result<(), QueueError> {
+        self.write(events).await?;
+        events.clear();
+        Ok(())
+    }
+
     /// Writes facts in one round trip.
     pub(crate) async fn write(&self, events: &[Event]) -> Result<(), QueueError> {
         if events.is_empty() {

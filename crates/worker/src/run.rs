@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::*;
 use serde::de::DeserializeOwned;
-use stentor_archive::Archive;
+use stentor_archive::{Archive, ArchiveError};
 use stentor_catalog::Catalog;
 use stentor_channels::{Providers, outbound::HttpClient};
 use stentor_connection::Place;
@@ -33,6 +33,9 @@ use crate::{
 
 /// How long a graceful stop waits for what is in flight.
 const GRACE: Duration = Duration::from_secs(30);
+/// The archiver's "niceness": on a full processor it has a quarter of the time of those who push, so that it falls behind for a
+/// while, and not for good.
+const GIVES_WAY: i32 = 5;
 /// How many inboxes may wait for the sweep.
 const GROWN: usize = 65_536;
 
@@ -93,6 +96,9 @@ pub enum WorkerError {
     /// Redis does not answer.
     #[error("the worker cannot reach Redis")]
     Redis(#[from] QueueError),
+    /// The archive's address cannot be used.
+    #[error("the worker cannot use the archive")]
+    Archive(#[from] ArchiveError),
     /// A monitor ended in an error.
     #[error("the worker ended: {0}")]
     Ended(String),
@@ -129,16 +135,21 @@ impl Worker {
         let archiver = Archiver {
             log: parts.events.clone(),
             reader: parts.events.reader("archive", parts.redis.connect_blocking().await.map_err(QueueError::from)?).await?,
-            archive: parts.archive.clone(),
+            archive: parts.archive.apart().await?,
             inbox: parts.inboxes.hot().clone(),
             dispatch: parts.dispatch.clone(),
             email: parts.email.clone(),
             sms: parts.sms.clone(),
             grown: grown_tx,
         };
-        // On a thread of its own: making rows of 500 events takes a processor for milliseconds, and no push waits for that.
+        // On a thread of its own that gives way: a batch takes a processor for many milliseconds, and no push waits for that.
         let (main, archiving) = (Handle::current(), archiver.run(stop.clone()));
-        tasks.spawn_blocking(move || main.block_on(archiving));
+        tasks.spawn_blocking(move || {
+            if let Err(error) = rustix::process::setpriority_process(None, GIVES_WAY) {
+                tracing::warn!(%error, "the archiver's priority cannot be lowered");
+            }
+            main.block_on(archiving);
+        });
         let sweep = Sweep {
             inbox: parts.inboxes.hot().clone(),
             archive: parts.archive.clone(),

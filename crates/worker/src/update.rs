@@ -51,18 +51,17 @@ impl Dispatch {
     }
 
     /// The notification as it was said otherwise since, if it was.
-    async fn rewritten(&self, n: &Notification) -> Result<Option<Notification>, DispatchError> {
+    pub(crate) async fn rewritten(&self, n: &Notification) -> Result<Option<Notification>, DispatchError> {
         let body = self.queue.find_job(&n.id.to_string()).await?.and_then(|record| record.body);
         let newest = body.and_then(|body| serde_json::from_slice::<Notification>(&body).ok());
         Ok(newest.filter(|newest| newest.version() > n.version()))
     }
 
-    /// Says again what a dispatch wrote, if it was said otherwise meanwhile: whoever said so may have been too early to see it.
-    pub(crate) async fn say_if_rewritten(&self, n: &Notification) -> Result<(), DispatchError> {
-        let Some(newest) = self.rewritten(n).await? else { return Ok(()) };
-        match Words::of(&newest, &self.templates).await? {
+    /// Says again what a dispatch wrote, which was said otherwise meanwhile: whoever said so may have been too early to see it.
+    pub(crate) async fn say_rewritten(&self, newest: &Notification) -> Result<(), DispatchError> {
+        match Words::of(newest, &self.templates).await? {
             // Of these the update itself waits for the end of the dispatch.
-            Ok(words) if !is_expanded(&newest, &words) => self.say(&newest, &words).await,
+            Ok(words) if !is_expanded(newest, &words) => self.say(newest, &words).await,
             _ => Ok(()),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use stentor_domain::{NotificationId, RecipientId, Timestamp};
 use stentor_inbox::{Changes, Marked, TimelineView};
 use stentor_socket::Frame;
@@ -23,7 +24,8 @@ const MAX_KEPT: usize = 256;
 /// A person who is connected.
 pub(crate) struct Present {
     pub recipient: RecipientId,
-    pub connections: Vec<Connection>,
+    /// Nearly always one, which lies here itself: a push to thousands is as fast as memory gives them.
+    pub connections: SmallVec<[Connection; 1]>,
     /// Up to where the log of the app's entries was handed to them.
     pub handed: u64,
     /// What the connections that are in step were told.
@@ -148,7 +150,7 @@ impl Line {
 
 impl Present {
     pub(crate) fn new(recipient: RecipientId, handed: u64) -> Self {
-        Self { recipient, connections: Vec::new(), handed, common: None }
+        Self { recipient, connections: SmallVec::new(), handed, common: None }
     }
 
     /// A connection that will be welcomed: from now on it misses nothing.

@@ -110,8 +110,12 @@ impl Told {
 
 fn end_of(unread: u64, cursor: &Cursor) -> arrayvec::ArrayString<128> {
     let mut end = arrayvec::ArrayString::new();
-    // 111 bytes at most.
-    let _ = write!(end, r#","unread":{unread},"cursor":"{cursor}"}}"#);
+    // 111 bytes at most. Piece by piece, which takes half the time of one format of all: it is done for every frame.
+    end.push_str(r#","unread":"#);
+    let _ = write!(end, "{unread}");
+    end.push_str(r#","cursor":""#);
+    let _ = write!(end, "{cursor}");
+    end.push_str("\"}");
     end
 }
 

@@ -36,17 +36,17 @@ async fn it_stays_until_it_is_let_go() {
         cmd.arg(format!("stentor:content:{{demo:{}}}:{variant}", id(1))).query_async::<i64>(&mut f.conn.clone()).await.unwrap()
     };
     assert_eq!(life("en").await, -1, "it has no end");
-    f.inbox.expire_content(&f.app, id(1), "en", Duration::from_hours(24)).await.unwrap();
+    f.inbox.expire_contents(&[(&f.app, id(1), "en")], Duration::from_hours(24)).await.unwrap();
     assert!((86_000_000..=86_400_000).contains(&life("en").await), "{}", life("en").await);
     assert_eq!(f.inbox.find_content(&f.app, id(1), "en").await.unwrap(), Some(text("hello")));
 
     f.inbox.put_content(&f.app, id(1), "en", &text("again")).await.unwrap();
     assert_eq!((f.inbox.find_content(&f.app, id(1), "en").await.unwrap(), life("en").await), (Some(text("again")), -1));
 
-    f.inbox.expire_content(&f.app, id(1), "en", Duration::from_millis(1)).await.unwrap();
+    f.inbox.expire_contents(&[(&f.app, id(1), "en")], Duration::from_millis(1)).await.unwrap();
     eventually("it is gone", async || f.inbox.find_content(&f.app, id(1), "en").await.unwrap().is_none().then_some(())).await;
     assert_eq!(life("de").await, -1, "the other one stays");
-    f.inbox.expire_content(&f.app, id(9), "en", Duration::from_millis(1)).await.unwrap();
+    f.inbox.expire_contents(&[(&f.app, id(9), "en")], Duration::from_millis(1)).await.unwrap();
 }
 
 #[tokio::test]

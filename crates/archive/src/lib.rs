@@ -24,6 +24,7 @@ mod suppressions;
 mod templates;
 mod timeline;
 mod topics;
+mod walks;
 mod writer;
 
 pub use activity::Activity;

@@ -1,13 +1,15 @@
 //! Looking for notifications, the newest first.
 //!
-//! Ids of notifications are in the order of time, and so is each index that is walked here; a walk goes down one index and takes
-//! each notification once, however many deliveries it has. What asks for a channel or a state walks each pair of both by
-//! itself, and merges: so the cost is that of what is found, not of what there is.
+//! Ids of notifications are in the order of time, and so is each index that is walked here (`walks`); a walk goes down one index and
+//! takes each notification once, however many deliveries it has. What asks for a channel or a state walks each pair of both by
+//! itself, and merges. What no index knows (the reason, a template beside a state) is asked of the candidates that were found. So
+//! the cost of a page is bounded, whatever there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, sea_query::LikeExpr,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::LikeExpr,
 };
 use stentor_domain::{AppId, Channel, Delivery, DeliveryState, NotificationId, RecipientId, Timestamp};
 use uuid::Uuid;
@@ -15,12 +17,13 @@ use uuid::Uuid;
 use crate::{
     Archive, ArchiveError, ArchivedNotification,
     entities::{delivery, dispatch, notification},
+    walks::{Walk, lowest},
 };
 
 /// The most candidates that are looked at for one page; the page then ends early and says where to go on.
 const LOOKED_AT: usize = 1_000;
-/// The most steps of one walk: each passes over the rest of one notification's deliveries.
-const STEPS: usize = 200;
+/// How many candidates are looked at in one step where not every one of them fits.
+const SIFTED: usize = 250;
 
 /// Which notifications.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,14 +34,16 @@ pub struct NotificationFilter {
     pub until: Option<Timestamp>,
     /// Said by this template.
     pub template: Option<String>,
-    /// With a delivery to this recipient.
+    /// With a delivery to this recipient, or in their inbox by a topic or with everyone.
     pub recipient: Option<RecipientId>,
-    /// With a delivery on this channel.
+    /// With a delivery on this channel, or in the inbox by a topic or with everyone.
     pub channel: Option<Channel>,
     /// With a delivery in this state.
     pub state: Option<DeliveryState>,
     /// With a delivery whose reason contains this.
     pub reason: Option<String>,
+    /// Beside those with a delivery in `state`, those that are to be sent only after this time.
+    pub or_sent_after: Option<Timestamp>,
 }
 
 /// A page of what was found.
@@ -69,32 +74,60 @@ struct CountRow {
     n: i64,
 }
 
-/// Notifications down one index, as far as the walk went.
-struct Walked {
+/// Notifications that may fit.
+struct Candidates {
     found: Vec<Uuid>,
-    /// Whether there may be more below the last.
-    more: bool,
-}
-
-/// The lowest id of what is accepted at `at` or later.
-fn lowest(at: Timestamp) -> Uuid {
-    NotificationId::new(at, &[0; 10]).as_uuid()
+    /// Where to look for more; `None`: there are none.
+    below: Option<Uuid>,
 }
 
 impl NotificationFilter {
-    /// Whether it asks for deliveries and not only for what the notification itself says.
+    /// Whether what fits is found by its deliveries.
     fn asks_deliveries(&self) -> bool {
-        self.recipient.is_some() || self.channel.is_some() || self.state.is_some() || self.reason.is_some()
+        self.recipient.is_some() || self.channel.is_some() || self.state.is_some()
     }
 
-    /// What each walk keeps to: a pair of channel and state, or neither where the recipient's own deliveries are walked.
-    fn walks(&self) -> Vec<Option<(Channel, DeliveryState)>> {
-        if self.recipient.is_some() {
-            return vec![None];
+    /// The indexes in which what fits is found.
+    fn walks(&self) -> Vec<Walk> {
+        if !self.asks_deliveries() {
+            return vec![Walk::All];
         }
-        let channels = self.channel.map_or_else(|| Channel::ALL.to_vec(), |channel| vec![channel]);
-        let states = self.state.map_or_else(|| DeliveryState::ALL.to_vec(), |state| vec![state]);
-        channels.iter().flat_map(|channel| states.iter().map(|state| Some((*channel, *state)))).collect()
+        let mut walks = Vec::new();
+        if self.recipient.is_some() {
+            walks.push(Walk::Deliveries(None));
+        } else {
+            let channels = self.channel.map_or_else(|| Channel::ALL.to_vec(), |channel| vec![channel]);
+            let states = self.state.map_or_else(|| DeliveryState::ALL.to_vec(), |state| vec![state]);
+            let pairs = channels.iter().flat_map(|channel| states.iter().map(|state| (*channel, *state)));
+            walks.extend(pairs.map(|pair| Walk::Deliveries(Some(pair))));
+        }
+        // An entry of the timeline is in the inbox, in no state and for no reason.
+        if self.state.is_none() && self.reason.is_none() && self.channel.is_none_or(|channel| channel == Channel::Inbox) {
+            walks.push(Walk::Timeline);
+        }
+        walks.extend(self.or_sent_after.map(Walk::After));
+        walks
+    }
+
+    /// Whether some of what the walks find may not fit.
+    fn sifts(&self) -> bool {
+        self.reason.is_some() || (self.template.is_some() && self.asks_deliveries())
+    }
+
+    /// Deliveries of `app` that fit, whatever their reason; `pair` is stronger than what the filter says.
+    pub(crate) fn of_deliveries(&self, app: &AppId, pair: Option<(Channel, DeliveryState)>) -> Condition {
+        use delivery::Column;
+        let mut of = Condition::all().add(Column::App.eq(app.as_str()));
+        if let Some(recipient) = &self.recipient {
+            of = of.add(Column::Recipient.eq(recipient.as_str()));
+        }
+        if let Some(channel) = pair.map(|(channel, _)| channel).or(self.channel) {
+            of = of.add(Column::Channel.eq(channel.as_str()));
+        }
+        if let Some(state) = pair.map(|(_, state)| state).or(self.state) {
+            of = of.add(Column::State.eq(state.as_str()));
+        }
+        of
     }
 }
 
@@ -113,18 +146,10 @@ impl Archive {
         if let Some(until) = filter.until.map(lowest) {
             below = Some(below.map_or(until, |below| Ord::min(below, until)));
         }
-        if !filter.asks_deliveries() {
-            let mut items = self.notifications_below(app, filter, below, limit + 1).await?;
-            let next = (items.len() > limit).then(|| items[limit - 1].notification.id);
-            items.truncate(limit);
-            return Ok(FoundNotifications { items, next });
-        }
         let (mut items, mut looked_at) = (Vec::new(), 0);
         loop {
-            let candidates = self.candidates(app, filter, below, limit + 1).await?;
-            let Some(last) = candidates.found.last().copied() else {
-                return Ok(FoundNotifications { items, next: None });
-            };
+            let step = if filter.sifts() { Ord::max(SIFTED, limit + 1) } else { limit + 1 };
+            let candidates = self.candidates(app, filter, below, step).await?;
             looked_at += candidates.found.len();
             items.extend(self.notifications_among(app, filter, candidates.found).await?);
             if items.len() > limit {
@@ -132,111 +157,35 @@ impl Archive {
                 items.truncate(limit);
                 return Ok(FoundNotifications { items, next });
             }
-            if !candidates.more {
-                return Ok(FoundNotifications { items, next: None });
+            let Some(go_on) = candidates.below else { return Ok(FoundNotifications { items, next: None }) };
+            if looked_at >= LOOKED_AT || !filter.sifts() {
+                return Ok(FoundNotifications { items, next: Some(NotificationId::from_uuid(go_on)) });
             }
-            below = Some(last);
-            if looked_at >= LOOKED_AT {
-                return Ok(FoundNotifications { items, next: Some(NotificationId::from_uuid(last)) });
-            }
+            below = Some(go_on);
         }
     }
 
-    /// Notifications with a delivery that `filter` takes, the newest first, those below `below`.
+    /// Notifications that `filter` may take, the newest first, those below `below`.
     async fn candidates(
         &self,
         app: &AppId,
         filter: &NotificationFilter,
         below: Option<Uuid>,
         limit: usize,
-    ) -> Result<Walked, ArchiveError> {
-        let (mut found, mut floor, mut more) = (BTreeSet::new(), Uuid::nil(), false);
-        for pair in filter.walks() {
-            let walked = self.walk(app, filter, pair, below, limit).await?;
-            if let (true, Some(last)) = (walked.more, walked.found.last()) {
-                // Below it this walk says nothing yet, whatever the others found there.
-                floor = Ord::max(floor, *last);
-                more = true;
-            }
+    ) -> Result<Candidates, ArchiveError> {
+        let (mut found, mut floor) = (BTreeSet::new(), None);
+        for walk in filter.walks() {
+            let walked = self.walk(app, filter, walk, below, limit).await?;
+            // Below it this walk says nothing yet, whatever the others found there.
+            floor = Ord::max(floor, walked.down_to);
             found.extend(walked.found);
         }
-        let mut found: Vec<Uuid> = found.into_iter().rev().take_while(|id| *id >= floor).collect();
-        more |= found.len() > limit;
-        found.truncate(limit);
-        Ok(Walked { found, more })
-    }
-
-    async fn walk(
-        &self,
-        app: &AppId,
-        filter: &NotificationFilter,
-        pair: Option<(Channel, DeliveryState)>,
-        below: Option<Uuid>,
-        limit: usize,
-    ) -> Result<Walked, ArchiveError> {
-        use delivery::Column;
-        let mut of = Condition::all().add(Column::App.eq(app.as_str()));
-        if let Some(recipient) = &filter.recipient {
-            of = of.add(Column::Recipient.eq(recipient.as_str()));
+        let mut found: Vec<Uuid> = found.into_iter().rev().take_while(|id| floor.is_none_or(|floor| *id >= floor)).collect();
+        if found.len() > limit {
+            found.truncate(limit);
+            floor = found.last().copied();
         }
-        let channel = pair.map(|(channel, _)| channel).or(filter.channel);
-        let state = pair.map(|(_, state)| state).or(filter.state);
-        if let Some(channel) = channel {
-            of = of.add(Column::Channel.eq(channel.as_str()));
-        }
-        if let Some(state) = state {
-            of = of.add(Column::State.eq(state.as_str()));
-        }
-        if let Some(reason) = &filter.reason {
-            of = of.add(Column::Reason.like(contains(reason)));
-        }
-        if let Some(from) = filter.from {
-            of = of.add(Column::Notification.gte(lowest(from)));
-        }
-        let (mut found, mut below): (Vec<Uuid>, _) = (Vec::new(), below);
-        for _ in 0..STEPS {
-            let mut rows = delivery::Entity::find().select_only().column(Column::Notification).filter(of.clone());
-            if let Some(below) = below {
-                rows = rows.filter(Column::Notification.lt(below));
-            }
-            let rows = rows.order_by_desc(Column::Notification).limit(limit as u64).into_tuple::<Uuid>().all(&self.db).await?;
-            below = rows.last().copied();
-            let all = rows.len() < limit;
-            for id in rows {
-                if found.last() != Some(&id) {
-                    found.push(id);
-                }
-            }
-            if all {
-                return Ok(Walked { found, more: false });
-            }
-            if found.len() >= limit {
-                break;
-            }
-        }
-        Ok(Walked { found, more: true })
-    }
-
-    async fn notifications_below(
-        &self,
-        app: &AppId,
-        filter: &NotificationFilter,
-        below: Option<Uuid>,
-        limit: usize,
-    ) -> Result<Vec<ArchivedNotification>, ArchiveError> {
-        use notification::Column;
-        let mut of = Condition::all().add(Column::App.eq(app.as_str()));
-        if let Some(template) = &filter.template {
-            of = of.add(Column::Template.eq(template.as_str()));
-        }
-        if let Some(below) = below {
-            of = of.add(Column::Id.lt(below));
-        }
-        if let Some(from) = filter.from {
-            of = of.add(Column::Id.gte(lowest(from)));
-        }
-        let rows = notification::Entity::find().filter(of).order_by_desc(Column::Id).limit(limit as u64);
-        self.with_dispatches(app, rows.all(&self.db).await?).await
+        Ok(Candidates { found, below: floor })
     }
 
     async fn notifications_among(
@@ -246,9 +195,18 @@ impl Archive {
         ids: Vec<Uuid>,
     ) -> Result<Vec<ArchivedNotification>, ArchiveError> {
         use notification::Column;
-        let mut of = Condition::all().add(Column::App.eq(app.as_str())).add(Column::Id.is_in(ids));
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut of = Condition::all().add(Column::App.eq(app.as_str())).add(Column::Id.is_in(ids.iter().copied()));
         if let Some(template) = &filter.template {
             of = of.add(Column::Template.eq(template.as_str()));
+        }
+        if let Some(reason) = &filter.reason {
+            use delivery::Column as Of;
+            let theirs = filter.of_deliveries(app, None).add(Of::Notification.is_in(ids)).add(Of::Reason.like(contains(reason)));
+            let with_it = delivery::Entity::find().select_only().column(Of::Notification).filter(theirs);
+            of = of.add(Column::Id.in_subquery(with_it.into_query()));
         }
         let rows = notification::Entity::find().filter(of).order_by_desc(Column::Id);
         self.with_dispatches(app, rows.all(&self.db).await?).await

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 use stentor_domain::{
-    AppId, Entry, Event, EventKind, ItemState, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId,
+    AppId, Entry, Event, EventKind, ItemState, Locale, NotificationId, Preferences, RecipientId, Target, Timestamp, TopicId,
     event::EntryChange,
     timeline::{Gone, ReadUpto},
 };
@@ -177,6 +177,10 @@ async fn write_entries(db: &impl ConnectionTrait, entries: BTreeMap<(&AppId, u64
         written_at: Set(e.at.as_millis()),
         gone: Set(e.gone.map(|gone| if gone == Gone::Recalled { "recalled".to_owned() } else { "expired".to_owned() })),
         body: Set(serde_json::to_string(&e.body).unwrap_or_default()),
+        topic: Set(match &e.body.target {
+            Target::Everyone => None,
+            Target::Topic(topic) => Some(topic.to_string()),
+        }),
     };
     let rows: Vec<_> = entries.into_iter().map(row).collect();
     for chunk in rows.chunks(ROWS) {

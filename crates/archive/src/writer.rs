@@ -143,6 +143,7 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                 recalled_at: Set(None),
                 version: Set(notification.version()),
                 template: Set(notification.request.template.clone()),
+                send_at: Set(notification.request.send_at.map(Timestamp::as_millis)),
             }),
             EventKind::Updated { notification } => updated.push((&e.app, notification)),
             EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {

@@ -34,10 +34,6 @@ impl EventLog {
         &self.key
     }
 
-    pub(crate) fn connection(&self) -> Connection {
-        self.conn.clone()
-    }
-
     /// Appends events, in one round trip per 500; gives their places. Not idempotent: readers recognise events by what is in them.
     pub async fn append(&self, events: &[Vec<u8>]) -> Result<Vec<String>, QueueError> {
         if events.is_empty() {
@@ -68,12 +64,17 @@ impl EventLog {
         Ok(reader)
     }
 
-    /// Drops what every group has acknowledged. Returns how many.
-    pub async fn trim(&self) -> Result<u64, QueueError> {
+    /// Drops what every group has acknowledged, but for the newest `keep` or a few more, for those who look what happened last.
+    /// Returns how many.
+    pub async fn trim(&self, keep: u64) -> Result<u64, QueueError> {
         let mut conn = self.conn.clone();
+        let excess = if keep == 0 { 0 } else { self.depth().await?.saturating_sub(keep) };
+        if keep > 0 && excess == 0 {
+            return Ok(0);
+        }
         let groups: Vec<HashMap<String, redis::Value>> =
             redis::cmd("XINFO").arg("GROUPS").arg(&self.key).query_async(&mut conn).await?;
-        let mut keep: Option<(u64, u64)> = None;
+        let mut needed: Option<(u64, u64)> = None;
         for group in groups {
             let text = |name: &str| group.get(name).cloned().and_then(|v| redis::from_redis_value::<String>(v).ok());
             let (Some(name), Some(delivered)) = (text("name"), text("last-delivered-id")) else { continue };
@@ -84,11 +85,32 @@ impl EventLog {
                 None => place(&delivered).map(|(ms, n)| (ms, n + 1)),
             };
             let Some(lowest) = lowest else { return Ok(0) };
-            keep = Some(keep.map_or(lowest, |k| k.min(lowest)));
+            needed = Some(needed.map_or(lowest, |n| n.min(lowest)));
         }
-        let Some((ms, n)) = keep else { return Ok(0) };
-        let trim = redis::cmd("XTRIM").arg(&self.key).arg("MINID").arg(format!("{ms}-{n}")).to_owned();
+        let Some((ms, n)) = needed else { return Ok(0) };
+        let mut trim = redis::cmd("XTRIM");
+        trim.arg(&self.key).arg("MINID");
+        if keep == 0 {
+            trim.arg(format!("{ms}-{n}"));
+        } else {
+            // A limit goes with `~` alone: whole nodes of the stream go, as long as that is no more than the excess.
+            trim.arg("~").arg(format!("{ms}-{n}")).arg("LIMIT").arg(excess);
+        }
         Ok(trim.query_async(&mut conn).await?)
+    }
+
+    /// The newest events, at most `max`, with their places, in order.
+    pub async fn newest(&self, max: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+        let mut newest: Vec<Entry> = redis::cmd("XREVRANGE")
+            .arg(&self.key)
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(max)
+            .query_async(&mut self.conn.clone())
+            .await?;
+        newest.reverse();
+        Ok(newest.into_iter().map(event).collect())
     }
 
     /// How many events are in the log: those that some group has not read, and a few that were not trimmed yet.

@@ -22,6 +22,12 @@ impl EventLog {
 }
 
 impl EventTail {
+    /// The same from `place` on, or from the beginning of a log that was empty.
+    #[must_use]
+    pub fn after(self, place: Option<&str>) -> Self {
+        Self { last: Some(place.unwrap_or("0-0").to_owned()), ..self }
+    }
+
     /// The next events, at most `max`, for the first of which this waits up to `block`.
     pub async fn next_batch(&mut self, max: usize, block: Duration) -> Result<Vec<Vec<u8>>, QueueError> {
         let read: Read = redis::cmd("XREAD")
@@ -46,14 +52,7 @@ impl EventTail {
         if let Some(last) = &self.last {
             return Ok(last.clone());
         }
-        let newest: Vec<(String, redis::Value)> = redis::cmd("XREVRANGE")
-            .arg(self.log.key())
-            .arg("+")
-            .arg("-")
-            .arg("COUNT")
-            .arg(1)
-            .query_async(&mut self.log.connection())
-            .await?;
+        let newest = self.log.newest(1).await?;
         let place = newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(place, _)| place);
         self.last = Some(place.clone());
         Ok(place)

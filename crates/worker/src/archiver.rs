@@ -21,6 +21,8 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How long events gather, once one came, before the next batch is read: each batch costs a transaction, whatever is in it, on
 /// processors that pushes wait for. A full batch shows that there is a backlog, and is followed at once.
 const GATHER: Duration = Duration::from_millis(100);
+/// How many archived facts stay in the log, for the console that shows what happened last.
+const KEPT: u64 = 200;
 /// How long hot state lives on after SQL has it.
 const HOT_LIFE: Duration = Duration::from_hours(24);
 /// How long an SMS is waited for to be receipted: what a gateway tries to deliver is mostly given up after 48 hours.
@@ -86,7 +88,7 @@ impl Archiver {
         self.let_go(&events).await?;
         let places: Vec<String> = batch.into_iter().map(|(place, _)| place).collect();
         self.reader.ack(&places).await?;
-        self.log.trim().await?;
+        self.log.trim(KEPT).await?;
         Ok(places.len())
     }
 

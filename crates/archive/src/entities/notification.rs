@@ -14,6 +14,7 @@ pub struct Model {
     pub recalled_at: Option<i64>,
     pub version: i64,
     pub template: Option<String>,
+    pub send_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

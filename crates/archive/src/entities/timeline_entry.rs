@@ -14,6 +14,7 @@ pub struct Model {
     pub written_at: i64,
     pub gone: Option<String>,
     pub body: String,
+    pub topic: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

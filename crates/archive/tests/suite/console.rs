@@ -1,15 +1,22 @@
 //! What operators look for and what is put on record of them.
 
-use stentor_archive::{AuditFilter, Deed, NotificationFilter, Operator};
-use stentor_domain::{Channel, DeliveryState, Event, EventKind, NotificationId, RecipientId, event::DeliveryReport};
+use std::collections::BTreeMap;
 
-use crate::support::{Fixture, accepted, app, at, delivery, id, notification, on_both, other, person, report};
+use stentor_archive::{AuditFilter, Deed, NotificationFilter, Operator};
+use stentor_domain::{
+    Channel, DeliveryState, Entry, Event, EventKind, NotificationId, RecipientId, Target, TopicId, event::DeliveryReport,
+    timeline::EntryBody,
+};
+
+use crate::support::{Fixture, accepted, app, at, card, delivery, id, notification, on_both, other, person, report};
 
 on_both! {
     operators_are_made_found_and_revoked
     deeds_are_listed_newest_first_by_filter_and_in_pages
     notifications_are_searched_by_what_they_say_and_by_their_deliveries
     a_notification_with_many_deliveries_is_found_once
+    what_went_to_a_topic_or_to_everyone_is_found_by_whose_it_is
+    what_is_to_be_sent_later_is_found_as_scheduled
     deliveries_are_counted_by_minute_each_event_once
 }
 
@@ -159,6 +166,73 @@ async fn a_notification_with_many_deliveries_is_found_once(f: Fixture) {
     for limit in [1, 2, 50] {
         assert_eq!(search(&f, mail.clone(), limit).await, [id(3), id(2), id(1)], "by {limit}");
     }
+}
+
+fn in_timeline(n: u64, target: Target) -> [Event; 2] {
+    let cards = BTreeMap::from([("en".to_owned(), card(n))]);
+    let body = EntryBody { id: id(n), target, cards, default_variant: "en".into() };
+    let entry = Box::new(Entry { seq: n, rev: n, at: at(i64::try_from(n).unwrap()), gone: None, body });
+    [accepted(n), Event::new(app(), entry.at, EventKind::TimelineEntry { entry })]
+}
+
+async fn what_went_to_a_topic_or_to_everyone_is_found_by_whose_it_is(f: Fixture) {
+    let red: TopicId = "red".parse().unwrap();
+    let mut events: Vec<Event> = Vec::new();
+    for n in 1..=60 {
+        events.extend(match n % 3 {
+            0 => in_timeline(n, Target::Everyone).to_vec(),
+            1 => in_timeline(n, Target::Topic(red.clone())).to_vec(),
+            _ => vec![accepted(n), step(n, "u1", Channel::Email, DeliveryState::Sent, None)],
+        });
+    }
+    f.write(&events).await;
+    // u1 is there from 10 on, and in the topic from 20 to 40 and from 50 on; u2 was never seen
+    f.archive.register_recipient(&app(), &person("u1"), 10).await.unwrap();
+    f.archive.put_topic(&app(), &red, None, at(1)).await.unwrap();
+    for (member, now) in [(true, 20), (false, 40), (true, 50)] {
+        f.archive.set_members(&app(), &red, &[person("u1")], member, now).await.unwrap();
+    }
+    let theirs = |n: u64| match n % 3 {
+        0 => n > 10,
+        1 => (21..=40).contains(&n) || n > 50,
+        _ => true,
+    };
+    let all = |takes: &dyn Fn(u64) -> bool| -> Vec<NotificationId> { (1..=60).rev().filter(|n| takes(*n)).map(id).collect() };
+    let by = |recipient: &str| NotificationFilter { recipient: Some(person(recipient)), ..Default::default() };
+    let inbox = Some(Channel::Inbox);
+    for limit in [1, 7, 100] {
+        assert_eq!(search(&f, by("u1"), limit).await, all(&theirs), "by {limit}");
+        let in_inbox = NotificationFilter { channel: inbox, ..by("u1") };
+        assert_eq!(search(&f, in_inbox, limit).await, all(&|n| n % 3 != 2 && theirs(n)), "by {limit}");
+        let sent = NotificationFilter { state: Some(DeliveryState::Sent), ..by("u1") };
+        assert_eq!(search(&f, sent, limit).await, all(&|n| n % 3 == 2), "by {limit}");
+        let of_anyone = NotificationFilter { channel: inbox, ..Default::default() };
+        assert_eq!(search(&f, of_anyone, limit).await, all(&|n| n % 3 != 2), "by {limit}");
+        let of_span = NotificationFilter { from: Some(at(30)), until: Some(at(45)), ..by("u1") };
+        assert_eq!(search(&f, of_span, limit).await, all(&|n| (30..45).contains(&n) && theirs(n)), "by {limit}");
+    }
+    assert_eq!(search(&f, by("u2"), 10).await, []);
+    assert_eq!(f.archive.search_notifications(&other(), &by("u1"), None, 10).await.unwrap().items, []);
+}
+
+async fn what_is_to_be_sent_later_is_found_as_scheduled(f: Fixture) {
+    let later = |n: u64, send_at| {
+        let mut notification = Box::new(notification(n));
+        notification.request.send_at = Some(send_at);
+        Event::new(app(), notification.accepted_at, EventKind::Accepted { notification })
+    };
+    let recalled = Event::new(app(), at(50), EventKind::Recalled { notification: id(4) });
+    let waits = step(6, "u1", Channel::Email, DeliveryState::Scheduled, Some("quiet_hours"));
+    let events =
+        [accepted(1), later(2, at(900)), later(3, at(100)), later(4, at(900)), recalled, later(5, at(901)), accepted(6), waits];
+    f.write(&events).await;
+    let scheduled = NotificationFilter { state: Some(DeliveryState::Scheduled), ..Default::default() };
+    assert_eq!(search(&f, scheduled.clone(), 10).await, [id(6)]);
+    for limit in [1, 10] {
+        let now = NotificationFilter { or_sent_after: Some(at(500)), ..scheduled.clone() };
+        assert_eq!(search(&f, now, limit).await, [id(6), id(5), id(2)]);
+    }
+    assert_eq!(search(&f, NotificationFilter::default(), 10).await.len(), 6, "they are listed before their time");
 }
 
 async fn deliveries_are_counted_by_minute_each_event_once(f: Fixture) {

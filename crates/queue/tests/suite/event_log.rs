@@ -94,18 +94,36 @@ async fn only_what_every_group_has_is_dropped() {
     l.append(0..10).await;
     let batch = archive.next_batch(10, NOW).await.unwrap();
     archive.ack(&places(&batch)).await.unwrap();
-    assert_eq!((l.events.trim().await.unwrap(), l.events.depth().await.unwrap()), (0, 10), "the other has read none");
+    assert_eq!((l.events.trim(0).await.unwrap(), l.events.depth().await.unwrap()), (0, 10), "the other has read none");
     let batch = metrics.next_batch(6, NOW).await.unwrap();
     metrics.ack(&places(&batch)[..4]).await.unwrap();
-    assert_eq!((l.events.trim().await.unwrap(), l.events.depth().await.unwrap()), (4, 6));
+    assert_eq!((l.events.trim(0).await.unwrap(), l.events.depth().await.unwrap()), (4, 6));
     assert_eq!(texts(&metrics.next_batch(10, NOW).await.unwrap()), [4, 5]);
     metrics.ack(&places(&batch)[4..]).await.unwrap();
     let batch = metrics.next_batch(10, NOW).await.unwrap();
     assert_eq!(texts(&batch), [6, 7, 8, 9]);
     metrics.ack(&places(&batch)).await.unwrap();
-    assert_eq!((l.events.trim().await.unwrap(), l.events.depth().await.unwrap()), (6, 0));
+    assert_eq!((l.events.trim(0).await.unwrap(), l.events.depth().await.unwrap()), (6, 0));
     l.append(10..11).await;
     assert_eq!(texts(&archive.next_batch(10, NOW).await.unwrap()), [10], "emptied, it goes on");
+}
+
+#[tokio::test]
+async fn the_newest_are_kept_for_who_looks_what_happened_last() {
+    let l = Log::new().await;
+    let mut archive = l.reader("archive").await;
+    let all: Vec<Vec<u8>> = (0..2_000_u32).map(|n| n.to_string().into_bytes()).collect();
+    l.events.append(&all).await.unwrap();
+    let batch = archive.next_batch(1_900, NOW).await.unwrap();
+    archive.ack(&places(&batch)).await.unwrap();
+    assert_eq!(l.events.trim(3_000).await.unwrap(), 0, "there are fewer");
+    assert!(l.events.trim(500).await.unwrap() >= 1_300);
+    let left = l.events.depth().await.unwrap();
+    assert!((500..700).contains(&left), "{left}");
+    l.events.trim(10).await.unwrap();
+    assert!(l.events.depth().await.unwrap() >= 100, "what was not acknowledged stays");
+    let newest: Vec<Vec<u8>> = l.events.newest(3).await.unwrap().into_iter().map(|(_, event)| event).collect();
+    assert_eq!(newest, all[1_997..]);
 }
 
 #[tokio::test]

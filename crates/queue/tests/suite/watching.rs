@@ -57,6 +57,10 @@ async fn a_tail_reads_what_comes_from_now_on_in_no_group() {
     let (waited, written) = tokio::join!(tail.next_batch(10, soon), log.append(&seven));
     written.unwrap();
     assert_eq!(waited.unwrap(), [vec![7]]);
+    // from a place that was seen before
+    let newest = log.newest(2).await.unwrap();
+    let mut tail = log.tail(connect_blocking(&redis.url()).await).after(Some(&newest[0].0));
+    assert_eq!(tail.next_batch(10, now).await.unwrap(), seven);
     // a log that is empty at first
     let empty = EventLog::new(connect(&redis.url()).await, "empty");
     let mut tail = empty.tail(connect_blocking(&redis.url()).await);

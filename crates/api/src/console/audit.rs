@@ -1,12 +1,13 @@
 //! The audit log: who did what, when.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use stentor_archive::{AuditEntry, AuditFilter};
 use uuid::Uuid;
 
 use super::{
+    asked::Query,
     page::{Failure, Page, Section, Shell},
     visit::Visit,
 };

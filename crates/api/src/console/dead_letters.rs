@@ -1,15 +1,12 @@
 //! Dead letters: what was given up and waits for a decision; looked into, replayed, discarded, one by one or all that fit.
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use stentor_domain::{AppId, Timestamp};
 
 use super::{
+    asked::Query,
     page::{Failure, Page, Section, Shell},
     visit::Visit,
     words::{address, thousands},

@@ -29,7 +29,9 @@ static HTMX: HeaderName = HeaderName::from_static("hx-request");
 /// Puts the headers on every answer, and refuses what another site sent.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
     let mut response = if request.method().is_safe() || comes_from_here(request.headers()) {
-        next.run(request).await
+        let response = next.run(request).await;
+        // Who is not in the console yet has no page around what went wrong.
+        response.extensions().get::<Failure>().map(Failure::alone).unwrap_or(response)
     } else {
         let detail = "this form was not sent from a page of this console; open the console and try again there";
         Failure::from(ApiError::new(StatusCode::FORBIDDEN, "forbidden_origin", detail)).alone()

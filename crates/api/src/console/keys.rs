@@ -9,13 +9,13 @@ use axum::{
 use stentor_archive::{ApiKey, Operator};
 
 use super::{
+    asked::Path,
     page::{Failure, Page, Section, Shell},
     visit::Visit,
     words::Badge,
 };
 use crate::{
     auth::{SCOPES, new_key},
-    path::Path,
     problem::ApiError,
     state::ApiState,
 };

@@ -1,5 +1,5 @@
-//! What happens, as it happens: the events log, looked at while somebody watches. Whoever watches is told that there is news;
-//! nothing here is kept, acknowledged or owed to anybody.
+//! What happens, as it happens: the events log, looked at while somebody watches, and what is still in it of before. Whoever
+//! watches is told that there is news; nothing here is kept, acknowledged or owed to anybody.
 
 use std::{
     collections::VecDeque,
@@ -12,6 +12,7 @@ use stentor_domain::{AppId, Channel, DeliveryState, Event, EventKind, Notificati
 use stentor_queue::{EventLog, QueueError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How many steps are kept for who looks next.
 const KEPT: usize = 200;
@@ -25,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Something that happened to a notification.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
+    /// The fact that tells it: one that is told twice (by who begins again) is one step.
+    fact: Uuid,
     pub at: Timestamp,
     pub app: AppId,
     pub notification: NotificationId,
@@ -52,6 +55,8 @@ pub(crate) enum What {
 pub struct Feed(Arc<Shared>);
 
 struct Shared {
+    log: EventLog,
+    redis: Place,
     latest: Mutex<VecDeque<Step>>,
     news: watch::Sender<u64>,
     wanted: Notify,
@@ -60,7 +65,8 @@ struct Shared {
 impl Feed {
     /// A feed of `log`, whose Redis is at `redis`, until `stop`.
     pub fn start(log: EventLog, redis: Place, stop: CancellationToken) -> Self {
-        let feed = Self(Arc::new(Shared { latest: Mutex::default(), news: watch::Sender::new(0), wanted: Notify::new() }));
+        let shared = Shared { log, redis, latest: Mutex::default(), news: watch::Sender::new(0), wanted: Notify::new() };
+        let feed = Self(Arc::new(shared));
         let fed = feed.clone();
         tokio::spawn(async move {
             let run = async {
@@ -68,7 +74,7 @@ impl Feed {
                     while fed.0.news.receiver_count() == 0 {
                         fed.0.wanted.notified().await;
                     }
-                    if let Err(error) = fed.follow(&log, &redis).await {
+                    if let Err(error) = fed.follow().await {
                         tracing::debug!(%error, "the console's feed waits");
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -80,23 +86,41 @@ impl Feed {
     }
 
     /// Reads the log while somebody watches.
-    async fn follow(&self, log: &EventLog, redis: &Place) -> Result<(), QueueError> {
-        let mut tail = log.tail(redis.connect_blocking().await.map_err(QueueError::from)?);
+    async fn follow(&self) -> Result<(), QueueError> {
+        let reader = self.0.redis.connect_blocking().await.map_err(QueueError::from)?;
+        let place = self.catch_up().await?;
+        let mut tail = self.0.log.tail(reader).after(place.as_deref());
         while self.0.news.receiver_count() > 0 {
-            let batch = tail.next_batch(BATCH, BLOCK).await?;
-            let steps: Vec<Step> = batch.iter().filter_map(|json| step(serde_json::from_slice(json).ok()?)).collect();
-            if steps.is_empty() {
-                continue;
-            }
-            {
-                let mut latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner);
-                latest.extend(steps);
-                let excess = latest.len().saturating_sub(KEPT);
-                latest.drain(..excess);
-            }
-            self.0.news.send_modify(|n| *n += 1);
+            self.take(&tail.next_batch(BATCH, BLOCK).await?);
         }
         Ok(())
+    }
+
+    /// Takes what the log still holds; gives the place up to where that is.
+    async fn catch_up(&self) -> Result<Option<String>, QueueError> {
+        let newest = self.0.log.newest(BATCH).await?;
+        let (mut places, facts): (Vec<String>, Vec<Vec<u8>>) = newest.into_iter().unzip();
+        self.take(&facts);
+        Ok(places.pop())
+    }
+
+    fn take(&self, facts: &[Vec<u8>]) {
+        let steps: Vec<Step> = facts.iter().filter_map(|json| step(serde_json::from_slice(json).ok()?)).collect();
+        let mut is_news = false;
+        {
+            let mut latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            for step in steps {
+                if !latest.iter().any(|known| known.fact == step.fact) {
+                    latest.push_back(step);
+                    is_news = true;
+                }
+            }
+            let excess = latest.len().saturating_sub(KEPT);
+            latest.drain(..excess);
+        }
+        if is_news {
+            self.0.news.send_modify(|n| *n += 1);
+        }
     }
 
     /// Watches. The receiver's value changes when there is news.
@@ -107,7 +131,11 @@ impl Feed {
     }
 
     /// The latest steps of an app, or of all, the newest first.
-    pub(crate) fn latest(&self, app: Option<&AppId>, limit: usize) -> Vec<Step> {
+    pub(crate) async fn latest(&self, app: Option<&AppId>, limit: usize) -> Vec<Step> {
+        if self.0.news.receiver_count() == 0 {
+            // Nobody follows the log. That Redis does not answer is said elsewhere on the page.
+            let _ = self.catch_up().await;
+        }
         let latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.iter().rev().filter(|step| app.is_none_or(|app| step.app == *app)).take(limit).cloned().collect()
     }
@@ -123,5 +151,5 @@ fn step(event: Event) -> Option<Step> {
         }
         _ => return None,
     };
-    Some(Step { at: event.at, app: event.app, notification, what })
+    Some(Step { fact: event.id, at: event.at, app: event.app, notification, what })
 }

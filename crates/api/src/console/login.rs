@@ -2,8 +2,7 @@
 
 use askama::Template;
 use axum::{
-    Form,
-    extract::{Query, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -13,6 +12,7 @@ use stentor_archive::{Deed, Operator};
 use subtle::ConstantTimeEq;
 
 use super::{
+    asked::{Form, Query},
     assets,
     page::{Failure, Page},
     session::Session,
@@ -49,7 +49,9 @@ impl Login {
 /// Where to go afterwards, if that is in the console.
 fn inside(next: &str) -> &str {
     let ours = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
-    if ours && !next.contains(['\\', '\r', '\n']) && !next.starts_with("/console/logout") { next } else { "/console" }
+    // What is to go into a header is plain ASCII; browsers read a backslash as a slash.
+    let plain = next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if ours && plain && !next.starts_with("/console/logout") { next } else { "/console" }
 }
 
 /// Where somebody wanted to go.
@@ -113,9 +115,11 @@ async fn find(state: &ApiState, key: &str) -> Result<Option<Operator>, ApiError>
     Ok(valid.then_some(operator))
 }
 
-/// Signs out.
+/// Signs out. That is done even if it cannot be put on record: nobody is to be kept signed in by an archive that is down.
 pub(super) async fn end(State(state): State<ApiState>, visit: Visit) -> Result<Response, Failure> {
-    visit.audit(&state, None, "session.end", "console", None).await?;
+    if visit.audit(&state, None, "session.end", "console", None).await.is_err() {
+        tracing::warn!("the end of a session is not on record");
+    }
     let cookie = visit.session.end(&state).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/login")).into_response())
 }
@@ -129,7 +133,16 @@ mod tests {
         for place in ["/console", "/console/audit?app=demo", "/console?app=demo"] {
             assert_eq!(inside(place), place);
         }
-        for place in ["", "https://evil.example", "//evil.example", "/consoles", "/console/\\evil", "/console/logout"] {
+        for place in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/consoles",
+            "/console/\\evil",
+            "/console/logout",
+            "/console/\u{1}",
+            "/console/a\nb",
+        ] {
             assert_eq!(inside(place), "/console");
         }
     }

@@ -6,6 +6,7 @@
 //! calls [`Visit::audit`] first. An operator sees every app; whatever is asked of an app's things is scoped by the picked one.
 #![allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods and pass references")]
 
+mod asked;
 mod assets;
 mod audit;
 mod chart;

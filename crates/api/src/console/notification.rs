@@ -1,11 +1,7 @@
 //! One notification: what it says, to whom it went, and everything that was decided; sent again, or withdrawn.
 
 use askama::Template;
-use axum::{
-    Form,
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use stentor_domain::{
     AppId, Audience, Channel, Delivery, DeliveryId, Notification, NotificationId, ProfilePatch, RecipientId, Timestamp,
@@ -13,13 +9,13 @@ use stentor_domain::{
 };
 
 use super::{
+    asked::{Form, Path, Query},
     page::{Failure, Page, Section, Shell},
     rendered::{Part, Rendered, Words, choices, render},
     visit::Visit,
     words::{self, Badge, address, step, thousands},
 };
 use crate::{
-    path::Path,
     problem::ApiError,
     rest::{notifications::NotificationView, timeline::TimelineEntry},
     state::ApiState,

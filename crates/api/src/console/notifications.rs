@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use stentor_archive::{ArchivedNotification, DeliveryCount, NotificationFilter};
 use stentor_domain::{AppId, Channel, DeliveryState, NotificationId, Timestamp, Violation};
 
 use super::{
+    asked::Query,
     page::{Failure, Page, Section, Shell},
     visit::Visit,
     words::{self, Badge, address, thousands},
@@ -54,6 +55,8 @@ struct Row {
 
 /// What became of a notification.
 enum Outcome {
+    /// It is to be sent then.
+    Scheduled(Timestamp),
     Badges(Vec<(Option<Channel>, Vec<Badge>)>),
     Many(String),
 }
@@ -107,6 +110,8 @@ fn time(name: &str, text: &str) -> Result<Option<Timestamp>, Failure> {
 
 impl Wanted {
     fn filter(&self, now: Timestamp) -> Result<NotificationFilter, Failure> {
+        let state = read("state", &self.state, "one of the list")?;
+        let only_state = [&self.recipient, &self.channel, &self.reason].iter().all(|text| given(text).is_none());
         let exact = time("from", &self.from)?;
         let span = SPANS.iter().find(|(name, ..)| *name == self.within).and_then(|(.., span)| *span);
         let recent = span.map(|span| {
@@ -119,8 +124,9 @@ impl Wanted {
             template: given(&self.template).map(str::to_owned),
             recipient: read("recipient", &self.recipient, "an id has 1 to 128 bytes without control characters")?,
             channel: read("channel", &self.channel, "inbox, email or sms")?,
-            state: read("state", &self.state, "one of the list")?,
             reason: given(&self.reason).map(str::to_owned),
+            or_sent_after: (state == Some(DeliveryState::Scheduled) && only_state).then_some(now),
+            state,
         })
     }
 
@@ -149,13 +155,15 @@ impl Wanted {
 }
 
 impl Row {
-    fn of(found: ArchivedNotification, counts: Option<Vec<DeliveryCount>>) -> Self {
+    fn of(found: ArchivedNotification, counts: Option<Vec<DeliveryCount>>, now: Timestamp) -> Self {
+        let due = found.notification.due_at();
         let outcome = match counts {
             _ if found.error.is_some() => Outcome::Badges(vec![(None, vec![Badge::bad("not dispatched")])]),
             None => Outcome::Many(format!("{} deliveries", thousands(found.deliveries))),
             Some(counts) if counts.is_empty() && found.recalled_at.is_some() => {
                 Outcome::Badges(vec![(None, vec![Badge::plain("recalled")])])
             }
+            Some(counts) if counts.is_empty() && found.dispatched_at.is_none() && due > now => Outcome::Scheduled(due),
             Some(counts) if counts.is_empty() && found.dispatched_at.is_none() => {
                 Outcome::Badges(vec![(None, vec![Badge::live("waits")])])
             }
@@ -195,14 +203,15 @@ pub(super) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Page<List>, Failure> {
     let app = visit.app()?;
-    let filter = wanted.filter(state.now())?;
+    let now = state.now();
+    let filter = wanted.filter(now)?;
     let found = state.archive.search_notifications(app, &filter, wanted.before, PAGE).await?;
     let few: Vec<NotificationId> = found.items.iter().filter(|n| n.deliveries <= COUNTED).map(|n| n.notification.id).collect();
     let mut counts = state.archive.delivery_counts_of(app, &few).await?;
     let older = found.next.map(|before| wanted.older(app, before));
     let row = |n: ArchivedNotification| {
         let counted = (n.deliveries <= COUNTED).then(|| counts.remove(&n.notification.id).unwrap_or_default());
-        Row::of(n, counted)
+        Row::of(n, counted, now)
     };
     let rows = found.items.into_iter().map(row).collect();
     let templates = state.templates.keys(app).await.map_err(ApiError::from)?.into_iter().collect();

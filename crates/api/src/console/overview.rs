@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use askama::{Template, filters::HtmlSafe};
 use axum::{
-    extract::{Query, State},
+    extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures_util::{Stream, stream};
@@ -14,6 +14,7 @@ use stentor_domain::{AppId, Channel, DeliveryState, Timestamp};
 use stentor_inbox::Presence;
 
 use super::{
+    asked::Query,
     chart::{Bar, Chart},
     live::{Step, What},
     page::{Failure, Page, Section, Shell},
@@ -197,7 +198,7 @@ async fn look(state: &ApiState, apps: &[AppId], app: Option<AppId>, window: Wind
         dead,
         presence,
         fares: health_of(state).await,
-        steps: state.feed.latest(app.as_ref(), STEPS),
+        steps: state.feed.latest(app.as_ref(), STEPS).await,
         app,
         troubles,
     }

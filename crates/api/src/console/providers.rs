@@ -5,21 +5,19 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use askama::{Template, filters::HtmlSafe};
-use axum::{
-    Form,
-    extract::{Query, State},
-};
+use axum::extract::State;
 use serde::Deserialize;
 use stentor_channels::ProviderHealth;
 use stentor_domain::{AppId, Channel, DeliveryId, EmailAddress, PhoneNumber, Violation};
 use stentor_queue::{Lane, NewJob, Queue};
 
 use super::{
+    asked::{Form, Path, Query},
     page::{Failure, Page, Section, Shell},
     visit::Visit,
     words::{Badge, address, span},
 };
-use crate::{path::Path, problem::ApiError, state::ApiState};
+use crate::{problem::ApiError, state::ApiState};
 
 /// How long a test may wait for a worker. What is older is not sent any more.
 const PATIENCE: Duration = Duration::from_mins(1);

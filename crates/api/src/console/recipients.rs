@@ -3,7 +3,7 @@
 
 use askama::{Template, filters::HtmlSafe};
 use axum::{
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -13,12 +13,12 @@ use stentor_domain::{
 };
 
 use super::{
+    asked::{Path, Query},
     page::{Failure, Page, Section, Shell},
     visit::Visit,
     words::{Badge, address, step},
 };
 use crate::{
-    path::Path,
     problem::ApiError,
     rest::{inbox::InboxPage, page::InboxQuery},
     state::ApiState,
@@ -237,10 +237,12 @@ pub(super) async fn lift(
     Path((id, suppression)): Path<(RecipientId, SuppressionId)>,
 ) -> Result<Response, Failure> {
     let app = visit.app()?;
-    let found = state.archive.find_suppression(app, suppression).await?.ok_or_else(|| ApiError::not_found("suppression"))?;
-    visit
-        .audit(&state, Some(app), "suppression.lift", id.to_string(), Some(found.suppression.reason.as_str().to_owned()))
-        .await?;
+    // One of this person's addresses: the audit log says whose it was.
+    let profile = find(&state, app, &id).await?;
+    let of_theirs = suppressions_of(&state, app, &profile).await?.into_iter().find(|s| s.id == suppression);
+    let found = of_theirs.ok_or_else(|| ApiError::not_found("suppression"))?;
+    let detail = format!("{}, {}", found.suppression.address.channel(), found.suppression.reason.as_str());
+    visit.audit(&state, Some(app), "suppression.lift", id.to_string(), Some(detail)).await?;
     state.lift(app, &found.suppression.address, found.suppression.category.as_deref()).await?;
     let place = address(&place(id.as_str()), &[("app", app.as_str())]);
     Ok(visit.go(&state, &place, "Lifted: this address is written to again.").await)

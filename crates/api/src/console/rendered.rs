@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::{Template as _, filters::HtmlSafe};
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -15,11 +15,12 @@ use stentor_domain::{Channel, Locale, Notification, NotificationId, Timestamp, c
 use stentor_templates::{Input, RecipientFields, RenderError, Template, inline};
 
 use super::{
+    asked::{Path, Query},
     notification::rendered_place,
     page::{Failure, Page},
     visit::Visit,
 };
-use crate::{path::Path, problem::ApiError, state::ApiState};
+use crate::{problem::ApiError, state::ApiState};
 
 /// For what others wrote: no script, no origin, nothing loaded but pictures and its own styles.
 const POLICY: &str = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'; frame-ancestors 'self'";

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::{
     Router,
-    extract::{Path, Query, RawQuery, Request, State},
+    extract::{RawQuery, Request, State},
     http::{HeaderValue, Method, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
@@ -16,6 +16,7 @@ use stentor_catalog::Origin;
 use stentor_domain::AppId;
 
 use super::{
+    asked::{Path, Query},
     page::{Failure, Page, Section, Shell},
     visit::Visit,
 };

@@ -1,17 +1,18 @@
 //! Topics: named groups of recipients, and who is in one.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use stentor_archive::Topic;
 use stentor_domain::{RecipientId, TopicId};
 
 use super::{
+    asked::{Path, Query},
     page::{Failure, Page, Section, Shell},
     visit::Visit,
     words::{address, step, thousands},
 };
-use crate::{path::Path, problem::ApiError, state::ApiState};
+use crate::{problem::ApiError, state::ApiState};
 
 /// How many topics or members a page has.
 const PAGE: usize = 50;

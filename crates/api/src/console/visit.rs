@@ -67,6 +67,10 @@ impl Visit {
     /// The same, for who answers in JSON.
     pub(crate) fn app_or_error(&self) -> Result<&AppId, ApiError> {
         self.picked.as_ref().or_else(|| self.apps.first()).ok_or_else(|| {
+            if self.sql_down {
+                let detail = "the archive (SQL) does not answer, so it is not known which apps there are; try again";
+                return ApiError::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+            }
             let detail = "there is no app yet: make one with `stentor app create NAME`";
             ApiError::new(axum::http::StatusCode::NOT_FOUND, "no_app", detail)
         })

@@ -8,8 +8,8 @@ use std::{
 use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use stentor_domain::{
-    AppId, Audience, Locale, Notification, NotificationId, NotificationRequest, Priority, ProfilePatch, RecipientId, Timestamp,
-    Violation, notification::NotificationStatus, text::check_line,
+    AppId, Audience, Event, EventKind, Locale, Notification, NotificationId, NotificationRequest, Priority, ProfilePatch,
+    RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
 };
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
@@ -154,7 +154,25 @@ impl ApiState {
         self.pressure.admit(checked.notification.request.priority)?;
         let id = checked.notification.id.to_string();
         let submitted = self.dispatch.submit(&checked.job(&id), checked.idempotency()).await?;
+        if matches!(submitted, Submitted::Accepted) {
+            self.tell_scheduled(std::iter::once(checked)).await;
+        }
         checked.answer(&submitted)
+    }
+
+    /// Puts what is to be sent later on record now. Everything else is told by its dispatch, which also tells these once more: that
+    /// this fails loses nothing but their place in lists until then.
+    async fn tell_scheduled(&self, accepted: impl Iterator<Item = &Checked>) {
+        let now = self.now();
+        let fact = |n: &Notification| {
+            let accepted = EventKind::Accepted { notification: Box::new(n.clone()) };
+            serde_json::to_vec(&Event::new(n.app.clone(), n.accepted_at, accepted)).ok()
+        };
+        let scheduled = accepted.map(|c| &c.notification).filter(|n| n.due_at() > now);
+        let facts: Vec<Vec<u8>> = scheduled.filter_map(fact).collect();
+        if let Err(error) = self.events.append(&facts).await {
+            tracing::warn!(%error, "what is scheduled is not on record before its time");
+        }
     }
 
     /// Writes many checked requests in one round trip. Answers in order.
@@ -163,7 +181,11 @@ impl ApiState {
         let admitted: Vec<_> = checked.iter().map(|c| self.pressure.admit(c.notification.request.priority)).collect();
         let taken = checked.iter().zip(&ids).zip(&admitted).filter(|(_, admitted)| admitted.is_ok());
         let jobs: Vec<_> = taken.map(|((c, id), _)| (c.job(id), c.idempotency())).collect();
-        let mut submitted = if jobs.is_empty() { Vec::new() } else { self.dispatch.submit_many(&jobs).await? }.into_iter();
+        let submitted = if jobs.is_empty() { Vec::new() } else { self.dispatch.submit_many(&jobs).await? };
+        let taken = checked.iter().zip(&admitted).filter(|(_, admitted)| admitted.is_ok()).map(|(c, _)| c);
+        let new = taken.zip(&submitted).filter(|(_, submitted)| matches!(submitted, Submitted::Accepted)).map(|(c, _)| c);
+        self.tell_scheduled(new).await;
+        let mut submitted = submitted.into_iter();
         let answer = |(c, admitted): (&Checked, Result<(), ApiError>)| {
             admitted.and_then(|()| submitted.next().map_or_else(|| Err(ApiError::not_found("result")), |s| c.answer(&s)))
         };

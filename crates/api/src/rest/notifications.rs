@@ -255,18 +255,24 @@ impl ApiState {
                 (Some(_), None) => NotificationStatus::Cancelled,
                 // Its time came after it was withdrawn: nothing was dispatched.
                 (Some(_), Some(_)) if archived.error.as_deref() == Some("recalled") => NotificationStatus::Cancelled,
+                (None, None) if archived.notification.due_at() > self.now() => self.status_before(&archived.notification).await?,
                 _ if open => NotificationStatus::Dispatching,
                 _ => NotificationStatus::Completed,
             };
             return Ok(view(archived.notification, status, counts, archived.error, archived.recalled_at));
         }
         let hot = self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-        let status = match self.dispatch.withdrawn(&id.to_string()).await? {
-            Some(_) => NotificationStatus::Cancelled,
-            None if hot.due_at() > self.now() => NotificationStatus::Scheduled,
-            None => NotificationStatus::Accepted,
-        };
+        let status = self.status_before(&hot).await?;
         Ok(view(hot, status, BTreeMap::new(), None, None))
+    }
+
+    /// How far a notification has come before its dispatch.
+    async fn status_before(&self, n: &Notification) -> Result<NotificationStatus, ApiError> {
+        Ok(match self.dispatch.withdrawn(&n.id.to_string()).await? {
+            Some(_) => NotificationStatus::Cancelled,
+            None if n.due_at() > self.now() => NotificationStatus::Scheduled,
+            None => NotificationStatus::Accepted,
+        })
     }
 }
 

@@ -143,12 +143,19 @@ impl ApiState {
     pub(crate) async fn timeline(&self, app: &AppId, id: NotificationId) -> Result<Timeline, ApiError> {
         let as_of = self.now();
         let events = self.archive.list_events(app, id, MAX_ENTRIES).await?;
+        // Until its dispatch a notification is on record only if it is to be sent later.
+        let waits = match events.as_slice() {
+            [] => Some(self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?),
+            [Event { kind: EventKind::Accepted { notification }, .. }] => Some((**notification).clone()),
+            _ => None,
+        };
         let mut entries: Vec<TimelineEntry> = events.into_iter().filter_map(|e| TimelineEntry::of(e, id)).collect();
-        if entries.is_empty() {
-            let hot = self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-            entries.push(TimelineEntry::new(hot.accepted_at, "accepted"));
-            if let Some(at) = hot.request.send_at.filter(|at| *at > as_of) {
-                let entry = TimelineEntry::new(hot.accepted_at, "scheduled");
+        if let Some(n) = waits {
+            if entries.is_empty() {
+                entries.push(TimelineEntry::new(n.accepted_at, "accepted"));
+            }
+            if let Some(at) = n.request.send_at.filter(|at| *at > as_of) {
+                let entry = TimelineEntry::new(n.accepted_at, "scheduled");
                 entries.push(TimelineEntry { next_attempt_at: Some(at), ..entry });
             }
         }

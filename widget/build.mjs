@@ -1,5 +1,5 @@
 // Builds the widget into the one file that crates/api embeds. `--check` compares instead of writing, `--dist` writes for npm.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -39,8 +39,8 @@ const { outputFiles, metafile } = await build({
   metafile: true,
 });
 if (process.argv.includes("--sizes")) console.log(Object.entries(Object.values(metafile.outputs)[0].inputs).map(([f, i]) => `${i.bytesInOutput} ${f}`).join("\n"));
-// Line breaks with an indent are those of templates, where a blank says the same.
-const bundle = outputFiles[0].text.replace(/\n[ ]{2,}/g, " ");
+// Line breaks with an indent are those of templates: between elements they say nothing, elsewhere a blank says the same.
+const bundle = outputFiles[0].text.replace(/([>}])\n {2,}(?=[<$])/g, "$1").replace(/\n {2,}/g, " ");
 // esbuild bundles; terser says the same in fewer bytes.
 const { code } = await minify(bundle, { module: true, ecma: 2020, compress: { passes: 3, unsafe_arrows: true }, format: { comments: false } });
 const built = `${BANNER}\n${code}\n`;
@@ -56,7 +56,8 @@ if (process.argv.includes("--check")) {
     process.exit(1);
   }
 } else if (process.argv.includes("--dist")) {
-  mkdirSync(join(HERE, "dist"), { recursive: true });
+  rmSync(join(HERE, "dist"), { recursive: true, force: true }); // what an older version left is not packed
+  mkdirSync(join(HERE, "dist"));
   writeFileSync(join(HERE, "dist/stentor-inbox.js"), built);
 } else {
   writeFileSync(EMBEDDED, built);

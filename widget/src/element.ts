@@ -1,6 +1,7 @@
 // `<stentor-inbox>`: what a person sees of the inbox. What is known, and how it got here, is StentorInbox's.
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult, unsafeCSS } from "lit";
 
+import type { StentorInboxElement } from "./face.js";
 import type { Item, OpenedItem, Preferences } from "./frames.js";
 import { icons } from "./icons.js";
 import { StentorInbox } from "./inbox.js";
@@ -12,6 +13,7 @@ import { ALL } from "./state.js";
 import type { TokenProvider } from "./tokens.js";
 import { detail } from "./views/detail.js";
 import { cards } from "./views/list.js";
+import { button } from "./views/parts.js";
 import { choices } from "./views/preferences.js";
 import type { Words } from "./words/en.js";
 
@@ -29,7 +31,7 @@ export interface Opened {
   failed?: boolean;
 }
 
-export class StentorInboxElement extends LitElement {
+export class InboxElement extends LitElement implements StentorInboxElement {
   static override styles = unsafeCSS(sheet);
   static override properties = {
     url: {},
@@ -49,35 +51,21 @@ export class StentorInboxElement extends LitElement {
     noShare: { type: Boolean, attribute: "no-share" },
   };
 
-  /** Where Stentor is; where this module came from if absent. */
+  // What each is for: face.ts.
   declare url?: string;
-  /** A URL of the page's own origin that answers `{"token": …}` to whoever is signed in. */
   declare tokenUrl?: string;
-  /** Instead of `token-url`: gives a fresh token. */
   declare tokenProvider?: TokenProvider;
-  /** Whose inbox it is, if the page knows: then what was kept is shown at once, and offline. */
   declare recipient?: string;
-  /** `bell` (a button with a popover), `panel` (fills its place) or `page` (list and content side by side). */
   declare variant: "bell" | "panel" | "page";
-  /** The language; that of the page around it if absent. */
   declare locale?: string;
-  /** Words that are stronger than those that are shipped; as an attribute, JSON. */
   declare words?: Partial<Words>;
-  /** Tabs: `billing:Bills, news:News`. Empty: none. Absent: the categories that were seen, if there are several. */
   declare categories?: string;
-  /** Whether the popover is open. */
   declare open: boolean;
-  /** Shows what comes in a corner of the page for a moment. */
   declare toasts: boolean;
-  /** Makes a sound when something comes. */
   declare sound: boolean;
-  /** Puts the count before the page's title. */
   declare titleBadge: boolean;
-  /** The URL of an icon for the page while something is unread; empty: a dot is drawn (needs `img-src data:`). */
   declare faviconBadge?: string;
-  /** Keeps nothing in the browser's storage. */
   declare noCache: boolean;
-  /** A connection of its own for every tab. */
   declare noShare: boolean;
 
   #inbox: StentorInbox | undefined;
@@ -101,7 +89,6 @@ export class StentorInboxElement extends LitElement {
     this.open = this.toasts = this.sound = this.titleBadge = this.noCache = this.noShare = false;
   }
 
-  /** What is behind it; undefined until the page says where tokens come from. */
   get inbox(): StentorInbox | undefined {
     return this.#inbox;
   }
@@ -239,7 +226,6 @@ export class StentorInboxElement extends LitElement {
 
   // --- doing ---
 
-  /** Opens an item: its content is loaded, and it is read. */
   async openItem(id: string): Promise<void> {
     this.#preferences = undefined;
     this.#opened = { id };
@@ -390,15 +376,13 @@ export class StentorInboxElement extends LitElement {
     if (!tabs.some(([name]) => name === this.#category)) this.#category = ALL;
     return html`
       <header class="head" part="header">
-        ${aside ? html`<button class="icon back" type="button" aria-label=${words.back} title=${words.back} @click=${this.#back}>${icons.back}</button>` : nothing}
+        ${aside ? button(icons.back, words.back, this.#back, { name: "back" }) : nothing}
         <h2>${words.title}</h2>
         ${unread ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
         <span class="gap"></span>
-        <button class="icon" type="button" aria-label=${words.markAllRead} title=${words.markAllRead} ?disabled=${!unread}
-          @click=${() => inbox?.markAllRead()}>${icons.checks}</button>
-        <button class="icon settings" type="button" aria-label=${words.preferences} title=${words.preferences} ?disabled=${!inbox}
-          aria-pressed=${this.#preferences !== undefined} @click=${this.#preferences ? this.#back : this.#openPreferences}>${icons.settings}</button>
-        ${this.variant === "bell" ? html`<button class="icon" type="button" aria-label=${words.close} title=${words.close} @click=${() => this.close()}>${icons.close}</button>` : nothing}
+        ${button(icons.checks, words.markAllRead, () => inbox?.markAllRead(), { off: !unread })}
+        ${button(icons.settings, words.preferences, this.#preferences ? this.#back : this.#openPreferences, { name: "settings", off: !inbox, pressed: this.#preferences !== undefined })}
+        ${this.variant === "bell" ? button(icons.close, words.close, () => this.close()) : nothing}
       </header>
       ${this.#trouble()}
       <div class="body ${aside ? "aside" : ""}">

@@ -9,12 +9,26 @@ export interface Action {
   url: string;
 }
 
+/** A picture. */
+export interface Image {
+  url: string;
+  alt?: string;
+}
+
+/** One of several stories that an item brings along. */
+export interface Article {
+  title: string;
+  summary?: string;
+  image?: Image;
+  link?: string;
+}
+
 /** An item of the inbox: its title card, and what was done with it. */
 export interface Item {
   id: string;
   title: string;
   summary?: string;
-  image?: { url: string; alt?: string };
+  image?: Image;
   link?: string;
   actions?: Action[];
   category?: string;
@@ -31,6 +45,8 @@ export interface Item {
 export interface OpenedItem extends Item {
   body_html: string;
   body_text: string;
+  /** Stories that it brings along, shown below the body. */
+  articles?: Article[];
 }
 
 /** What a person wants to receive; what is not named is on. */

@@ -2,11 +2,12 @@
 // page's title and icon. Of several elements with the same inbox, one does it.
 import { html, nothing, type TemplateResult } from "lit";
 
-import type { StentorInboxElement } from "./element.js";
+import type { InboxElement } from "./element.js";
 import type { Item } from "./frames.js";
 import { icons } from "./icons.js";
 import type { StentorInbox } from "./inbox.js";
 import type { Language } from "./language.js";
+import { button } from "./views/parts.js";
 
 /** How long a toast stays, unless somebody points at it. */
 const TOAST_FOR = 6_000;
@@ -14,7 +15,7 @@ const TOAST_FOR = 6_000;
 const MOST_TOASTS = 3;
 
 /** The elements of each inbox on this page; the first one speaks. */
-const speakers = new WeakMap<StentorInbox, StentorInboxElement[]>();
+const speakers = new WeakMap<StentorInbox, InboxElement[]>();
 
 export class Notices {
   #inbox: StentorInbox | undefined;
@@ -23,7 +24,7 @@ export class Notices {
   #title = "";
   #icon: { link: HTMLLinkElement; href: string } | undefined;
 
-  constructor(private readonly element: StentorInboxElement) {}
+  constructor(private readonly element: InboxElement) {}
 
   get any(): boolean {
     return this.#toasts.length > 0;
@@ -80,7 +81,7 @@ export class Notices {
     return html`<div class="tray" part="toasts" popover="manual">${toasts.map(({ id, title, summary }) => html`
       <div class="toast" part="toast" @pointerenter=${() => hold(id)} @focusin=${() => hold(id)} @pointerleave=${() => this.#leaveLater(id)} @focusout=${() => this.#leaveLater(id)}>
         <button class="card" type="button" @click=${() => { this.#drop(id); open(id); }}><span class="text"><span class="title">${title}</span>${summary ? html`<span class="summary">${summary}</span>` : nothing}</span></button>
-        <button class="icon" type="button" aria-label="${words.close}: ${title}" @click=${() => this.#drop(id)}>${icons.close}</button>
+        ${button(icons.close, `${words.close}: ${title}`, () => this.#drop(id), { title: words.close })}
       </div>`)}</div>`;
   }
 
@@ -106,20 +107,12 @@ export class Notices {
     let link = document.querySelector<HTMLLinkElement>("link[rel~=icon]");
     if (!link) document.head.append((link = Object.assign(document.createElement("link"), { rel: "icon" })));
     this.#icon = { link, href: link.href };
-    link.href = url || drawn();
+    link.href = url || DOT;
   }
 }
 
 /** A dot, for pages that have no icon of their own for it. */
-function drawn(): string {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 32, height: 32 });
-  const pen = canvas.getContext("2d");
-  if (!pen) return "";
-  pen.fillStyle = "#c62828";
-  pen.arc(16, 16, 12, 0, 7);
-  pen.fill();
-  return canvas.toDataURL();
-}
+const DOT = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='3' fill='%23c62828'/></svg>";
 
 /** Two soft tones, once for all tabs of the browser. A page that nobody touched yet may make no sound. */
 async function ring(): Promise<void> {

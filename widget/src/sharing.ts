@@ -36,7 +36,7 @@ export interface Member<Known, Told> {
 }
 
 export class Sharing<Known, Told> {
-  readonly #id = crypto.randomUUID?.() ?? `${Math.random()}`;
+  readonly #id = `${Math.random()}`;
   readonly #channel: BroadcastChannel | undefined;
   readonly #waiting = new Map<string, { done: (frame: ServerFrame) => void; failed: (error: Error) => void }>();
   #leads = false;

@@ -75,7 +75,7 @@ export function after(known: Known, frame: ServerFrame): Known {
     case "item":
       return put(known, frame.item);
     case "content": {
-      const { body_html: _html, body_text: _text, ...item } = frame.item;
+      const { body_html: _html, body_text: _text, articles: _articles, ...item } = frame.item;
       return known.items[item.id] ? { ...known, items: { ...known.items, [item.id]: newer(known.items[item.id], item) } } : known;
     }
     case "state":

@@ -1,5 +1,6 @@
 // What a person does with the inbox, and what they see of it.
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
+import { picture } from "../src/pictures.ts";
 import { card, element, live, shown, titles } from "../src/widget.ts";
 
 test("the bell counts, opens, shows what is in it, and marks it read", async ({ page, host, stentor, person }) => {
@@ -83,6 +84,33 @@ test("older items come while one scrolls, each once, and a category has a list o
     return titles(page).count();
   }).toBe(count / 10);
   await expect(element(page).locator(".more")).toHaveCount(0);
+});
+
+test("several stories of one item are cards that lead to them", async ({ page, host, stentor, person }) => {
+  host.page("/bridge", "<!doctype html><title>The bridge</title>");
+  const articles = [
+    { title: "A new bridge opens", summary: "The first train crossed at dawn.", image: { url: `${host.url}/picture.svg`, alt: "A bridge" }, link: `${host.url}/bridge` },
+    { title: "Rain <b>until</b> Friday" },
+  ];
+  await stentor.say(person, "The morning's news", { body_markdown: "Two stories.", articles });
+  await page.goto(host.inboxPage("/stories", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`));
+  await card(page, "The morning's news").click();
+  const stories = element(page).locator("article").getByRole("listitem");
+  await expect(stories).toHaveText([/A new bridge opens.*crossed at dawn/s, "Rain <b>until</b> Friday"]);
+  await expect(stories.first().getByAltText("A bridge")).toBeVisible();
+  await expect(stories.last().getByRole("link")).toHaveCount(0);
+  await expectAccessible(page);
+  await picture(page, "inbox-stories");
+  await page.evaluate(() => {
+    document.addEventListener("stentor-action", (event: any) => {
+      event.preventDefault();
+      document.title = `asked: ${event.detail.action.url}`;
+    }, { once: true });
+  });
+  await page.getByRole("link", { name: "A new bridge opens" }).click();
+  await expect(page).toHaveTitle(`asked: ${host.url}/bridge`);
+  await page.getByRole("link", { name: "A new bridge opens" }).click();
+  await expect(page).toHaveTitle("The bridge");
 });
 
 test("buttons of an item lead where they say, unless the page does it its own way", async ({ page, host, stentor, person }) => {

@@ -2,11 +2,11 @@
 import { html, nothing, type TemplateResult } from "lit";
 
 import type { Opened } from "../element.js";
-import type { Action, Item } from "../frames.js";
+import type { Action, Article, Item } from "../frames.js";
 import { icons } from "../icons.js";
 import type { StentorInbox } from "../inbox.js";
 import type { Language } from "../language.js";
-import { hide } from "./list.js";
+import { failure, ghost, picture } from "./parts.js";
 
 interface Doings {
   retry(id: string): void;
@@ -20,16 +20,17 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
   const body = content
     ? html`<div class="content" part="content" .innerHTML=${content.body_html}></div>` // sanitised by the server
     : failed
-      ? html`<div class="end"><span>${words.cannotLoad}</span> <button type="button" @click=${() => does.retry(id)}>${words.retry}</button></div>`
-      : html`<div class="ghost" role="img" aria-label=${words.loading}><b></b><s></s></div>`;
+      ? failure(words, () => does.retry(id))
+      : ghost(words);
   if (!item) return body;
   const actions: Action[] = [...(item.actions ?? []), ...(item.link ? [{ label: words.open, url: item.link }] : [])];
   return html`<article part="article">
-    ${item.image ? html`<img class="picture" src=${item.image.url} alt=${item.image.alt ?? ""} @error=${hide}>` : nothing}
+    ${picture(item.image, "picture")}
     <h3 tabindex="-1">${item.title}</h3>
     <p class="meta"><time datetime=${item.created_at}>${language.date(item.created_at)}</time></p>
     ${content && !content.body_text && item.summary ? html`<p>${item.summary}</p>` : nothing}
     ${body}
+    ${content?.articles?.length ? html`<ul class="stories" role="list">${content.articles.map((article) => story(item, article))}</ul>` : nothing}
     ${actions.length ? html`<div class="actions">${actions.map((action, at) => html`<a class=${at ? "" : "first"} part="action" href=${action.url}
       rel="noopener" @click=${(event: Event) => act(event, item, action)}>${action.label}</a>`)}</div>` : nothing}
     <div class="doings">
@@ -38,6 +39,11 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
     </div>
   </article>`;
 }
+
+/** One of several stories: a card that leads to it. */
+const story = (item: Item, { title, summary, image, link }: Article): TemplateResult => html`<li><a class="card" part="article-link" href=${link ?? nothing}
+  rel="noopener" @click=${(event: Event) => link && act(event, item, { label: title, url: link })}>${picture(image)}<span class="text">
+    <span class="title">${title}</span>${summary ? html`<span class="summary">${summary}</span>` : nothing}</span></a></li>`;
 
 /** The page may do it otherwise: it is asked first. */
 function act(event: Event, item: Item, action: Action): void {

@@ -6,6 +6,7 @@ import type { Item } from "../frames.js";
 import { icons } from "../icons.js";
 import type { StentorInbox } from "../inbox.js";
 import type { Language } from "../language.js";
+import { button, failure, picture } from "./parts.js";
 
 export interface Listed {
   inbox: StentorInbox | undefined;
@@ -31,7 +32,7 @@ export function cards(listed: Listed): TemplateResult {
     ${more === false
       ? nothing
       : listed.failed
-        ? html`<div class="end"><span>${words.cannotLoad}</span> <button type="button" @click=${listed.retry}>${words.retry}</button></div>`
+        ? failure(words, listed.retry)
         : html`<div class="more" role="img" aria-label=${words.loading}>${Array.from({ length: items.length ? 1 : 4 }, () => html`<div class="ghost"><i></i><b></b><s></s></div>`)}</div>`}`;
 }
 
@@ -41,7 +42,7 @@ function card(item: Item, { inbox, language, opened, open, archive }: Listed): T
   const mark = unread ? words.markRead : words.markUnread;
   return html`<li data-id=${item.id} class=${unread ? "unread" : ""} part="item">
     <button class="card" part="card" type="button" aria-current=${opened === item.id ? "true" : nothing} @click=${() => open(item.id)}>
-      ${item.image ? html`<img src=${item.image.url} alt=${item.image.alt ?? ""} loading="lazy" @error=${hide}>` : nothing}
+      ${picture(item.image)}
       <span class="text">
         <span class="title">${unread ? html`<span class="sr">${words.isUnread}: </span>` : nothing}${item.title}</span>
         ${item.summary ? html`<span class="summary">${item.summary}</span>` : nothing}
@@ -49,18 +50,11 @@ function card(item: Item, { inbox, language, opened, open, archive }: Listed): T
       </span>
     </button>
     <div class="tools">
-      <button class="icon" type="button" aria-label="${mark}: ${item.title}" title=${mark}
-        @click=${() => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id]))}>${unread ? icons.read : icons.unread}</button>
-      <button class="icon" type="button" aria-label="${words.archive}: ${item.title}" title=${words.archive}
-        @click=${() => archive(item.id)}>${icons.archive}</button>
+      ${button(unread ? icons.read : icons.unread, `${mark}: ${item.title}`, () => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id])), { title: mark })}
+      ${button(icons.archive, `${words.archive}: ${item.title}`, () => archive(item.id), { title: words.archive })}
     </div>
   </li>`;
 }
-
-/** A picture that cannot be shown leaves no hole. */
-export const hide = (event: Event): void => {
-  (event.target as HTMLElement).hidden = true;
-};
 
 /** Up and down go from card to card. */
 function keys(event: KeyboardEvent): void {

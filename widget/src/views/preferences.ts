@@ -3,6 +3,7 @@ import { html, type TemplateResult } from "lit";
 
 import type { Preferences } from "../frames.js";
 import type { Language } from "../language.js";
+import { failure, ghost } from "./parts.js";
 
 const CHANNELS = ["inbox", "email", "sms"] as const;
 
@@ -16,14 +17,14 @@ export function choices(
   retry: () => void,
 ): TemplateResult {
   const { words } = language;
-  if (failed) return html`<div class="end"><span>${words.cannotLoad}</span> <button type="button" @click=${retry}>${words.retry}</button></div>`;
-  if (!value) return html`<div class="ghost" role="img" aria-label=${words.loading}><b></b><s></s></div>`;
+  if (failed) return failure(words, retry);
+  if (!value) return ghost(words);
   const { channels = {}, categories: chosen = {} } = value;
   const row = (label: string, on: (channel: string) => boolean, set: (channel: string, on: boolean) => Preferences) => html`
     <tr><th scope="row">${label}</th>${CHANNELS.map((channel) => html`<td><input type="checkbox" role="switch" aria-label="${label}: ${words[channel]}"
       .checked=${on(channel)} @change=${(event: Event) => save(set(channel, (event.target as HTMLInputElement).checked))}></td>`)}</tr>`;
   return html`<div class="preferences" part="preferences">
-    <h3 tabindex="-1">${words.preferences}</h3><p class="meta">${words.preferencesMore}</p>
+    <h3 tabindex="-1">${words.preferences}</h3>
     <table><thead><tr><td></td>${CHANNELS.map((channel) => html`<th scope="col">${words[channel]}</th>`)}</tr></thead><tbody>
       ${row(words.everything, (channel) => channels[channel] ?? true, (channel, on) => ({
         // A choice for all outweighs what was chosen before for each.

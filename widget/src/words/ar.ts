@@ -4,7 +4,7 @@ import type { Words } from "./en.js";
 export const ar: Words = {
   title: "الإشعارات",
   unread: {
-    zero: "لا إشعارات غير مقروءة", one: "إشعار واحد غير مقروء", two: "إشعاران غير مقروءين", few: "{n} إشعارات غير مقروءة",
+    one: "إشعار واحد غير مقروء", two: "إشعاران غير مقروءين", few: "{n} إشعارات غير مقروءة",
     many: "{n} إشعارًا غير مقروء", other: "{n} إشعار غير مقروء",
   },
   isUnread: "غير مقروء",
@@ -35,7 +35,6 @@ export const ar: Words = {
   notDone: "لم تنجح العملية.",
   came: "جديد: {title}",
   preferences: "التفضيلات",
-  preferencesMore: "اختر ما يصلك وكيف يصلك.",
   everything: "كل شيء",
   inbox: "في التطبيق",
   email: "البريد",

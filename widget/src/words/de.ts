@@ -29,7 +29,6 @@ export const de: Words = {
   notDone: "Das hat nicht geklappt.",
   came: "Neu: {title}",
   preferences: "Einstellungen",
-  preferencesMore: "Wählen Sie, was Sie erreicht, und wie.",
   everything: "Alles",
   inbox: "In der App",
   email: "E-Mail",

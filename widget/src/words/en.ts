@@ -34,7 +34,6 @@ export interface Words {
   /** Said when `{title}` came. */
   came: string;
   preferences: string;
-  preferencesMore: string;
   everything: string;
   inbox: string;
   email: string;
@@ -69,7 +68,6 @@ export const en: Words = {
   notDone: "That did not work.",
   came: "New: {title}",
   preferences: "Preferences",
-  preferencesMore: "Choose what reaches you, and how.",
   everything: "Everything",
   inbox: "In the app",
   email: "Email",

@@ -29,7 +29,6 @@ export const zhCN: Words = {
   notDone: "操作未成功。",
   came: "新通知：{title}",
   preferences: "通知设置",
-  preferencesMore: "选择接收哪些通知，以及接收方式。",
   everything: "所有通知",
   inbox: "站内",
   email: "邮件",

@@ -2,93 +2,9 @@
 
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use stentor_tests::{Dev, eventually, stentor};
+use stentor_tests::{Dev, eventually};
 
-/// A browser: it keeps the session's cookie and sends the headers that browsers send.
-struct Browser {
-    client: reqwest::Client,
-    url: String,
-    cookie: Option<String>,
-}
-
-struct Seen {
-    status: StatusCode,
-    place: Option<String>,
-    html: String,
-    headers: header::HeaderMap,
-}
-
-impl Browser {
-    fn new(dev: &Dev) -> Self {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { client, url: dev.text("api_url"), cookie: None }
-    }
-
-    async fn signed_in(dev: &Dev) -> Self {
-        let mut browser = Self::new(dev);
-        let seen = browser.sign_in(&dev.text("operator_key")).await;
-        assert_eq!((seen.status, seen.place.as_deref()), (StatusCode::SEE_OTHER, Some("/console")));
-        browser
-    }
-
-    async fn sign_in(&mut self, key: &str) -> Seen {
-        let seen = self.send(self.client.post(format!("{}/console/login", self.url)).form(&[("key", key)]), true).await;
-        if let Some(cookie) = seen.headers.get(header::SET_COOKIE) {
-            self.cookie = Some(cookie.to_str().unwrap().split(';').next().unwrap().to_owned());
-        }
-        seen
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder, from_here: bool) -> Seen {
-        let mut request = request;
-        if let Some(cookie) = &self.cookie {
-            request = request.header(header::COOKIE, cookie);
-        }
-        if from_here {
-            request = request.header(header::ORIGIN, &self.url);
-        }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let place = headers.get(header::LOCATION).map(|place| place.to_str().unwrap().to_owned());
-        Seen { status, place, html: response.text().await.unwrap(), headers }
-    }
-
-    async fn see(&self, path: &str) -> Seen {
-        self.send(self.client.get(format!("{}{path}", self.url)), false).await
-    }
-
-    /// The page at `path`, which must be there.
-    async fn page(&self, path: &str) -> String {
-        let seen = self.see(path).await;
-        assert_eq!(seen.status, StatusCode::OK, "{path}: {}", seen.html);
-        seen.html
-    }
-
-    async fn token(&self) -> String {
-        let html = self.page("/console").await;
-        html.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-    }
-
-    /// Sends a form of a page, as the page would.
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Seen {
-        let token = self.token().await;
-        let fields: Vec<_> = fields.iter().copied().chain([("csrf", token.as_str())]).collect();
-        self.send(self.client.post(format!("{}{path}", self.url)).form(&fields), true).await
-    }
-}
-
-/// How many rows a page's first table has.
-fn rows(html: &str) -> usize {
-    html.split("<tbody>").nth(1).map_or(0, |body| body.split("</tbody>").next().unwrap().matches("<tr>").count())
-}
-
-fn cli(dev: &Dev, args: &[&str]) -> Value {
-    let mut command = stentor();
-    command.arg("--json").args(args).env("STENTOR__ARCHIVE__URL", dev.text("database_url"));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use crate::operator::{Browser, cli, rows};
 
 #[tokio::test]
 async fn only_who_has_a_valid_key_is_let_in_and_revoking_it_ends_the_session_at_once() {
@@ -101,7 +17,8 @@ async fn only_who_has_a_valid_key_is_let_in_and_revoking_it_ends_the_session_at_
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{wrong}");
         assert!(refused.headers.get(header::SET_COOKIE).is_none());
     }
-    let key = cli(&dev, &["operator", "create", "Grace Hopper"])["operator_key"].as_str().unwrap().to_owned();
+    let key =
+        cli(&dev.text("database_url"), &["operator", "create", "Grace Hopper"])["operator_key"].as_str().unwrap().to_owned();
     let seen = browser.sign_in(&key).await;
     let cookie = seen.headers[header::SET_COOKIE].to_str().unwrap();
     for part in ["__Host-stentor-console=", "Path=/", "Secure", "HttpOnly", "SameSite=Strict"] {
@@ -115,10 +32,10 @@ async fn only_who_has_a_valid_key_is_let_in_and_revoking_it_ends_the_session_at_
     assert_eq!(page.headers[header::CACHE_CONTROL], "no-store");
 
     let id = key.trim_start_matches("stn_oper_").split('_').next().unwrap();
-    cli(&dev, &["operator", "revoke", id]);
+    cli(&dev.text("database_url"), &["operator", "revoke", id]);
     assert_eq!(browser.see("/console").await.status, StatusCode::SEE_OTHER, "a revoked key's session is over");
     assert_eq!(browser.sign_in(&key).await.status, StatusCode::UNAUTHORIZED);
-    let listed = cli(&dev, &["operator", "list"]);
+    let listed = cli(&dev.text("database_url"), &["operator", "list"]);
     assert!(listed.as_array().unwrap().iter().any(|o| o["id"] == id && o["revoked_at"].is_string()));
 }
 
@@ -420,4 +337,88 @@ async fn keys_are_made_and_revoked_and_the_overview_counts_live() {
         browser.page(path).await;
     }
     assert_eq!(browser.see("/console/nothing").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_is_scheduled_and_what_went_to_many_is_found_before_its_time_and_by_whose_it_is() {
+    let dev = Dev::start();
+    let browser = Browser::signed_in(&dev).await;
+    dev.api.put("/v1/recipients/u1", &json!({"locale": "en"})).await;
+    dev.api.put("/v1/topics/red/recipients/u1", &json!({})).await;
+    let content = |title: &str| json!({"title": title});
+    let tomorrow = stentor_tests::at(86_400.0);
+    let later = json!({"audience": {"recipients": ["u9"]}, "content": content("tomorrow"), "send_at": tomorrow});
+    let id = dev.api.send(&later).await;
+    let batch = json!({"notifications": [
+        {"audience": {"topic": "red"}, "content": content("to the topic")},
+        {"audience": "everyone", "content": content("to all")},
+        {"audience": {"recipients": ["u9"]}, "content": content("tomorrow too"), "send_at": tomorrow},
+        {"audience": {"recipients": ["u2"]}, "content": content("to another")},
+    ]});
+    dev.api.post("/v1/notifications/batch", &batch).await;
+    let titles = async |query: &str| -> Vec<String> {
+        let html = browser.page(&format!("/console/notifications?app=demo&{query}")).await;
+        let cells = html.split("<td class=\"clip lead\">").skip(1).map(|part| part.split("</a>").next().unwrap());
+        let mut titles: Vec<String> = cells.map(|link| link.rsplit('>').next().unwrap().to_owned()).collect();
+        titles.sort();
+        titles
+    };
+    eventually("all are on record", async || (titles("").await.len() == 5).then_some(())).await;
+    assert_eq!(titles("state=scheduled").await, ["tomorrow", "tomorrow too"]);
+    eventually("what went to many is found", async || {
+        (titles("recipient=u1").await == ["to all", "to the topic"] && titles("channel=inbox").await.len() == 3).then_some(())
+    })
+    .await;
+    assert_eq!(titles("recipient=u1&state=sent").await, [""; 0]);
+    let list = browser.page("/console/notifications?app=demo").await;
+    assert!(list.contains("scheduled</span>") && list.contains(&tomorrow[..16]), "{list}");
+    let one = browser.page(&format!("/console/notifications/{id}?app=demo")).await;
+    assert!(one.contains("scheduled</span>") && one.contains("next at"), "{one}");
+    let recalled = browser.post(&format!("/console/notifications/{id}/recall?app=demo"), &[]).await;
+    assert!(browser.page(&recalled.place.unwrap()).await.contains("cancelled"), "it says so at once");
+    eventually("it is scheduled no more", async || (titles("state=scheduled").await == ["tomorrow too"]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_overview_begins_with_what_happened_last() {
+    let dev = Dev::start();
+    let browser = Browser::signed_in(&dev).await;
+    assert!(browser.page("/console").await.contains("Nothing happened yet"));
+    let id = dev.api.send(&json!({"audience": {"recipients": ["early"]}, "content": {"title": "x"}})).await;
+    dev.api.completed(&id).await;
+    let page = browser.page("/console").await;
+    assert!(page.contains(&id) && page.contains("early"), "{page}");
+    assert_eq!(page.matches(&format!("/console/notifications/{id}?")).count(), 2, "accepted and sent, each once: {page}");
+}
+
+#[tokio::test]
+async fn a_suppression_is_lifted_by_whose_it_is_and_that_is_on_record() {
+    let dev = Dev::start();
+    let browser = Browser::signed_in(&dev).await;
+    for person in ["maria", "jo"] {
+        dev.api.put(&format!("/v1/recipients/{person}"), &json!({"email": format!("{person}@example.com")})).await;
+    }
+    let (status, _) = dev.api.post("/v1/suppressions", &json!({"channel": "email", "address": "maria@example.com"})).await;
+    assert!(status.is_success());
+    let lift = eventually("it is on record", async || {
+        let page = browser.page("/console/recipients/maria?app=demo").await;
+        let action = page.split("action=\"").find(|part| part.contains("/lift"))?;
+        Some(action.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&"))
+    })
+    .await;
+    assert!(!browser.page("/console/recipients/jo?app=demo").await.contains("/lift"));
+    let wrong = browser.post(&lift.replace("maria", "jo"), &[]).await;
+    assert_eq!(wrong.status, StatusCode::NOT_FOUND, "it is not theirs");
+    assert_eq!(rows(&browser.page("/console/audit?action=suppression.lift").await), 0);
+    let lifted = browser.post(&lift, &[]).await;
+    assert!(browser.page(&lifted.place.unwrap()).await.contains("this address is written to again"));
+    eventually("it is lifted", async || {
+        (!browser.page("/console/recipients/maria?app=demo").await.contains("/lift")).then_some(())
+    })
+    .await;
+    let log = browser.page("/console/audit?action=suppression.lift").await;
+    assert!(rows(&log) == 1 && log.contains("maria") && log.contains("email, manual") && !log.contains("@example"), "{log}");
+    let id =
+        dev.api.send(&json!({"audience": {"recipients": ["maria"]}, "content": {"title": "x"}, "channels": ["email"]})).await;
+    assert_eq!(dev.api.completed(&id).await["counts"], json!({"email": {"sent": 1}}));
 }

@@ -83,13 +83,21 @@ pub struct Shared {
     pub(crate) topics: Mutex<HashMap<(AppId, TopicId), Instant>>,
     /// All apps as they were a moment ago: whose a bounce is.
     pub(crate) apps: Mutex<Option<(Instant, Arc<[App]>)>>,
+    /// The apps that the console saw last, for when SQL is down.
+    pub(crate) seen_apps: Mutex<Vec<AppId>>,
 }
 
 impl ApiState {
     /// The state over `parts`.
     pub fn new(parts: ApiParts) -> Self {
         let credentials = Credentials::new(parts.archive.clone());
-        Self(Arc::new(Shared { parts, credentials, topics: Mutex::default(), apps: Mutex::default() }))
+        Self(Arc::new(Shared {
+            parts,
+            credentials,
+            topics: Mutex::default(),
+            apps: Mutex::default(),
+            seen_apps: Mutex::default(),
+        }))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

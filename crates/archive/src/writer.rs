@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
 use stentor_domain::{
@@ -66,7 +67,10 @@ impl Archive {
     }
 
     async fn write_batch(&self, events: &[Event]) -> Result<(), DbErr> {
-        let transaction = self.db.begin().await?;
+        // SQLite lets no reader become a writer after somebody else has written: this one begins as a writer.
+        let at_once =
+            TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        let transaction = self.db.begin_with_options(at_once).await?;
         let new_reports = activity::new_reports(&transaction, events).await?;
         write_facts(&transaction, events).await?;
         write_notifications(&transaction, events).await?;

@@ -13,7 +13,11 @@ use axum::{
 use http_body_util::{BodyExt, Limited};
 use subtle::ConstantTimeEq;
 
-use super::{page::Failure, session::Session, visit::Visit};
+use super::{
+    page::Failure,
+    session::{Session, Sql},
+    visit::Visit,
+};
 use crate::{problem::ApiError, realtime::is_own, state::ApiState};
 
 /// The largest form, in bytes.
@@ -52,8 +56,8 @@ fn comes_from_here(headers: &HeaderMap) -> bool {
 /// Lets in who is signed in, and shows what went wrong in the way in which it was asked.
 pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let in_part = request.headers().contains_key(&HTMX);
-    let session = match Session::find(&state, request.headers()).await {
-        Ok(Some(session)) => session,
+    let (session, sql) = match Session::find(&state, request.headers()).await {
+        Ok(Some(found)) => found,
         Ok(None) => return sign_in(&request, in_part),
         Err(error) => return Failure::from(error).alone(),
     };
@@ -63,7 +67,7 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
             Err(error) => return Failure::from(error).alone(),
         };
     }
-    let visit = match Visit::new(&state, session, request.uri(), in_part).await {
+    let visit = match Visit::new(&state, session, sql, request.uri(), in_part).await {
         Ok(visit) => visit,
         Err(failure) => return failure.alone(),
     };
@@ -74,6 +78,17 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         Some(failure) => failure.within(&visit),
         None => response,
     }
+}
+
+/// Keeps who asks for what stands in SQL from waiting for it, if it is known to be away.
+pub(super) async fn with_sql(visit: Visit, request: Request, next: Next) -> Response {
+    if visit.sql == Sql::IsAway { Failure::from(away()).into_response() } else { next.run(request).await }
+}
+
+/// 503: SQL is away.
+pub(super) fn away() -> ApiError {
+    let detail = "The archive (SQL) does not answer, so this cannot be shown or done now. Try again in a moment.";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 
 /// To the door, and from there back to where they wanted to go.

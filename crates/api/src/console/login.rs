@@ -15,7 +15,7 @@ use super::{
     asked::{Form, Query},
     assets,
     page::{Failure, Page},
-    session::Session,
+    session::{Session, Sql},
     visit::Visit,
 };
 use crate::{auth::OPERATOR_PREFIX, problem::ApiError, state::ApiState};
@@ -117,7 +117,7 @@ async fn find(state: &ApiState, key: &str) -> Result<Option<Operator>, ApiError>
 
 /// Signs out. That is done even if it cannot be put on record: nobody is to be kept signed in by an archive that is down.
 pub(super) async fn end(State(state): State<ApiState>, visit: Visit) -> Result<Response, Failure> {
-    if visit.audit(&state, None, "session.end", "console", None).await.is_err() {
+    if visit.sql == Sql::IsAway || visit.audit(&state, None, "session.end", "console", None).await.is_err() {
         tracing::warn!("the end of a session is not on record");
     }
     let cookie = visit.session.end(&state).await?;

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, future, stream};
 use serde::Deserialize;
 use stentor_archive::Activity;
 use stentor_domain::{AppId, Channel, DeliveryState, Timestamp};
@@ -20,6 +20,7 @@ use super::{
     page::{Failure, Page, Section, Shell},
     providers::{Fares, health_of},
     queues::{Waiting, waiting},
+    session::Sql,
     visit::Visit,
     words::{Badge, address, thousands},
 };
@@ -134,7 +135,7 @@ pub(super) async fn show(
     let window = wanted.window();
     let app = visit.picked().cloned();
     let stream = address("/console/live", &[("app", app.as_ref().map_or("", AppId::as_str)), ("window", window.name)]);
-    let now = look(&state, &visit.apps, app, window).await;
+    let now = look(&state, visit.sql, &visit.apps, app, window).await;
     Ok(Page(Overview { shell: visit.shell_of_all(Section::Overview, "Overview"), now, window, stream }))
 }
 
@@ -146,44 +147,51 @@ pub(super) async fn live(
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (window, app) = (wanted.window(), visit.picked().cloned());
     let stop = state.stop.clone();
-    let drawn = stream::unfold((state.feed.watch(), true), move |(mut news, first)| {
+    // What is known of SQL, once the page was drawn: it is asked anew each time.
+    let drawn = stream::unfold((state.feed.watch(), Some(visit.sql)), move |(mut news, first)| {
         let (state, stop, app, apps) = (state.clone(), stop.clone(), app.clone(), visit.apps.clone());
         let session = visit.session.clone();
         async move {
-            if !first {
+            let sql = if let Some(sql) = first {
+                sql
+            } else {
                 let pause = async {
                     tokio::time::sleep(AT_MOST).await;
                     let _ = tokio::time::timeout(AT_LEAST, news.changed()).await;
                 };
                 tokio::select! { () = pause => {} () = stop.cancelled() => return None }
-                if !session.still_holds(&state).await {
-                    return None; // who was signed out, or revoked, sees no more
-                }
-            }
-            let html = look(&state, &apps, app, window).await.render().unwrap_or_default();
-            Some((Ok(Event::default().data(html)), (news, false)))
+                session.still_holds(&state).await? // who was signed out, or revoked, sees no more
+            };
+            let html = look(&state, sql, &apps, app, window).await.render().unwrap_or_default();
+            Some((Ok(Event::default().data(html)), (news, None)))
         }
     });
     Sse::new(drawn).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 /// Looks at everything. What does not answer is named, and the rest is shown.
-async fn look(state: &ApiState, apps: &[AppId], app: Option<AppId>, window: Window) -> Now {
+async fn look(state: &ApiState, sql: Sql, apps: &[AppId], app: Option<AppId>, window: Window) -> Now {
     let now = state.now();
     let bar_ms = window.bar_minutes * 60_000;
     let from = Timestamp::from_millis((now.as_millis().div_euclid(bar_ms) - window.bars + 1) * bar_ms);
     let of = app.as_slice();
-    let (activity, queues, presence) = tokio::join!(
-        state.archive.list_activity(app.as_ref(), from),
-        waiting(state, now),
-        presence(state, if of.is_empty() { apps } else { of }),
-    );
+    let activity = async {
+        match sql {
+            Sql::Answers => state.archive.list_activity(app.as_ref(), from).await.map(Some),
+            Sql::IsAway => Ok(None),
+        }
+    };
+    let (activity, queues, presence) =
+        tokio::join!(activity, waiting(state, now), presence(state, if of.is_empty() { apps } else { of }),);
     let mut troubles = Vec::new();
     let activity = activity.unwrap_or_else(|error| {
         tracing::warn!(%error, "the charts are not drawn");
-        troubles.push("The archive (SQL) does not answer: the charts are empty.");
-        Vec::new()
+        None
     });
+    if activity.is_none() {
+        troubles.push("The archive (SQL) does not answer: the charts are empty.");
+    }
+    let activity = activity.unwrap_or_default();
     let queues = queues.unwrap_or_else(|error| {
         error.log();
         troubles.push("Redis does not answer: nothing is accepted or delivered until it is back.");
@@ -224,8 +232,8 @@ fn lane(channel: Channel, activity: &[Activity], from: Timestamp, window: Window
 
 async fn presence(state: &ApiState, apps: &[AppId]) -> Option<Presence> {
     let mut sum = Presence::default();
-    for app in apps {
-        let Presence { connections, people } = state.presences.count(app).await.ok()?;
+    for count in future::join_all(apps.iter().map(|app| state.presences.count(app))).await {
+        let Presence { connections, people } = count.ok()?;
         sum.connections += connections;
         sum.people += people;
     }

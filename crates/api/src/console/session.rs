@@ -20,6 +20,8 @@ const COOKIE: &str = "__Host-stentor-console";
 const IDLE: Duration = Duration::from_hours(12);
 /// A session is over after so long, used or not.
 const LONGEST: Duration = Duration::from_hours(7 * 24);
+/// How long SQL may take to say whether a key still holds: after that a page says that it does not answer, and goes on without.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A session of an operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,16 +73,17 @@ impl Session {
         Ok((session, set_cookie(&secret, IDLE.max(LONGEST).as_secs())))
     }
 
-    /// The session that a request shows, if it is still one, and what is to be said on its next page.
-    pub(crate) async fn find(state: &ApiState, headers: &HeaderMap) -> Result<Option<Self>, ApiError> {
+    /// The session that a request shows, if it is still one, and whether SQL answers.
+    pub(crate) async fn find(state: &ApiState, headers: &HeaderMap) -> Result<Option<(Self, Sql)>, ApiError> {
         let Some(id) = cookie(headers).map(hashed) else { return Ok(None) };
         let mut redis = state.redis.clone();
         let json: Option<String> = redis.get_ex(key(&id), Expiry::EX(IDLE.as_secs())).await.map_err(away)?;
         let Some(session) = json.and_then(|json| serde_json::from_str::<Self>(&json).ok()) else { return Ok(None) };
-        if state.now().since(session.since) > LONGEST || !is_valid(state, &session.operator).await {
+        if state.now().since(session.since) > LONGEST {
             return Ok(None);
         }
-        Ok(Some(Self { id, ..session }))
+        let sql = holds(state, &session.operator).await;
+        Ok(sql.map(|sql| (Self { id, ..session }, sql)))
     }
 
     /// Ends it; gives the cookie that makes the browser forget it.
@@ -90,11 +93,11 @@ impl Session {
         Ok(set_cookie("", 0))
     }
 
-    /// Whether it is still one, for who is shown something for long.
-    pub(crate) async fn still_holds(&self, state: &ApiState) -> bool {
+    /// Whether it is still one, for who is shown something for long, and whether SQL answers.
+    pub(crate) async fn still_holds(&self, state: &ApiState) -> Option<Sql> {
         let mut redis = state.redis.clone();
         // With Redis away nothing of it is shown anyway.
-        redis.exists::<_, bool>(key(&self.id)).await.unwrap_or(true) && is_valid(state, &self.operator).await
+        if redis.exists::<_, bool>(key(&self.id)).await.unwrap_or(true) { holds(state, &self.operator).await } else { None }
     }
 
     /// Keeps what is to be said on the next page. It is a courtesy: that it is lost fails nothing.
@@ -108,13 +111,24 @@ impl Session {
     }
 }
 
-/// Whether the operator's key still holds. With SQL down, who was let in stays in.
-async fn is_valid(state: &ApiState, operator: &str) -> bool {
-    match state.archive.find_operator(operator).await {
-        Ok(found) => found.is_some_and(|o| o.revoked_at.is_none()),
-        Err(error) => {
+/// Whether SQL answers. It is asked once for each page, so that one that is away is waited for once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sql {
+    Answers,
+    IsAway,
+}
+
+/// Whether the operator's key still holds; `None`: it does not. With SQL down, who was let in stays in.
+async fn holds(state: &ApiState, operator: &str) -> Option<Sql> {
+    match tokio::time::timeout(PATIENCE, state.archive.find_operator(operator)).await {
+        Ok(Ok(found)) => found.is_some_and(|o| o.revoked_at.is_none()).then_some(Sql::Answers),
+        Ok(Err(error)) => {
             tracing::warn!(%error, "an operator's key is not looked up");
-            true
+            Some(Sql::IsAway)
+        }
+        Err(_) => {
+            tracing::warn!("an operator's key is not looked up: SQL takes too long");
+            Some(Sql::IsAway)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A visit: who looks, and at which app.
 
+use std::sync::PoisonError;
+
 use axum::{
     extract::FromRequestParts,
     http::{Uri, request::Parts},
@@ -9,8 +11,9 @@ use stentor_archive::Deed;
 use stentor_domain::AppId;
 
 use super::{
+    guard::away,
     page::{Failure, Section, Shell},
-    session::Session,
+    session::{Session, Sql},
 };
 use crate::{problem::ApiError, state::ApiState};
 
@@ -28,30 +31,31 @@ pub(crate) struct Visit {
     /// What the last page left to say.
     note: Option<String>,
     /// Whether SQL answers.
-    sql_down: bool,
+    pub sql: Sql,
 }
 
 impl Visit {
-    pub(super) async fn new(state: &ApiState, session: Session, uri: &Uri, in_part: bool) -> Result<Self, Failure> {
+    pub(super) async fn new(state: &ApiState, session: Session, sql: Sql, uri: &Uri, in_part: bool) -> Result<Self, Failure> {
         let query = uri.query().unwrap_or_default();
         let named = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "app").map(|(_, app)| app);
         let named = named.filter(|app| !app.is_empty());
-        let (apps, sql_down) = match state.archive.list_apps().await {
-            Ok(apps) => (apps.into_iter().map(|app| app.id).collect::<Vec<_>>(), false),
-            Err(error) => {
-                tracing::warn!(%error, "the apps are not listed");
-                (Vec::new(), true)
+        let apps = match sql {
+            Sql::Answers => {
+                let apps: Vec<AppId> = state.archive.list_apps().await?.into_iter().map(|app| app.id).collect();
+                state.seen_apps.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&apps);
+                apps
             }
+            Sql::IsAway => state.seen_apps.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         let picked = match named {
             None => None,
             Some(name) => {
                 let id: Option<AppId> = name.parse().ok();
-                Some(id.filter(|id| sql_down || apps.contains(id)).ok_or_else(|| ApiError::not_found_at_all("app"))?)
+                Some(id.filter(|id| sql == Sql::IsAway || apps.contains(id)).ok_or_else(|| ApiError::not_found_at_all("app"))?)
             }
         };
         let note = if in_part { None } else { session.take_note(state.redis.clone()).await };
-        Ok(Self { session, apps, picked, path: uri.path().to_owned(), note, sql_down })
+        Ok(Self { session, apps, picked, path: uri.path().to_owned(), note, sql })
     }
 
     /// The app that the address names, if it names one: for pages that can show all of them.
@@ -67,9 +71,8 @@ impl Visit {
     /// The same, for who answers in JSON.
     pub(crate) fn app_or_error(&self) -> Result<&AppId, ApiError> {
         self.picked.as_ref().or_else(|| self.apps.first()).ok_or_else(|| {
-            if self.sql_down {
-                let detail = "the archive (SQL) does not answer, so it is not known which apps there are; try again";
-                return ApiError::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+            if self.sql == Sql::IsAway {
+                return away();
             }
             let detail = "there is no app yet: make one with `stentor app create NAME`";
             ApiError::new(axum::http::StatusCode::NOT_FOUND, "no_app", detail)
@@ -89,7 +92,7 @@ impl Visit {
             can_show_all: true,
             path: self.path.clone(),
             note,
-            sql_down: self.sql_down,
+            sql_down: self.sql == Sql::IsAway,
         }
     }
 

@@ -21,25 +21,9 @@ async fn with_sql_down_each_page_says_so_and_shows_what_it_can() {
     let token = browser.token().await;
     postgres.kill();
 
-    let works = [
-        "/console",
-        "/console?app=bank",
-        "/console/queues",
-        "/console/dead-letters",
-        "/console/settings",
-        "/console/providers?app=bank",
-    ];
+    let works = ["/console", "/console/queues", "/console/dead-letters", "/console/providers?app=bank"];
     let one = format!("/console/notifications/{id}?app=bank");
-    let cannot = [
-        "/console/notifications",
-        "/console/notifications?app=bank",
-        &one,
-        "/console/recipients?app=bank",
-        "/console/recipients/u1?app=bank",
-        "/console/topics?app=bank",
-        "/console/keys?app=bank",
-        "/console/audit",
-    ];
+    let cannot = ["/console/notifications", one.as_str(), "/console/recipients/u1?app=bank", "/console/audit"];
     let expected =
         works.map(|path| (path, StatusCode::OK)).into_iter().chain(cannot.map(|path| (path, StatusCode::SERVICE_UNAVAILABLE)));
     for (path, status) in expected {

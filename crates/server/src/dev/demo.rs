@@ -1,5 +1,7 @@
 //! The demo: a bank and a news site with the real widget in them, and a form that sends over the real API.
 
+use std::sync::LazyLock;
+
 use axum::{
     Json, Router,
     extract::Query,
@@ -26,6 +28,7 @@ pub(crate) fn routes(credentials: Credentials) -> Router {
         .route("/demo.css", get(async || style(include_str!("pages/demo.css"))))
         .route("/demo/bank", get(async || page(include_str!("pages/bank.html"))))
         .route("/demo/news", get(async || page(include_str!("pages/news.html"))))
+        .route("/demo/example", get(async || page(&EXAMPLE)))
         .route("/demo/inbox", get(async || page(include_str!("pages/inbox.html"))))
         .route("/demo/site.js", get(async || script(include_str!("pages/site.js"))))
         .route("/demo/site.css", get(async || style(include_str!("pages/site.css"))))
@@ -34,6 +37,10 @@ pub(crate) fn routes(credentials: Credentials) -> Router {
         .route("/demo/icon-unread.svg", get(async || picture(include_str!("pages/icon-unread.svg"))))
         .route("/demo/session", get(async move |Query(who): Query<Who>| session(&credentials, &who)))
 }
+
+/// The page that the docs give to copy, as it is but for where Stentor is: here.
+static EXAMPLE: LazyLock<String> =
+    LazyLock::new(|| include_str!("../../../../docs/examples/inbox.html").replace("http://127.0.0.1:8080", ""));
 
 fn picture(svg: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "image/svg+xml")], svg)

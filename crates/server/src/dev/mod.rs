@@ -5,6 +5,7 @@
 //! its own, so that real providers can be tried.
 
 mod demo;
+mod neighbours;
 mod outbox;
 mod redis_child;
 mod reload;
@@ -12,10 +13,11 @@ mod reload;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use stentor_api::auth::{MAX_TOKEN_LIFE, SCOPES, issue_token};
@@ -92,6 +94,7 @@ impl Dev {
             (config.redis.url.clone(), config.archive.url.clone(), outbox.dir().to_owned());
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         let page_credentials = credentials.clone();
+        let public_url: Arc<str> = config.http.public_url.as_str().into();
         let served = wiring::serve(
             config,
             stop,
@@ -100,7 +103,8 @@ impl Dev {
                 if let Some(dir) = templates {
                     tokio::spawn(reload::watch(state.templates.clone(), dir, stopped));
                 }
-                Router::new().merge(demo::routes(page_credentials)).merge(outbox.routes())
+                let pages = Router::new().merge(demo::routes(page_credentials)).merge(outbox.routes());
+                pages.route_layer(from_fn_with_state(public_url, neighbours::admit))
             },
             async |address: SocketAddr| {
                 let token = issue_token(

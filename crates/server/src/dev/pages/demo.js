@@ -24,6 +24,10 @@ function request() {
   const said = {
     "card-repayment-due": { template: what, data: { amount: { value: "1234.50", currency: "CNY" }, due_date: due, card: "6222", link: `${location.origin}/demo/bank` } },
     "breaking-news": { template: what, data: { headline: "A new bridge opens today", summary: "The first train crossed at dawn.", image: { url: `${location.origin}/demo/picture.svg`, alt: "A bridge over a river at dawn" }, link: `${location.origin}/demo/news`, paragraphs: ["Thousands came to see it. The river had been crossed by ferry for two hundred years."] } },
+    "daily-digest": { template: what, data: { day: new Date().toISOString().slice(0, 10), link: `${location.origin}/demo/news`, stories: [
+      { title: "A new bridge opens today", summary: "The first train crossed at dawn.", link: `${location.origin}/demo/news`, image: { url: `${location.origin}/demo/picture.svg`, alt: "A bridge over a river at dawn" } },
+      { title: "Rain until Friday", summary: "Then a week of sun, the weather service says.", link: `${location.origin}/demo/news` },
+    ] } },
     welcome: { template: what, data: { name: to === "ben" ? "Ben" : "Ada" } },
     own: { content: { title: fields.get("title"), summary: "Written in the demo.", body_markdown: "Written in the **demo**." } },
   }[what];
@@ -93,14 +97,14 @@ async function captured() {
   $("no-sms").hidden = texts.length > 0;
   $("sms-to").textContent = texts[0] ? `to ${texts[0].to}` : "";
   $("sms").replaceChildren(...texts.map(({ text, at }) => {
-    const bubble = document.createElement("li");
+    const bubble = Object.assign(document.createElement("li"), { dir: "auto" });
     const time = Object.assign(document.createElement("time"), { dateTime: new Date(at).toISOString(), textContent: new Intl.DateTimeFormat(undefined, { timeStyle: "short" }).format(at) });
     bubble.append(text, time);
     return bubble;
   }));
 }
 
-const own = navigator.languages.map((language) => language.slice(0, 2)).find((language) => ["en", "zh", "de"].includes(language));
+const own = navigator.languages.map((language) => language.slice(0, 2)).find((language) => ["en", "zh", "de", "ar"].includes(language));
 form.locale.value = own === "zh" ? "zh-CN" : (own ?? "en");
 preview();
 await speak();

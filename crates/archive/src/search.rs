@@ -38,11 +38,11 @@ pub struct NotificationFilter {
     pub recipient: Option<RecipientId>,
     /// With a delivery on this channel, or in the inbox by a topic or with everyone.
     pub channel: Option<Channel>,
-    /// With a delivery in this state.
-    pub state: Option<DeliveryState>,
+    /// With a delivery in one of these states; empty: in any.
+    pub states: Vec<DeliveryState>,
     /// With a delivery whose reason contains this.
     pub reason: Option<String>,
-    /// Beside those with a delivery in `state`, those that are to be sent only after this time.
+    /// Beside those with a delivery in one of `states`, those that are to be sent only after this time.
     pub or_sent_after: Option<Timestamp>,
 }
 
@@ -84,7 +84,7 @@ struct Candidates {
 impl NotificationFilter {
     /// Whether what fits is found by its deliveries.
     fn asks_deliveries(&self) -> bool {
-        self.recipient.is_some() || self.channel.is_some() || self.state.is_some()
+        self.recipient.is_some() || self.channel.is_some() || !self.states.is_empty()
     }
 
     /// The indexes in which what fits is found.
@@ -97,12 +97,12 @@ impl NotificationFilter {
             walks.push(Walk::Deliveries(None));
         } else {
             let channels = self.channel.map_or_else(|| Channel::ALL.to_vec(), |channel| vec![channel]);
-            let states = self.state.map_or_else(|| DeliveryState::ALL.to_vec(), |state| vec![state]);
+            let states = if self.states.is_empty() { DeliveryState::ALL.as_slice() } else { &self.states };
             let pairs = channels.iter().flat_map(|channel| states.iter().map(|state| (*channel, *state)));
             walks.extend(pairs.map(|pair| Walk::Deliveries(Some(pair))));
         }
         // An entry of the timeline is in the inbox, in no state and for no reason.
-        if self.state.is_none() && self.reason.is_none() && self.channel.is_none_or(|channel| channel == Channel::Inbox) {
+        if self.states.is_empty() && self.reason.is_none() && self.channel.is_none_or(|channel| channel == Channel::Inbox) {
             walks.push(Walk::Timeline);
         }
         walks.extend(self.or_sent_after.map(Walk::After));
@@ -124,10 +124,11 @@ impl NotificationFilter {
         if let Some(channel) = pair.map(|(channel, _)| channel).or(self.channel) {
             of = of.add(Column::Channel.eq(channel.as_str()));
         }
-        if let Some(state) = pair.map(|(_, state)| state).or(self.state) {
-            of = of.add(Column::State.eq(state.as_str()));
+        match pair {
+            Some((_, state)) => of.add(Column::State.eq(state.as_str())),
+            None if self.states.is_empty() => of,
+            None => of.add(Column::State.is_in(self.states.iter().map(|state| state.as_str()))),
         }
-        of
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    TransactionTrait,
+    sea_query::{Asterisk, Expr, OnConflict, Query},
 };
 use stentor_domain::{AppId, RecipientId, Timestamp, TopicId};
 
@@ -111,6 +112,17 @@ impl Archive {
         use topic_member::Column;
         let of = Column::App.eq(app.as_str()).and(Column::Topic.eq(topic.as_str())).and(Column::Left.is_null());
         Ok(topic_member::Entity::find().filter(of).count(&self.db).await?)
+    }
+
+    /// How many members a topic has, counted up to `most`: for who looks at many.
+    pub async fn count_members_up_to(&self, app: &AppId, topic: &TopicId, most: u64) -> Result<u64, ArchiveError> {
+        use topic_member::Column;
+        let of = Column::App.eq(app.as_str()).and(Column::Topic.eq(topic.as_str())).and(Column::Left.is_null());
+        let few = topic_member::Entity::find().select_only().column(Column::Recipient).filter(of).limit(most).into_query();
+        let count = Query::select().expr(Expr::col(Asterisk).count()).from_subquery(few, "few").to_owned();
+        let row = self.db.query_one(&count).await?;
+        let n: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
+        Ok(u64::try_from(n).unwrap_or(0))
     }
 
     /// Members of a topic by id, those after `after`.

@@ -59,6 +59,37 @@ test("the demo speaks the language that people read", async ({ ownStentor, page 
   await expect(laptop.locator("li .title")).toContainText("还款");
 });
 
+test("the demo fits a phone, and speaks Arabic", async ({ ownStentor, newBrowser }) => {
+  const page = await (await newBrowser({ viewport: { width: 390, height: 2400 }, hasTouch: true, isMobile: true })).newPage();
+  await page.goto(`${ownStentor.url}/demo`);
+  await page.getByLabel("They read").selectOption("ar");
+  const phone = page.frameLocator("#phone");
+  await expect(phone.getByRole("button", { name: "الإشعارات" })).toBeVisible();
+  await page.locator("select[name=what]").selectOption("daily-digest");
+  await page.getByRole("button", { name: "Send" }).click();
+  await expect(page.frameLocator("#mail").locator("html[dir=rtl], body[dir=rtl], [dir=rtl]").first()).toBeAttached();
+  const width = () => page.frameLocator("#mail").locator("img").first().evaluate((picture: HTMLImageElement) => picture.naturalWidth);
+  await expect.poll(width, { message: "the picture of the mail is loaded" }).toBeGreaterThan(0);
+  await phone.locator(".bell").click();
+  await phone.locator("li .card").first().click();
+  await expect(phone.getByRole("link", { name: "A new bridge opens today" })).toBeVisible();
+  await expectAccessible(page);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  await picture(page, "demo-phone");
+});
+
+test("the page of ten lines is served, and a name that leads here by a trick is refused", async ({ ownStentor, page }) => {
+  await page.goto(`${ownStentor.url}/demo/example`);
+  await ownStentor.say("ada", "Ten lines");
+  await page.getByRole("button", { name: /1 unread/ }).click();
+  await expect(page.getByRole("button", { name: /Ten lines/ }).first()).toBeVisible();
+  const { port } = new URL(ownStentor.url);
+  for (const path of ["/demo/session", "/outbox/list", "/demo"]) {
+    const answer = await page.request.get(ownStentor.url + path, { headers: { host: `evil.example:${port}` } });
+    expect(answer.status(), path).toBe(421);
+  }
+});
+
 test("the outbox is accessible", async ({ ownStentor, page }) => {
   await page.goto(`${ownStentor.url}/outbox`);
   await expectAccessible(page);

@@ -14,12 +14,14 @@ interface Look {
   scheme: "light" | "dark";
   width: number;
   height: number;
+  touch?: boolean;
 }
 
 const LOOKS: Look[] = [
   { name: "bell", locale: "en", variant: "bell", scheme: "light", width: 760, height: 720 },
   { name: "bell-dark", locale: "de", variant: "bell", scheme: "dark", width: 760, height: 720 },
   { name: "phone", locale: "zh-CN", variant: "bell", scheme: "light", width: 375, height: 720 },
+  { name: "phone-touch", locale: "de", variant: "bell", scheme: "light", width: 375, height: 720, touch: true },
   { name: "phone-rtl-dark", locale: "ar", variant: "bell", scheme: "dark", width: 375, height: 720 },
   { name: "panel", locale: "en", variant: "panel", scheme: "light", width: 460, height: 720 },
   { name: "page", locale: "en", variant: "page", scheme: "light", width: 1100, height: 720 },
@@ -63,10 +65,10 @@ const show = async (page: Page, variant: string) => {
   if (variant === "bell") await element(page).locator(".bell").click();
 };
 
-for (const { name, locale, variant, scheme, width, height } of LOOKS) {
+for (const { name, locale, variant, scheme, width, height, touch } of LOOKS) {
   test(`${name}: list, content, preferences`, async ({ host, stentor, person, newBrowser }) => {
     await fill(stentor, host, person, locale);
-    const browser = await newBrowser({ colorScheme: scheme, viewport: { width, height } });
+    const browser = await newBrowser({ colorScheme: scheme, viewport: { width, height }, hasTouch: touch, isMobile: touch });
     const page = await browser.newPage();
     const tag = `<stentor-inbox variant="${variant}" locale="${locale}" token-url="/token?for=${person}"></stentor-inbox>`;
     await page.goto(host.inboxPage(`/${name}`, variant === "bell" ? `<div class="bar">${tag}</div>` : tag));

@@ -41,7 +41,7 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
 }
 
 /** One of several stories: a card that leads to it. */
-const story = (item: Item, { title, summary, image, link }: Article): TemplateResult => html`<li><a class="card" part="article-link" href=${link ?? nothing}
+const story = (item: Item, { title, summary, image, link }: Article): TemplateResult => html`<li><a class="card" part="story" href=${link ?? nothing}
   rel="noopener" @click=${(event: Event) => link && act(event, item, { label: title, url: link })}>${picture(image)}<span class="text">
     <span class="title">${title}</span>${summary ? html`<span class="summary">${summary}</span>` : nothing}</span></a></li>`;
 

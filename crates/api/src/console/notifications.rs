@@ -29,6 +29,10 @@ const SPANS: [(&str, &str, Option<Duration>); 5] = [
     ("all", "all time", None),
 ];
 
+/// What the overview counts as failed, and what the address calls it.
+pub(super) const TROUBLE: [DeliveryState; 3] = [DeliveryState::Failed, DeliveryState::Bounced, DeliveryState::Unknown];
+pub(super) const IN_TROUBLE: &str = "trouble";
+
 /// What is looked for: the fields of the form, which are those of the address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -84,6 +88,10 @@ impl List {
     fn states(&self) -> &'static [DeliveryState] {
         &DeliveryState::ALL
     }
+
+    fn in_trouble(&self) -> &'static str {
+        IN_TROUBLE
+    }
 }
 
 fn given(text: &str) -> Option<&str> {
@@ -110,7 +118,10 @@ fn time(name: &str, text: &str) -> Result<Option<Timestamp>, Failure> {
 
 impl Wanted {
     fn filter(&self, now: Timestamp) -> Result<NotificationFilter, Failure> {
-        let state = read("state", &self.state, "one of the list")?;
+        let states = match self.state.trim() {
+            IN_TROUBLE => TROUBLE.to_vec(),
+            one => read("state", one, "one of the list")?.into_iter().collect(),
+        };
         let only_state = [&self.recipient, &self.channel, &self.reason].iter().all(|text| given(text).is_none());
         let exact = time("from", &self.from)?;
         let span = SPANS.iter().find(|(name, ..)| *name == self.within).and_then(|(.., span)| *span);
@@ -125,8 +136,8 @@ impl Wanted {
             recipient: read("recipient", &self.recipient, "an id has 1 to 128 bytes without control characters")?,
             channel: read("channel", &self.channel, "inbox, email or sms")?,
             reason: given(&self.reason).map(str::to_owned),
-            or_sent_after: (state == Some(DeliveryState::Scheduled) && only_state).then_some(now),
-            state,
+            or_sent_after: (states == [DeliveryState::Scheduled] && only_state).then_some(now),
+            states,
         })
     }
 

@@ -17,6 +17,7 @@ use super::{
     asked::Query,
     chart::{Bar, Chart},
     live::{Step, What},
+    notifications::{IN_TROUBLE, TROUBLE},
     page::{Failure, Page, Section, Shell},
     providers::{Fares, health_of},
     queues::{Waiting, waiting},
@@ -103,6 +104,10 @@ impl Now {
     fn link(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let app = self.app.as_ref().map_or("", AppId::as_str);
         address(path, &[&[("app", app)], fields].concat())
+    }
+
+    fn in_trouble(&self) -> &'static str {
+        IN_TROUBLE
     }
 
     fn dead_words(&self) -> String {
@@ -213,7 +218,7 @@ async fn look(state: &ApiState, sql: Sql, apps: &[AppId], app: Option<AppId>, wi
 }
 
 fn lane(channel: Channel, activity: &[Activity], from: Timestamp, window: Window, waits: Option<Waiting>) -> Lane {
-    use DeliveryState::{Bounced, Failed, Sent, Skipped, Unknown};
+    use DeliveryState::{Sent, Skipped};
     let mut bars = vec![Bar::default(); usize::try_from(window.bars).unwrap_or(0)];
     let (mut sent, mut failed, mut skipped) = (0, 0, 0);
     for a in activity.iter().filter(|a| a.channel == channel) {
@@ -221,7 +226,7 @@ fn lane(channel: Channel, activity: &[Activity], from: Timestamp, window: Window
         let Some(bar) = usize::try_from(bar).ok().and_then(|bar| bars.get_mut(bar)) else { continue };
         match a.state {
             Sent => (sent, bar.sent) = (sent + a.n, bar.sent + a.n),
-            Failed | Bounced | Unknown => (failed, bar.failed) = (failed + a.n, bar.failed + a.n),
+            state if TROUBLE.contains(&state) => (failed, bar.failed) = (failed + a.n, bar.failed + a.n),
             Skipped => skipped += a.n,
             _ => {}
         }

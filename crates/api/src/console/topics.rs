@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use serde::Deserialize;
 use stentor_archive::Topic;
-use stentor_domain::{RecipientId, TopicId};
+use stentor_domain::{AppId, RecipientId, TopicId};
 
 use super::{
     asked::{Path, Query},
@@ -16,6 +16,16 @@ use crate::{problem::ApiError, state::ApiState};
 
 /// How many topics or members a page has.
 const PAGE: usize = 50;
+
+/// Up to how many members are counted: a page lists many topics, and each may have millions.
+const COUNTED: u64 = 10_000;
+
+impl ApiState {
+    async fn members_in_words(&self, app: &AppId, topic: &TopicId) -> Result<String, ApiError> {
+        let n = self.archive.count_members_up_to(app, topic, COUNTED + 1).await?;
+        Ok(if n > COUNTED { format!("more than {}", thousands(COUNTED)) } else { thousands(n) })
+    }
+}
 
 /// From where on.
 #[derive(Deserialize)]
@@ -45,8 +55,8 @@ pub(super) async fn list(
     let next = last.map(|topic| address("/console/topics", &[("app", app.as_str()), ("after", topic.id.as_str())]));
     let mut topics = Vec::with_capacity(found.len());
     for topic in found {
-        let members = state.archive.count_members(app, &topic.id).await?;
-        topics.push((topic, thousands(members)));
+        let members = state.members_in_words(app, &topic.id).await?;
+        topics.push((topic, members));
     }
     Ok(Page(List { shell: visit.shell(Section::Topics, "Topics"), topics, next }))
 }
@@ -75,6 +85,6 @@ pub(super) async fn show(
     members.truncate(PAGE);
     let here = format!("/console/topics/{}", step(id.as_str()));
     let next = members.last().filter(|_| more).map(|last| address(&here, &[("app", app.as_str()), ("after", last.as_str())]));
-    let count = thousands(state.archive.count_members(app, &id).await?);
+    let count = state.members_in_words(app, &id).await?;
     Ok(Page(One { shell: visit.shell(Section::Topics, id.to_string()), topic, members, count, next }))
 }

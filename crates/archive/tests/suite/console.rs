@@ -126,9 +126,14 @@ async fn notifications_are_searched_by_what_they_say_and_by_their_deliveries(f: 
         (NotificationFilter { recipient: Some(person("u1")), ..none() }, all(|n| n % 3 == 1)),
         (NotificationFilter { recipient: Some(person("u1")), channel: Some(Sms), ..none() }, all(|n| n % 3 == 1 && n % 2 == 1)),
         (NotificationFilter { channel: Some(Email), ..none() }, all(|n| n % 2 == 0)),
-        (NotificationFilter { state: Some(Sent), ..none() }, all(|_| true)),
-        (NotificationFilter { state: Some(Failed), ..none() }, all(|n| n % 10 == 0)),
-        (NotificationFilter { channel: Some(Sms), state: Some(Sent), ..none() }, vec![]),
+        (NotificationFilter { states: vec![Sent], ..none() }, all(|_| true)),
+        (NotificationFilter { states: vec![Failed], ..none() }, all(|n| n % 10 == 0)),
+        (NotificationFilter { states: vec![Failed, Skipped], ..none() }, all(|n| n % 10 == 0 || n % 2 == 1)),
+        (
+            NotificationFilter { recipient: Some(person("u1")), states: vec![Failed, Skipped], ..none() },
+            all(|n| n % 3 == 1 && (n % 10 == 0 || n % 2 == 1)),
+        ),
+        (NotificationFilter { channel: Some(Sms), states: vec![Sent], ..none() }, vec![]),
         (NotificationFilter { reason: Some("50% f".into()), ..none() }, all(|n| n % 10 == 0)),
         (NotificationFilter { reason: Some("no%address".into()), ..none() }, vec![]),
         (NotificationFilter { channel: Some(Email), template: Some("welcome".into()), ..none() }, all(|n| n % 4 == 0)),
@@ -204,7 +209,7 @@ async fn what_went_to_a_topic_or_to_everyone_is_found_by_whose_it_is(f: Fixture)
         assert_eq!(search(&f, by("u1"), limit).await, all(&theirs), "by {limit}");
         let in_inbox = NotificationFilter { channel: inbox, ..by("u1") };
         assert_eq!(search(&f, in_inbox, limit).await, all(&|n| n % 3 != 2 && theirs(n)), "by {limit}");
-        let sent = NotificationFilter { state: Some(DeliveryState::Sent), ..by("u1") };
+        let sent = NotificationFilter { states: vec![DeliveryState::Sent], ..by("u1") };
         assert_eq!(search(&f, sent, limit).await, all(&|n| n % 3 == 2), "by {limit}");
         let of_anyone = NotificationFilter { channel: inbox, ..Default::default() };
         assert_eq!(search(&f, of_anyone, limit).await, all(&|n| n % 3 != 2), "by {limit}");
@@ -226,7 +231,7 @@ async fn what_is_to_be_sent_later_is_found_as_scheduled(f: Fixture) {
     let events =
         [accepted(1), later(2, at(900)), later(3, at(100)), later(4, at(900)), recalled, later(5, at(901)), accepted(6), waits];
     f.write(&events).await;
-    let scheduled = NotificationFilter { state: Some(DeliveryState::Scheduled), ..Default::default() };
+    let scheduled = NotificationFilter { states: vec![DeliveryState::Scheduled], ..Default::default() };
     assert_eq!(search(&f, scheduled.clone(), 10).await, [id(6)]);
     for limit in [1, 10] {
         let now = NotificationFilter { or_sent_after: Some(at(500)), ..scheduled.clone() };

@@ -44,6 +44,9 @@ async fn members_come_leave_and_come_again(f: Fixture) {
     let stays = a.set_members(&app(), &red, &people[2..3], true, 20).await.unwrap();
     assert_eq!(stays[&people[2]], [stay(10, 20), stay(20, None)]);
     assert_eq!(a.count_members(&app(), &red).await.unwrap(), 2);
+    for (most, n) in [(10, 2), (2, 2), (1, 1)] {
+        assert_eq!(a.count_members_up_to(&app(), &red, most).await.unwrap(), n);
+    }
     assert_eq!(a.list_topics_of(&app(), &people[1]).await.unwrap(), []);
     assert_eq!(a.list_topics_of(&app(), &people[2]).await.unwrap(), std::slice::from_ref(&red));
     for (whose, expected) in [(app(), 1), (other(), 0)] {

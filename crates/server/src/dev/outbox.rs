@@ -143,7 +143,7 @@ async fn mail(State(outbox): State<Outbox>, UrlPath(name): UrlPath<String>) -> R
 
 /// The HTML part by itself, for a frame: no scripts, no origin, nothing loaded but pictures and its own styles.
 async fn mail_html(State(outbox): State<Outbox>, UrlPath(name): UrlPath<String>) -> Result<Response, StatusCode> {
-    const POLICY: &str = "sandbox; default-src 'none'; img-src https: data:; style-src 'unsafe-inline'";
+    const POLICY: &str = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'";
     let bytes = outbox.read_mail(&name).ok_or(StatusCode::NOT_FOUND)?;
     let mail = MessageParser::default().parse(&bytes).ok_or(StatusCode::NOT_FOUND)?;
     let html = mail.body_html(0).ok_or(StatusCode::NOT_FOUND)?.into_owned();

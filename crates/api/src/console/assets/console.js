@@ -37,6 +37,16 @@ document.addEventListener('submit', (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// What is shown live says so when it is not. Who was signed out is led to the door.
+const stale = document.getElementById('stale');
+document.addEventListener('htmx:sse:error', (event) => {
+  if (event.detail.status === 401) location.reload();
+  else if (stale) stale.hidden = false;
+});
+document.addEventListener('htmx:sse:after:message', () => {
+  if (stale) stale.hidden = true;
+});
+
 // `stentor dev` prints a link with the key behind the #, which browsers send to nobody.
 function knock() {
   const door = document.querySelector('[data-door]');

@@ -124,7 +124,7 @@ li { position: relative; border-block-end: 1px solid var(--line); }
 li:hover .tools, li:focus-within .tools { opacity: 1; }
 .tools:not(:focus-within) { pointer-events: none; }
 li:hover .tools { pointer-events: auto; }
-@media (hover: none) { .tools { opacity: 1; pointer-events: auto !important; box-shadow: none; background: none; } }
+@media (hover: none) { .tools { opacity: 1; pointer-events: auto !important; box-shadow: none; } }
 
 .empty { display: grid; justify-items: center; gap: 4px; padding: 72px 24px; text-align: center; color: var(--soft); font-size: 14px; }
 .empty strong { color: var(--ink); font-size: 15px; font-weight: 600; }
@@ -163,6 +163,7 @@ h3 { font-size: 19px; font-weight: 650; line-height: 1.3; }
 .stories { border-block-start: 1px solid var(--line); margin-block-start: 8px; }
 .stories .card { padding-inline: 0; color: inherit; text-decoration: none; }
 .stories :is(li, .card) { background: none; }
+.stories li:last-child { border: 0; }
 .stories .title { font-weight: 600; }
 .stories [href]:hover .title { text-decoration: underline; }
 .doings { border-block-start: 1px solid var(--line); padding-block-start: 12px; font-size: 14px; color: var(--soft); }
@@ -214,7 +215,7 @@ thead td { width: 40%; }
       <button type="button" @click=${()=>r.unread(n)}>${mi.unread}${o.markUnread}</button>
       <button type="button" @click=${()=>r.archive(n)}>${mi.archive}${o.archive}</button>
     </div>
-  </article>`}var vP=(n,{title:e,summary:t,image:i,link:s})=>re`<li><a class="card" part="article-link" href=${s??Y}
+  </article>`}var vP=(n,{title:e,summary:t,image:i,link:s})=>re`<li><a class="card" part="story" href=${s??Y}
   rel="noopener" @click=${r=>s&&Bb(r,n,{label:e,url:s})}>${er(i)}<span class="text">
     <span class="title">${e}</span>${t?re`<span class="summary">${t}</span>`:Y}</span></a></li>`;function Bb(n,e,t){let i=new CustomEvent("stentor-action",{detail:{item:e,action:t},bubbles:!0,composed:!0,cancelable:!0});n.target.dispatchEvent(i)||n.preventDefault()}var Yb={ATTRIBUTE:1,CHILD:2,PROPERTY:3,BOOLEAN_ATTRIBUTE:4,EVENT:5,ELEMENT:6},Vb=n=>(...e)=>({_$litDirective$:n,values:e}),xl=class{constructor(e){}get _$AU(){return this._$AM._$AU}_$AT(e,t,i){this._$Ct=e,this._$AM=t,this._$Ci=i}_$AS(e,t){return this.update(e,t)}update(e,t){return this.render(...t)}};var{I:QP}=Wb,Nb=n=>n;var Ub=()=>document.createComment(""),Bn=(n,e,t)=>{let i=n._$AA.parentNode,s=e===void 0?n._$AB:e._$AA;if(t===void 0){let r=i.insertBefore(Ub(),s),o=i.insertBefore(Ub(),s);t=new QP(r,o,n,n.options)}else{let r=t._$AB.nextSibling,o=t._$AM,l=o!==n;if(l){let a;t._$AQ?.(n),t._$AM=n,t._$AP!==void 0&&(a=n._$AU)!==o._$AU&&t._$AP(a)}if(r!==s||l){let a=t._$AA;for(;a!==r;){let h=Nb(a).nextSibling;Nb(i).insertBefore(a,s),a=h}}}return t},gi=(n,e,t=n)=>(n._$AI(e,t),n),PP={},Gb=(n,e=PP)=>n._$AH=e,Fb=n=>n._$AH,$l=n=>{n._$AR(),n._$AA.remove()};var Hb=(n,e,t)=>{let i=new Map;for(let s=e;s<=t;s++)i.set(n[s],s);return i},Kb=Vb(class extends xl{constructor(n){if(super(n),n.type!==Yb.CHILD)throw Error("repeat() can only be used in text expressions")}dt(n,e,t){let i;t===void 0?t=e:e!==void 0&&(i=e);let s=[],r=[],o=0;for(let l of n)s[o]=i?i(l,o):o,r[o]=t(l,o),o++;return{values:r,keys:s}}render(n,e,t){return this.dt(n,e,t).values}update(n,[e,t,i]){let s=Fb(n),{values:r,keys:o}=this.dt(e,t,i);if(!Array.isArray(s))return this.ut=o,r;let l=this.ut??=[],a=[],h,c,f=0,u=s.length-1,d=0,p=r.length-1;for(;f<=u&&d<=p;)if(s[f]===null)f++;else if(s[u]===null)u--;else if(l[f]===o[d])a[d]=gi(s[f],r[d]),f++,d++;else if(l[u]===o[p])a[p]=gi(s[u],r[p]),u--,p--;else if(l[f]===o[p])a[p]=gi(s[f],r[p]),Bn(n,a[p+1],s[f]),f++,p--;else if(l[u]===o[d])a[d]=gi(s[u],r[d]),Bn(n,s[f],s[u]),u--,d++;else if(h===void 0&&(h=Hb(o,d,p),c=Hb(l,f,u)),h.has(l[f]))if(h.has(l[u])){let O=c.get(o[d]),g=O!==void 0?s[O]:null;if(g===null){let b=Bn(n,s[f]);gi(b,r[d]),a[d]=b}else a[d]=gi(g,r[d]),Bn(n,s[f],g),s[O]=null;d++}else $l(s[u]),u--;else $l(s[f]),f++;for(;d<=p;){let O=Bn(n,a[p+1]);gi(O,r[d]),a[d++]=O}for(;f<=u;){let O=s[f++];O!==null&&$l(O)}return this.ut=o,Gb(n,a),Vt}});function Jb(n){let{inbox:e,category:t,language:{words:i}}=n,s=e?.items(t)??[],r=e?.more(t);return s.length===0&&r===!1?re`<div class="empty" part="empty">${mi.bell}<strong>${i.empty}</strong><span>${i.emptyMore}</span></div>`:s.length===0&&e?.status!=="connecting"&&e?.status!=="live"?re``:re`<ul role="list" @keydown=${AP}>${Kb(s,o=>o.id,o=>CP(o,n))}</ul>
     ${r===!1?Y:n.failed?yl(i,n.retry):re`<div class="more" role="img" aria-label=${i.loading}>${Array.from({length:s.length?1:4},()=>re`<div class="ghost"><i></i><b></b><s></s></div>`)}</div>`}`}function CP(n,{inbox:e,language:t,opened:i,open:s,archive:r}){let{words:o}=t,l=!n.read_at,a=l?o.markRead:o.markUnread;return re`<li data-id=${n.id} class=${l?"unread":""} part="item">

@@ -27,7 +27,7 @@ export function drawn(message, locale) {
   const content = { ...item, body_html: message.body_html, body_text: message.body_text, articles: message.articles };
   const inbox = { items: () => [item], item: () => item, more: () => false, status: 'live' };
   const nothing = () => {};
-  const list = cards({ inbox, category: '', language, opened: undefined, failed: false, open: nothing, archive: nothing, retry: nothing });
+  const list = cards({ inbox, category: '', language, opened: undefined, failed: false, label: (name) => name, open: nothing, archive: nothing, retry: nothing });
   const page = detail({ id: 'preview', content }, inbox, language, { retry: nothing, archive: nothing, unread: nothing });
   const framed = (inner, aside) => {
     const body = written(html`<div class="root" dir=${language.direction} lang=${language.locale}><div class="box"><div class="body ${aside ? 'aside' : ''}">

@@ -392,7 +392,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
               tabindex=${name === this.#category ? 0 : -1} @click=${() => this.#choose(name)}>${label}</button>`)}</div>` : nothing}
           <div class="scroll" id="list" tabindex=${tabs.length ? -1 : nothing} role=${tabs.length ? "tabpanel" : nothing} aria-labelledby=${tabs.length ? `tab-${this.#category}` : nothing}>
             ${cards({
-              inbox, category: this.#category, language: this.#language, opened: this.#opened?.id, failed: this.#failed,
+              inbox, category: this.#category, language: this.#language, opened: this.#opened?.id, failed: this.#failed, label: (name) => tabs.find(([tab]) => tab === name)?.[1] ?? titled(name),
               open: (id) => void this.openItem(id), archive: (id) => this.#archive(id), retry: this.#retry,
             })}
           </div>

@@ -74,6 +74,7 @@ for (const { name, locale, variant, scheme, width, height, touch } of LOOKS) {
     await page.goto(host.inboxPage(`/${name}`, variant === "bell" ? `<div class="bar">${tag}</div>` : tag));
     await show(page, variant);
     await expect(titles(page)).toHaveCount(5);
+    await expect(card(page, SAID[locale]![0]!).locator(".meta")).toContainText("Billing");
     await expectAccessible(page);
     await picture(page, `inbox-${name}`);
     await card(page, SAID[locale]![0]!).click();

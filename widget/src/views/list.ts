@@ -6,7 +6,7 @@ import type { Item } from "../frames.js";
 import { icons } from "../icons.js";
 import type { StentorInbox } from "../inbox.js";
 import type { Language } from "../language.js";
-import { button, failure, picture } from "./parts.js";
+import { button, failure, ghost, picture } from "./parts.js";
 
 export interface Listed {
   inbox: StentorInbox | undefined;
@@ -15,6 +15,8 @@ export interface Listed {
   opened: string | undefined;
   /** Loading older items did not work. */
   failed: boolean;
+  /** What a category is called. */
+  label(category: string): string;
   open(id: string): void;
   archive(id: string): void;
   retry(): void;
@@ -33,10 +35,10 @@ export function cards(listed: Listed): TemplateResult {
       ? nothing
       : listed.failed
         ? failure(words, listed.retry)
-        : html`<div class="more" role="img" aria-label=${words.loading}>${Array.from({ length: items.length ? 1 : 4 }, () => html`<div class="ghost"><i></i><b></b><s></s></div>`)}</div>`}`;
+        : html`<div class="more" role="img" aria-label=${words.loading}>${Array.from({ length: items.length ? 1 : 4 }, () => ghost(words))}</div>`}`;
 }
 
-function card(item: Item, { inbox, language, opened, open, archive }: Listed): TemplateResult {
+function card(item: Item, { inbox, language, opened, label, open, archive }: Listed): TemplateResult {
   const { words } = language;
   const unread = !item.read_at;
   const mark = unread ? words.markRead : words.markUnread;
@@ -46,7 +48,7 @@ function card(item: Item, { inbox, language, opened, open, archive }: Listed): T
       <span class="text">
         <span class="title">${unread ? html`<span class="sr">${words.isUnread}: </span>` : nothing}${item.title}</span>
         ${item.summary ? html`<span class="summary">${item.summary}</span>` : nothing}
-        <span class="meta">${item.priority === "high" ? html`<span class="high">${words.important}</span>` : nothing}<time datetime=${item.created_at} title=${language.date(item.created_at)}>${language.ago(item.created_at)}</time></span>
+        <span class="meta">${item.priority === "high" ? html`<span class="high">${words.important}</span>` : nothing}<time datetime=${item.created_at} title=${language.date(item.created_at)}>${language.ago(item.created_at)}</time>${item.category ? ` · ${label(item.category)}` : nothing}</span>
       </span>
     </button>
     <div class="tools">

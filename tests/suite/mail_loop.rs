@@ -171,6 +171,8 @@ async fn who_is_refused_or_put_off_is_told_apart_by_postfix_as_well() {
     l.postfix.set_access(&[
         ("gone@example.com", "550 5.1.1 no such user"),
         ("policy@example.com", "554 5.7.1 not from you"),
+        // As Postfix says it of a sender whom it does not know, once it hears of a recipient.
+        ("sender@example.com", "550 5.1.0 <x@example.com>: Sender address rejected: User unknown"),
         ("later@example.com", "450 4.2.0 greylisted"),
     ]);
     // Postfix reads its answers anew within a moment.
@@ -184,15 +186,19 @@ async fn who_is_refused_or_put_off_is_told_apart_by_postfix_as_well() {
     assert!(failed["reason"].as_str().unwrap().starts_with("550 5.1.1 "), "{failed}");
     let again = l.send("gone", "gone@example.com").await;
     assert_eq!(l.settled(&again, "skipped").await["reason"], "suppressed", "no such user: not asked again");
-    let policy = l.send("policy", "policy@example.com").await;
-    l.settled(&policy, "failed").await;
+    for id in ["policy", "sender"] {
+        let refused = l.send(id, &format!("{id}@example.com")).await;
+        l.settled(&refused, "failed").await;
+    }
     let later = l.send("later", "later@example.com").await;
     let waiting = l.settled(&later, "scheduled").await;
     assert!(waiting["reason"].as_str().unwrap().starts_with("450 4.2.0 "), "{waiting}");
     l.postfix.set_access(&[]);
     l.settled(&later, "sent").await;
-    let again = l.send("policy", "policy@example.com").await;
-    l.settled(&again, "sent").await;
+    for id in ["policy", "sender"] {
+        let again = l.send(id, &format!("{id}@example.com")).await;
+        l.settled(&again, "sent").await;
+    }
 }
 
 #[tokio::test]
@@ -238,7 +244,7 @@ async fn the_door_for_bounces_takes_what_is_ours_and_withstands_the_rest() {
     ];
     let settings = settings(&redis.url(), &sqlite(&dir), &own);
     let api = bank(&settings);
-    let _stentor = Process::start(&settings).await;
+    let stentor = Process::start(&settings).await;
     let send = async |n: u32| {
         let body = json!({"audience": {"recipients": [{"id": format!("u{n}"), "email": format!("u{n}@example.com")}]},
             "content": {"title": "x"}, "channels": ["email"]});
@@ -294,6 +300,7 @@ async fn the_door_for_bounces_takes_what_is_ours_and_withstands_the_rest() {
     let deliveries = api.get(&format!("/v1/notifications/{first}/deliveries")).await;
     assert_eq!(deliveries["items"][0]["state"], "sent");
     assert_eq!(talk(&"WHAT\r\n".repeat(40)).await.split(' ').next_back(), Some("421"));
+    assert_eq!(talk(&"NOOP\r\n".repeat(600)).await.split(' ').next_back(), Some("421"), "nobody keeps a place by small talk");
 
     // LMTP answers for each; a repeat changes nothing
     for _ in 0..2 {
@@ -318,4 +325,18 @@ async fn the_door_for_bounces_takes_what_is_ours_and_withstands_the_rest() {
     state(&second, "bounced").await;
     let listed = api.get("/v1/suppressions").await;
     assert_eq!((&listed["items"][0]["address"], &listed["items"][1]), (&json!("u2@example.com"), &Value::Null));
+
+    // Who is in the midst of a mail when the process is to end brings it again, and the process does not wait.
+    let mut stream = tokio::net::TcpStream::connect(&door).await.unwrap();
+    stream.write_all(format!("HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<{path}>\r\nDATA\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains("354") {
+        let mut bytes = [0; 256];
+        let read = stream.read(&mut bytes).await.unwrap();
+        answer.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    stentor_tests::serve::signal(stentor.pid(), "TERM");
+    let rest = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_string(&mut answer)).await;
+    rest.expect("it is told in time").unwrap();
+    assert!(answer.contains("\r\n421 "), "{answer}");
 }

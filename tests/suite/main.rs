@@ -23,6 +23,7 @@ mod idempotency;
 mod kannel;
 mod kill_nine;
 mod large_audience;
+mod mail_events;
 mod mail_loop;
 mod main_job;
 mod manners;

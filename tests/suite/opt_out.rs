@@ -11,7 +11,7 @@ const SIGNATURE: &str = "dVueR7Ba4EfU49k61nwNYZ4oqIs=";
 fn start(gateway: &SmsGateway) -> Dev {
     let url = format!("{}/send?to={{{{to}}}}&text={{{{text}}}}&ref={{{{id}}}}", gateway.url());
     Dev::start_with(&[
-        ("STENTOR__SMS__PROVIDERS", "gw,tw"),
+        ("STENTOR__SMS__PROVIDERS", "gw,tw,plain"),
         ("STENTOR__SMS__DEFAULT_REGION", "DE"),
         ("STENTOR__SMS__PROVIDER__GW__URL", &url),
         ("STENTOR__SMS__PROVIDER__GW__INCOMING__SECRET", SECRET),
@@ -19,6 +19,11 @@ fn start(gateway: &SmsGateway) -> Dev {
         ("STENTOR__SMS__PROVIDER__GW__INCOMING__TEXT", "text"),
         ("STENTOR__SMS__PROVIDER__GW__INCOMING__MESSAGE_ID", "id"),
         ("STENTOR__SMS__PROVIDER__GW__INCOMING__REPLY", "text"),
+        ("STENTOR__SMS__PROVIDER__PLAIN__URL", &url),
+        ("STENTOR__SMS__PROVIDER__PLAIN__INCOMING__SECRET", SECRET),
+        ("STENTOR__SMS__PROVIDER__PLAIN__INCOMING__FROM", "from"),
+        ("STENTOR__SMS__PROVIDER__PLAIN__INCOMING__TEXT", "text"),
+        ("STENTOR__SMS__PROVIDER__PLAIN__INCOMING__REPLY", "text"),
         ("STENTOR__SMS__PROVIDER__TW__PRESET", "twilio"),
         ("STENTOR__SMS__PROVIDER__TW__USERNAME", "AC1"),
         ("STENTOR__SMS__PROVIDER__TW__PASSWORD", "12345"),
@@ -58,6 +63,35 @@ async fn stop_in_any_language_stops_and_an_old_start_does_not_lift_it() {
     assert!(says(&dev, "m4", "help").await.1.as_str().unwrap().contains("Reply STOP"));
     assert_eq!(says(&dev, "m5", "stop it tomorrow, please").await.0, StatusCode::NO_CONTENT);
     assert!(gateway.requests().is_empty());
+}
+
+/// A gateway that gives no id of a message, and calls with the very same bytes when a person says the same again.
+#[tokio::test]
+async fn stop_is_obeyed_as_often_as_it_is_said_and_each_of_a_list_by_itself() {
+    let gateway = SmsGateway::start();
+    let dev = start(&gateway);
+    let url = format!("{}/v1/callbacks/sms/plain/incoming?secret={SECRET}", dev.api.url);
+    let say = async |text: &str| {
+        let form = [("from", "491701234567"), ("text", text)];
+        answer(client().request(Method::POST, &url).form(&form)).await
+    };
+    assert_eq!(say("STOP").await.0, StatusCode::OK);
+    assert_eq!((say("START").await.0, listed(&dev).await), (StatusCode::OK, 0));
+    assert_eq!(
+        (say("STOP").await.0, listed(&dev).await),
+        (StatusCode::OK, 1),
+        "no replay is told from a person, and STOP is STOP"
+    );
+    // The second START may be the first, replayed: nothing is done, and nobody is told that it was.
+    assert_eq!((say("START").await.0, listed(&dev).await), (StatusCode::NO_CONTENT, 1));
+
+    let all = json!([{"from": "491701234568", "text": "STOP"}, {"text": "STOP"}, {"from": "491701234569", "text": "STOP"}]);
+    assert!(answer(client().request(Method::POST, &url).json(&all)).await.0.is_success());
+    assert_eq!(listed(&dev).await, 3);
+    // ARRÊT in Latin-1
+    let latin = client().request(Method::POST, &url).header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(answer(latin.body("from=33612345678&text=ARR%CAT")).await.0, StatusCode::OK);
+    assert_eq!(listed(&dev).await, 4);
 }
 
 #[tokio::test]

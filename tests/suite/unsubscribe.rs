@@ -110,6 +110,27 @@ async fn a_link_that_is_not_ours_does_nothing_and_says_so() {
     assert!(page.contains("Stop all mails from demo") && !page.contains("value=\"these\""), "{page}");
 }
 
+/// Redis has what was said last; SQL may lag behind it.
+#[tokio::test]
+async fn a_wish_is_kept_whatever_the_record_still_says() {
+    let dev = Dev::start();
+    let url = link(&dev, None, "en").await;
+    let press = async |wish: &str| {
+        let answer = client().post(&url).body(format!("wish={wish}")).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    };
+    press("all").await;
+    // As after "undo" whose fact has not reached SQL.
+    let redis = redis::Client::open(dev.text("redis_url")).unwrap();
+    let mut redis = redis.get_multiplexed_async_connection().await.unwrap();
+    let (key, field) = ("stentor:suppressed:{demo}", "email eve@example.com ");
+    let held: String = redis::cmd("HGET").arg(key).arg(field).query_async(&mut redis).await.unwrap();
+    let at: i64 = held.strip_suffix(" unsubscribe").unwrap().parse().unwrap();
+    redis::cmd("HSET").arg(key).arg(field).arg(format!("{} -", at + 1)).query_async::<()>(&mut redis).await.unwrap();
+    press("all").await;
+    assert_eq!(counts(&dev, None).await, json!({"skipped": 1}));
+}
+
 #[tokio::test]
 async fn essential_mails_carry_no_way_out() {
     let dev = Dev::start_with(&[("STENTOR__EMAIL__ESSENTIAL", "security")]);

@@ -81,6 +81,12 @@ impl ApiError {
         Self { errors, findings, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_template", detail) }
     }
 
+    /// 413: the body is larger than `most` bytes, or ended early.
+    pub(crate) fn too_large(most: usize) -> Self {
+        let detail = format!("the body is larger than {most} bytes, or ended early");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
     /// 503: a part that is needed does not answer; the same request may be repeated.
     pub(crate) fn unavailable(part: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {

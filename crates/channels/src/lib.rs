@@ -28,7 +28,8 @@ mod scrub;
 mod sms;
 
 pub use bounce::{
-    BadEvents, Bounce, BounceKind, EventKind, EventRule, EventsConfig, EventsPreset, MailEvents, is_hard, read_report,
+    BadEvents, Bounce, BounceKind, EventKind, EventRule, EventsCall, EventsConfig, EventsPreset, MailEvents, read_report,
+    says_no_mailbox,
 };
 pub use config::{ConfigError, DkimSettings, EmailConfig, EmailProviderConfig};
 pub use email::{DnsKind, DnsNeed, ReturnToken, Unsubscribe, dns_needs};

@@ -196,6 +196,41 @@ pub struct DeliveryReport {
     pub sms: Option<SmsCost>,
 }
 
+/// What a provider says later of a message that it took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// Which provider.
+    pub provider: String,
+    /// What became of the message.
+    pub state: DeliveryState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Somebody settles what another provider took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another provider took the message")]
+pub struct NotTheirs;
+
+impl DeliveryReport {
+    /// The delivery as a provider settles it; `None` if that contradicts what is known for certain. A repeat gives what is known:
+    /// whoever took the first may have died before it was told.
+    pub fn settled_by(&self, settlement: &Settlement) -> Result<Option<Self>, NotTheirs> {
+        let Settlement { provider, state, reason } = settlement;
+        // Who did not take it cannot know what became of it.
+        if self.provider.as_ref().is_some_and(|took| took != provider) {
+            return Err(NotTheirs);
+        }
+        if self.state == *state {
+            return Ok(Some(self.clone()));
+        }
+        let (provider, reason) = (Some(provider.clone()), reason.clone());
+        let settled = || Self { state: *state, reason, provider, next_attempt_at: None, ..self.clone() };
+        Ok(self.state.can_become(*state).then(settled))
+    }
+}
+
 /// What became of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemChange {

@@ -45,7 +45,7 @@ pub use live::{LiveEvent, LiveFeed, LiveMessage};
 pub use presence::{Presence, Presences};
 pub use profiles::{HotProfile, Profiles};
 pub use reader::{Reader, Stay, Treated};
-pub use suppressions::{Asked, Suppressions};
+pub use suppressions::{Asked, Suppressions, Word};
 pub use timeline::{EntryEdit, RETENTION, Timeline, TimelineChanges};
 pub use types::{
     Change, Changes, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page, Recalled,

@@ -12,10 +12,16 @@ use stentor_domain::{AppId, SuppressedAddress, Suppression, SuppressionReason, T
 
 use crate::{InboxError, keys};
 
-static SUPPRESS: LazyLock<Script> =
+static COPY: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/suppress.lua"))));
+static SAY: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/say_suppressed.lua"))));
+static COMPLETED: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/suppressed_complete.lua"))));
 /// The field that says that all of the record is here.
 const COMPLETE: &str = "complete";
+/// The field that whoever copies the record finds again at the end, unless the hash was lost meanwhile.
+const COPYING: &str = "copying";
 /// The word for what was lifted.
 const LIFTED: &str = "-";
 /// The most addresses of one call.
@@ -23,6 +29,15 @@ const STEP: usize = 500;
 
 /// An address to be written to in a category.
 pub type Asked<'a> = (&'a SuppressedAddress, Option<&'a str>);
+
+/// What was said last of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It is not written to.
+    Suppressed(SuppressionReason),
+    /// It is written to again.
+    Lifted,
+}
 
 /// A cheap handle to the suppressions of all apps.
 #[derive(Clone)]
@@ -40,10 +55,41 @@ impl Suppressions {
         Self { conn }
     }
 
-    /// Suppresses addresses, each as of its time; what was said later stays.
-    pub async fn set(&self, app: &AppId, suppressions: &[(&Suppression, Timestamp)]) -> Result<(), InboxError> {
+    /// Suppresses an address as of `now`, or of a moment after what was said of it before: gives the time as of which it holds.
+    pub async fn suppress(&self, app: &AppId, suppression: &Suppression, now: Timestamp) -> Result<Timestamp, InboxError> {
+        let category = suppression.category.as_deref().unwrap_or_default();
+        self.say(app, &field(&suppression.address, category), suppression.reason.as_str(), now).await
+    }
+
+    /// Lifts a suppression as of `now`, or of a moment after what was said before: gives the time as of which it holds.
+    pub async fn lift(
+        &self,
+        app: &AppId,
+        address: &SuppressedAddress,
+        category: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        self.say(app, &field(address, category.unwrap_or_default()), LIFTED, now).await
+    }
+
+    async fn say(&self, app: &AppId, field: &str, word: &str, now: Timestamp) -> Result<Timestamp, InboxError> {
+        let mut call = SAY.key(keys::suppressed(app));
+        let at: i64 = call.arg(field).arg(now.as_millis()).arg(word).invoke_async(&mut self.conn.clone()).await?;
+        Ok(Timestamp::from_millis(at))
+    }
+
+    /// Begins a copy of the record; [`complete`](Self::complete) wants what it gives.
+    pub async fn begin_copy(&self, app: &AppId, name: &str) -> Result<String, InboxError> {
+        let (key, mut conn) = (keys::suppressed(app), self.conn.clone());
+        // Another's name does as well: that it is still there at the end proves that nothing was lost.
+        redis::cmd("HSETNX").arg(&key).arg(COPYING).arg(name).query_async::<u8>(&mut conn).await?;
+        Ok(redis::cmd("HGET").arg(&key).arg(COPYING).query_async::<Option<String>>(&mut conn).await?.unwrap_or_default())
+    }
+
+    /// Copies what the record has, each as of its time; what was said later stays.
+    pub async fn copy(&self, app: &AppId, suppressions: &[(&Suppression, Timestamp)]) -> Result<(), InboxError> {
         for chunk in suppressions.chunks(STEP) {
-            let mut call = SUPPRESS.key(keys::suppressed(app));
+            let mut call = COPY.key(keys::suppressed(app));
             for (s, at) in chunk {
                 let category = s.category.as_deref().unwrap_or_default();
                 call.arg(field(&s.address, category)).arg(at.as_millis()).arg(s.reason.as_str());
@@ -53,18 +99,10 @@ impl Suppressions {
         Ok(())
     }
 
-    /// Lifts a suppression as of `at`.
-    pub async fn lift(
-        &self,
-        app: &AppId,
-        address: &SuppressedAddress,
-        category: Option<&str>,
-        at: Timestamp,
-    ) -> Result<(), InboxError> {
-        let mut call = SUPPRESS.key(keys::suppressed(app));
-        call.arg(field(address, category.unwrap_or_default())).arg(at.as_millis()).arg(LIFTED);
-        call.invoke_async::<Vec<u8>>(&mut self.conn.clone()).await?;
-        Ok(())
+    /// Says that all that the record has is copied. False if the copy was lost while it was made.
+    pub async fn complete(&self, app: &AppId, copy: &str) -> Result<bool, InboxError> {
+        let mut call = COMPLETED.key(keys::suppressed(app));
+        Ok(call.arg(copy).invoke_async::<u8>(&mut self.conn.clone()).await? == 1)
     }
 
     /// Why each is suppressed, in its category or in all; in order. `None` if the record was not read yet.
@@ -91,23 +129,20 @@ impl Suppressions {
         Ok(Some(found))
     }
 
-    /// Why an address is suppressed in this category, or in all if it is none, as far as that is known here.
-    pub async fn reason(
+    /// What was said last of an address in this category, or in all if it is none: suppressed, or `Lifted`. `None` if nothing is
+    /// known here.
+    pub async fn last_word(
         &self,
         app: &AppId,
         address: &SuppressedAddress,
         category: Option<&str>,
-    ) -> Result<Option<SuppressionReason>, InboxError> {
+    ) -> Result<Option<Word>, InboxError> {
         let mut call = redis::cmd("HGET");
         call.arg(keys::suppressed(app)).arg(field(address, category.unwrap_or_default()));
         let held: Option<String> = call.query_async(&mut self.conn.clone()).await?;
-        Ok(held.and_then(|value| value.split_once(' ')?.1.parse().ok()))
-    }
-
-    /// Says that all that the record has is set.
-    pub async fn complete(&self, app: &AppId) -> Result<(), InboxError> {
-        let mut call = redis::cmd("HSET");
-        call.arg(keys::suppressed(app)).arg(COMPLETE).arg(1);
-        Ok(call.query_async(&mut self.conn.clone()).await?)
+        Ok(held.and_then(|value| match value.split_once(' ')?.1 {
+            LIFTED => Some(Word::Lifted),
+            reason => reason.parse().ok().map(Word::Suppressed),
+        }))
     }
 }

@@ -64,6 +64,11 @@ impl Keys {
         format!("{}done:{what}", self.prefix)
     }
 
+    /// The string that keeps what was said of something before it was known.
+    pub(crate) fn held(&self, name: &str) -> String {
+        format!("{}held:{name}", self.prefix)
+    }
+
     /// The hash that remembers an idempotency key.
     pub(crate) fn idempotency(&self, key: &str) -> String {
         format!("{}idem:{key}", self.prefix)

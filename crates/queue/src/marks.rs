@@ -30,6 +30,25 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// Keeps for `ttl` what was said first of `name`, for whoever will know what it is about.
+    pub async fn hold(&self, name: &str, words: &[u8], ttl: Duration) -> Result<(), QueueError> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.keys.held(name)).arg(words).arg("NX").arg("PX").arg(millis(ttl));
+        Ok(set.query_async::<Option<String>>(&mut self.connection()).await.map(drop)?)
+    }
+
+    /// What was said of `name` and kept, if anything.
+    pub async fn find_held(&self, name: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        Ok(redis::cmd("GET").arg(self.keys.held(name)).query_async(&mut self.connection()).await?)
+    }
+
+    /// Forgets what was kept: it is done.
+    pub async fn drop_held(&self, name: &str) -> Result<(), QueueError> {
+        Ok(redis::cmd("DEL").arg(self.keys.held(name)).query_async(&mut self.connection()).await?)
+    }
+}
+
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }

@@ -146,6 +146,15 @@ pub(crate) async fn check_redis(conn: &Connection) -> anyhow::Result<()> {
 /// How long what an app names may take to be fetched.
 const FETCH: Duration = Duration::from_secs(15);
 
+/// Reads what providers report of mails.
+pub(crate) fn mail_events(config: &Config) -> anyhow::Result<MailEvents> {
+    /// How long Amazon may take to give a certificate, and how large one may be.
+    const CERTIFICATE: (Duration, usize) = (Duration::from_secs(10), 64 * 1024);
+    let client = HttpClient::new(Reach::public(&config.outbound.allow), CERTIFICATE.0, CERTIFICATE.1)
+        .context("the client for certificates cannot be set up")?;
+    MailEvents::new(&config.email, client).context("the settings under [email] cannot be used")
+}
+
 /// Where everybody reaches the API. A port of 0 stands for the one that is listened on: `dev` knows no other before.
 fn public_url(config: &Config, address: SocketAddr) -> Option<String> {
     let url = config.http.public_url.trim_end_matches('/');
@@ -249,7 +258,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         manners,
         presences,
         sms_callbacks: SmsCallbacks::new(&config.sms).context("the settings under [sms] cannot be used")?,
-        mail_events: MailEvents::new(&config.email).context("the settings under [email] cannot be used")?,
+        mail_events: mail_events(&config)?,
         opt_out: config.sms.words.clone(),
         sms_prices: config.sms.prices.clone(),
         sms_region: config.sms.default_region,

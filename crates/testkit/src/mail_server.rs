@@ -117,6 +117,11 @@ impl MailServer {
         self.script.events("mail").iter().map(from).collect()
     }
 
+    /// Whom the mails came from that it put off, by their envelopes, in order.
+    pub fn put_off_senders(&self) -> Vec<String> {
+        self.script.events("refused").iter().filter_map(|event| Some(event["from"].as_str()?.to_owned())).collect()
+    }
+
     /// Waits until it refused `n` mails in all.
     pub async fn wait_for_refusals(&self, n: usize, timeout: Duration) {
         self.script.wait_for("refused", n, timeout).await;

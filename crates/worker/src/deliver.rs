@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use stentor_archive::ArchiveError;
 use stentor_catalog::{Catalog, CatalogError, Words};
-use stentor_channels::{Busy, OutboundMessage, Pace, Providers, SendError, Sent, is_hard};
+use stentor_channels::{Busy, OutboundMessage, Pace, Providers, SendError, Sent, says_no_mailbox};
 use stentor_domain::{
     AppId, Channel, Clock, DeliveryState, Event, EventKind, SkipReason, SuppressedAddress, Suppression, SuppressionReason,
     Timestamp,
@@ -127,7 +127,7 @@ impl Deliver {
     async fn deliver(&self, job: &DeliveryJob, lease: &Lease) -> Result<Outcome, DeliverError> {
         let (attempt, ambiguous) = match lease.claim().await? {
             Claim::Claimed { attempt, ambiguous } => (attempt, ambiguous),
-            Claim::Done { outcome } => return self.repeat(&outcome).await,
+            Claim::Done { outcome } => return self.repeat(&outcome, lease).await,
             Claim::HeldUntil(at_ms) => return Ok(Outcome::HoldUntil { at_ms }),
             Claim::Refused { reason } => return self.refuse(job, lease, &reason).await,
         };
@@ -142,9 +142,11 @@ impl Deliver {
         let words = Words::of(&notification, &self.templates).await?;
         let category = words.as_ref().ok().and_then(|words| category(&notification, words));
         // It may have been suppressed since it was dispatched: by the mail before it.
-        if ambiguous == 0 && self.is_suppressed(job, category).await? {
+        if self.is_suppressed(job, category).await? {
             let reason = SkipReason::Suppressed.as_str().to_owned();
-            return self.end(job, lease, End::new(DeliveryState::Skipped, attempt, reason)).await;
+            // What may have been sent is not sent once more, and cannot be said not to have been.
+            let state = if ambiguous == 0 { DeliveryState::Skipped } else { DeliveryState::Unknown };
+            return self.end(job, lease, End::new(state, attempt, reason)).await;
         }
         let made = match words {
             Ok(words) => self.messages.make(job, &notification, &words).await,
@@ -250,17 +252,16 @@ impl Deliver {
     /// A mailbox of which its server says that it does not exist is not asked again: as after a bounce.
     async fn give_up(&self, job: &DeliveryJob, detail: &str) -> Result<(), DeliverError> {
         // `550 5.1.1 no such user`; of other servers' words without such a code nothing can be told.
-        let is_gone = detail.split(' ').nth(1).is_some_and(is_hard);
+        let is_gone = detail.split(' ').nth(1).is_some_and(says_no_mailbox);
         let Ok(address) = SuppressedAddress::parse(job.channel, &job.to) else { return Ok(()) };
         if job.channel != Channel::Email || !is_gone {
             return Ok(());
         }
         let (reason, detail) = (SuppressionReason::HardBounce, Some(detail.to_owned()));
         let suppression = Suppression { address, category: None, reason, detail };
-        let now = self.clock.now();
-        self.suppressed.add(&job.app, &suppression, now).await?;
+        let at = self.suppressed.add(&job.app, &suppression, self.clock.now()).await?;
         let kind = EventKind::Suppressed { suppression: Box::new(suppression), notification: Some(job.notification) };
-        Ok(self.facts.write(&[Event::new(job.app.clone(), now, kind)]).await?)
+        Ok(self.facts.write(&[Event::new(job.app.clone(), at, kind)]).await?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of one failed attempt, used once")]
@@ -320,16 +321,41 @@ impl Deliver {
         if !lease.settle(state.as_str(), &kept).await {
             return Ok(Outcome::Done); // no longer ours: whoever took it over records what became of it
         }
-        self.facts.write(&[event]).await?;
+        self.tell(event, lease).await
+    }
+
+    /// Says what became of a delivery, and then what its provider said of it before that was known.
+    async fn tell(&self, event: Event, lease: &Lease) -> Result<Outcome, DeliverError> {
+        self.facts.write(std::slice::from_ref(&event)).await?;
+        let Event { app, kind: EventKind::Delivery(known), .. } = event else { return Ok(Outcome::Done) };
+        if self.channel != Channel::Sms {
+            return Ok(Outcome::Done);
+        }
+        let (queue, id) = (lease.queue(), known.delivery.to_string());
+        let own = known.provider.as_ref().zip(known.provider_message_id.as_ref()).map(|(p, message)| format!("{p}:{message}"));
+        for name in std::iter::once(id.clone()).chain(own) {
+            let Some(held) = queue.find_held(&name).await? else { continue };
+            let settled = serde_json::from_slice(&held).ok().and_then(|settlement| known.settled_by(&settlement).ok().flatten());
+            if let Some(report) = settled.filter(|report| report.state != known.state) {
+                let state = report.state;
+                let event = Event::new(app.clone(), self.clock.now(), EventKind::Delivery(report));
+                let kept = serde_json::to_vec(&event).unwrap_or_default();
+                // If it is another by now, a further receipt has settled it.
+                if queue.amend(&id, known.state.as_str(), state.as_str(), &kept).await? {
+                    self.facts.write(&[event]).await?;
+                }
+            }
+            queue.drop_held(&name).await?;
+        }
         Ok(Outcome::Done)
     }
 
     /// It ended before, and whoever ended it may have died before saying so: say it again.
-    async fn repeat(&self, outcome: &[u8]) -> Result<Outcome, DeliverError> {
-        if let Ok(event) = serde_json::from_slice::<Event>(outcome) {
-            self.facts.write(&[event]).await?;
+    async fn repeat(&self, outcome: &[u8], lease: &Lease) -> Result<Outcome, DeliverError> {
+        match serde_json::from_slice::<Event>(outcome) {
+            Ok(event) => self.tell(event, lease).await,
+            Err(_) => Ok(Outcome::Done),
         }
-        Ok(Outcome::Done)
     }
 
     fn event(&self, job: &DeliveryJob, end: End) -> Event {

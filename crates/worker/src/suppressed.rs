@@ -45,9 +45,9 @@ impl Suppressed {
         Ok(reasons.into_iter().map(|reason| reason.is_some()).collect())
     }
 
-    /// Suppresses an address as of `at`.
-    pub(crate) async fn add(&self, app: &AppId, suppression: &Suppression, at: Timestamp) -> Result<(), SuppressedError> {
-        Ok(self.hot.set(app, &[(suppression, at)]).await?)
+    /// Suppresses an address; gives the time as of which it holds.
+    pub(crate) async fn add(&self, app: &AppId, suppression: &Suppression, now: Timestamp) -> Result<Timestamp, SuppressedError> {
+        Ok(self.hot.suppress(app, suppression, now).await?)
     }
 
     async fn copy_and_ask(
@@ -56,21 +56,25 @@ impl Suppressed {
         asked: &[Asked<'_>],
     ) -> Result<Vec<Option<stentor_domain::SuppressionReason>>, SuppressedError> {
         let _copying = self.copying.lock().await;
+        let name = format!("{:016x}", rand::random::<u64>());
         loop {
             if let Some(reasons) = self.hot.find(app, asked).await? {
                 return Ok(reasons);
             }
+            let copy = self.hot.begin_copy(app, &name).await?;
             let mut after = None;
             loop {
                 let page = self.archive.scan_suppressions(app, after, PAGE).await?;
                 let rows: Vec<_> = page.iter().map(|s| (&s.suppression, s.at)).collect();
-                self.hot.set(app, &rows).await?;
+                self.hot.copy(app, &rows).await?;
                 match page.last().filter(|_| page.len() == PAGE) {
                     Some(last) => after = Some(last.id),
                     None => break,
                 }
             }
-            self.hot.complete(app).await?;
+            if !self.hot.complete(app, &copy).await? {
+                tracing::info!(%app, "Redis lost the copy of the suppressions while it was made; it is made anew");
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use stentor_domain::{
     AppId, Channel, Delivery, DeliveryState, Event, EventKind, RecipientId, SuppressedAddress, Suppression, SuppressionReason,
     event::DeliveryReport,
 };
+use stentor_queue::Queue;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,6 +27,8 @@ use crate::{problem::ApiError, state::ApiState};
 const APPS_LIFE: Duration = Duration::from_secs(10);
 /// How many conversations are held at once; more wait to be greeted.
 const MAX_SESSIONS: usize = 64;
+/// How long it is known that a report was taken: a repeat does not suppress anew what was lifted since.
+const KNOWN_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// Takes bounces over SMTP and LMTP until `stop`.
 pub async fn serve(listener: TcpListener, state: ApiState, max_bytes: usize, stop: CancellationToken) {
@@ -58,14 +61,14 @@ impl ApiState {
     /// Whether a token may be ours: for refusing at the door who writes to an address of nobody's.
     pub(crate) async fn knows_return_path(&self, address: &str) -> Result<bool, ApiError> {
         let Some(token) = stentor_channels::ReturnToken::find(address) else { return Ok(false) };
-        Ok(self.apps_by_token().await?.iter().any(|app| token.may_be_of(&app.id) && token.is_of(&app.id, &app.inbox_secret)))
+        Ok(self.known_apps().await?.iter().any(|app| token.may_be_of(&app.id) && token.is_of(&app.id, &app.inbox_secret)))
     }
 
     /// Records what was reported. True if it was of a mail of ours.
     ///
     /// Safe to repeat: who reports and is not answered reports again.
     pub(crate) async fn take_bounce(&self, bounce: &Bounce) -> Result<bool, ApiError> {
-        let apps = self.apps_by_token().await?;
+        let apps = self.known_apps().await?;
         let own = apps.iter().find(|app| bounce.token.may_be_of(&app.id) && bounce.token.is_of(&app.id, &app.inbox_secret));
         let Some(App { id: app, inbox_secret: secret, .. }) = own else { return Ok(false) };
         let Some(report) = self.find_report(app, bounce).await? else { return Ok(false) };
@@ -84,18 +87,32 @@ impl ApiState {
             BounceKind::Unsubscribe => SuppressionReason::Unsubscribe,
             BounceKind::Soft | BounceKind::Delivered | BounceKind::UnderWay => return Ok(true),
         };
+        let queue = self.email_queue()?;
+        let what = format!("{}:{}", bounce.token.delivery(), reason.as_str());
+        if queue.is_done(&what).await? {
+            return Ok(true);
+        }
         let is_ours = |address: &SuppressedAddress| bounce.token.is_to(secret, address);
         match self.candidates(app, &recipient, bounce).await?.into_iter().find(is_ours) {
-            Some(address) if reason == SuppressionReason::Unsubscribe => {
-                self.unsubscribe(app, &address, None, Some(notification)).await?;
-            }
             Some(address) => {
                 let detail = Some(bounce.detail.clone()).filter(|detail| !detail.is_empty());
-                self.suppress(app, &Suppression { address, category: None, reason, detail }, Some(notification)).await?;
+                let suppression = Suppression { address, category: None, reason, detail };
+                if reason == SuppressionReason::Unsubscribe {
+                    self.unsubscribe(app, &suppression, Some(notification)).await?;
+                } else {
+                    self.suppress(app, &suppression, Some(notification)).await?;
+                }
             }
             None => tracing::info!(%app, %notification, "an address that bounced is not known any more and cannot be suppressed"),
         }
+        // After it was done: who died in between is told again.
+        queue.set_done(&what, KNOWN_FOR).await?;
         Ok(true)
+    }
+
+    fn email_queue(&self) -> Result<&Queue, ApiError> {
+        let queue = self.outside.iter().find(|queue| queue.name() == Channel::Email.as_str());
+        queue.ok_or_else(|| ApiError::not_found("delivery"))
     }
 
     /// The addresses that the mail may have gone to: those that the report names, and the recipient's.
@@ -117,9 +134,7 @@ impl ApiState {
     /// What is known of the delivery: by its hot record, or by SQL once that has gone.
     async fn find_report(&self, app: &AppId, bounce: &Bounce) -> Result<Option<DeliveryReport>, ApiError> {
         let delivery = bounce.token.delivery();
-        if let Some(queue) = self.outside.iter().find(|queue| queue.name() == Channel::Email.as_str())
-            && let Some(record) = queue.find_job(&delivery.to_string()).await?
-        {
+        if let Some(record) = self.email_queue()?.find_job(&delivery.to_string()).await? {
             return match record.outcome.as_deref().and_then(|outcome| serde_json::from_slice::<Event>(outcome).ok()) {
                 Some(Event { app: whose, kind: EventKind::Delivery(report), .. }) => Ok((whose == *app).then_some(report)),
                 // It is faster than the server's answer to us.
@@ -154,10 +169,8 @@ impl ApiState {
             self.now(),
             EventKind::Delivery(DeliveryReport { state, reason, next_attempt_at: None, ..known }),
         );
-        if seen != state
-            && let Some(queue) = self.outside.iter().find(|queue| queue.name() == Channel::Email.as_str())
-            && queue.find_job(&id).await?.is_some()
-        {
+        let queue = self.email_queue()?;
+        if seen != state && queue.find_job(&id).await?.is_some() {
             let outcome = serde_json::to_vec(&event).unwrap_or_default();
             if !queue.amend(&id, seen.as_str(), state.as_str(), &outcome).await? {
                 return Err(ApiError::too_early("another report is being taken; repeat this one"));
@@ -168,14 +181,20 @@ impl ApiState {
         Ok(())
     }
 
-    async fn apps_by_token(&self) -> Result<Arc<[App]>, ApiError> {
+    /// All apps, as they were a moment ago.
+    pub(crate) async fn known_apps(&self) -> Result<Arc<[App]>, ApiError> {
         let known = self.apps.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, apps)) = known
+        if let Some((at, apps)) = &known
             && at.elapsed() < APPS_LIFE
         {
-            return Ok(apps);
+            return Ok(apps.clone());
         }
-        let apps: Arc<[App]> = self.archive.list_apps().await?.into();
+        let apps: Arc<[App]> = match (self.archive.list_apps().await, known) {
+            (Ok(apps), _) => apps.into(),
+            // With SQL down the apps are those that were there.
+            (Err(_), Some((_, apps))) => return Ok(apps),
+            (Err(error), None) => return Err(error.into()),
+        };
         *self.apps.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), apps.clone()));
         Ok(apps)
     }

@@ -25,6 +25,8 @@ const MAX_ERRORS: u32 = 20;
 const PATIENCE: Duration = Duration::from_mins(5);
 /// How long one mail may take.
 const MAIL_TIME: Duration = Duration::from_mins(10);
+/// How many commands bring no mail before the conversation ends: nobody keeps a place by small talk.
+const MAX_COMMANDS: u32 = 500;
 
 /// A line, or why there is none.
 enum Line {
@@ -41,12 +43,15 @@ struct Session<'a> {
     sender: bool,
     recipients: Vec<String>,
     errors: u32,
+    /// Since the last mail.
+    commands: u32,
 }
 
 /// Holds a conversation to its end.
 pub(super) async fn hold(stream: TcpStream, state: &ApiState, max_bytes: usize, stop: &CancellationToken) -> io::Result<()> {
     let stream = BufReader::new(stream);
-    let mut session = Session { stream, state, max_bytes, lmtp: false, sender: false, recipients: Vec::new(), errors: 0 };
+    let mut session =
+        Session { stream, state, max_bytes, lmtp: false, sender: false, recipients: Vec::new(), errors: 0, commands: 0 };
     session.say("220 stentor ESMTP, for bounces only").await?;
     loop {
         let line = tokio::select! {
@@ -56,8 +61,16 @@ pub(super) async fn hold(stream: TcpStream, state: &ApiState, max_bytes: usize, 
         match line {
             Err(_) => return session.say("421 4.4.2 you have said nothing for 5 minutes").await,
             Ok(Ok(Line::Whole(line))) => {
-                if !session.obey(&line).await? {
-                    return Ok(());
+                session.commands += 1;
+                // Also in the midst of a mail: who brings it slowly does not hold up the end of the process, and brings it again.
+                let obeyed = tokio::select! {
+                    obeyed = session.obey(&line) => Some(obeyed?),
+                    () = stop.cancelled() => None,
+                };
+                match obeyed {
+                    Some(true) => {}
+                    Some(false) => return Ok(()),
+                    None => return session.say("421 4.3.2 going down").await,
                 }
             }
             Ok(Ok(Line::TooLong)) => session.complain("500 5.5.2 that line is too long").await?,
@@ -66,6 +79,9 @@ pub(super) async fn hold(stream: TcpStream, state: &ApiState, max_bytes: usize, 
         }
         if session.errors > MAX_ERRORS {
             return session.say("421 4.7.0 too many errors").await;
+        }
+        if session.commands > MAX_COMMANDS {
+            return session.say("421 4.7.0 too many commands without a mail").await;
         }
     }
 }
@@ -156,6 +172,7 @@ impl Session<'_> {
         };
         let recipients = std::mem::take(&mut self.recipients);
         self.forget();
+        self.commands = 0;
         let Some(text) = text? else { return Ok(false) };
         // SMTP is answered once for all, LMTP once for each.
         let mut answers = Vec::new();

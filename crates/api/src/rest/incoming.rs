@@ -10,8 +10,8 @@ use axum::{
 use sha2::{Digest, Sha256};
 use stentor_channels::{Incoming, Reply};
 use stentor_domain::{
-    AppId, PhoneNumber, Region, SuppressedAddress, Suppression, SuppressionId, SuppressionReason, address::AddressError,
-    opt_out::Wish, phone::in_international_form,
+    AppId, PhoneNumber, Region, SuppressedAddress, Suppression, SuppressionReason, address::AddressError, opt_out::Wish,
+    phone::in_international_form,
 };
 
 use super::{
@@ -36,8 +36,12 @@ pub(crate) async fn sms(
 ) -> Result<Response, ApiError> {
     let messages = state.sms_callbacks.incoming(&provider, &call.at(state.now()))?;
     let mut reply = None;
-    for message in &messages {
-        reply = state.obey(&provider, message, &call).await?;
+    for (place, message) in messages.iter().enumerate() {
+        let what = match &message.message_id {
+            Some(id) => Named::ById(format!("{provider}:{id}")),
+            None => Named::ByWords(format!("{provider}:{}:{place}", hex::encode(Sha256::digest(call.bytes())))),
+        };
+        reply = state.obey(&provider, message, &what).await?;
     }
     Ok(match (state.sms_callbacks.reply(&provider), reply.as_deref().unwrap_or_default()) {
         (Some(Reply::Text), text) if !text.is_empty() => {
@@ -56,86 +60,66 @@ pub(crate) async fn sms_by_get(state: State<ApiState>, provider: Path<String>, c
     sms(state, provider, call).await
 }
 
+/// How a message is known again.
+enum Named {
+    /// By the gateway's id of it.
+    ById(String),
+    /// By the call that it came with; a person may say the same twice, and some gateways call with the same bytes then.
+    ByWords(String),
+}
+
 impl ApiState {
     /// Does what a message asks for, once; what is answered.
-    async fn obey(&self, provider: &str, message: &Incoming, call: &GatewayCall) -> Result<Option<String>, ApiError> {
+    async fn obey(&self, provider: &str, message: &Incoming, named: &Named) -> Result<Option<String>, ApiError> {
         let Some((wish, answer)) = self.opt_out.understand(&message.text) else { return Ok(None) };
         let answer = Some(answer.to_owned());
         // A number that nobody can send to needs no list.
-        let Ok(number) = number_of(&message.from, self.sms_region) else { return Ok(None) };
-        let what = match &message.message_id {
-            Some(id) => format!("{provider}:{id}"),
-            None => format!("{provider}:{}", hex::encode(Sha256::digest(call.bytes()))),
-        };
+        let region = self.sms_callbacks.region(provider);
+        let Ok(number) = number_of(&message.from, region, self.sms_region) else { return Ok(None) };
         let queue = self.sms_queue()?;
-        if queue.is_done(&what).await? {
-            return Ok(answer);
+        let (Named::ById(what) | Named::ByWords(what)) = named;
+        let known = queue.is_done(what).await?;
+        match (wish, named) {
+            (_, Named::ById(_)) if known => return Ok(answer),
+            // Whether it is a replay or a person who asks once more cannot be told: nothing is done, and nothing is promised.
+            (Wish::Start, Named::ByWords(_)) if known => return Ok(None),
+            // STOP is obeyed as often as it comes: who is in doubt is left alone.
+            _ => {}
         }
-        let apps = self.sms_callbacks.apps(provider);
-        let apps = match apps {
-            [] => self.archive.list_apps().await?.into_iter().map(|app| app.id).collect(),
+        let apps: Vec<AppId> = match self.sms_callbacks.apps(provider) {
+            [] => self.known_apps().await?.iter().map(|app| app.id.clone()).collect(),
             named => named.to_vec(),
         };
         for app in &apps {
             match wish {
                 Wish::Stop => self.stop(app, &number).await?,
-                Wish::Start => self.start(app, &number).await?,
+                Wish::Start => self.resubscribe(app, &SuppressedAddress::from(&number), None).await?,
                 Wish::Help => {}
             }
         }
         // After it was done: who died in between is told again, and doing it again changes nothing.
-        queue.set_done(&what, KNOWN_FOR).await?;
+        queue.set_done(what, KNOWN_FOR).await?;
         tracing::info!(provider, wish = ?wish, apps = apps.len(), "a person's word was obeyed");
         Ok(answer)
     }
 
     async fn stop(&self, app: &AppId, number: &PhoneNumber) -> Result<(), ApiError> {
-        let address = SuppressedAddress::from(number);
-        if self.why_suppressed(app, &address, None).await?.is_some() {
-            return Ok(()); // whatever it is for outlasts a START
-        }
-        let detail = Some("by SMS".to_owned());
+        let (address, detail) = (SuppressedAddress::from(number), Some("by SMS".to_owned()));
         let suppression = Suppression { address, category: None, reason: SuppressionReason::Unsubscribe, detail };
-        self.suppress(app, &suppression, None).await.map(drop)
-    }
-
-    /// Only what the person said themselves is theirs to take back.
-    async fn start(&self, app: &AppId, number: &PhoneNumber) -> Result<(), ApiError> {
-        let address = SuppressedAddress::from(number);
-        if self.why_suppressed(app, &address, None).await? == Some(SuppressionReason::Unsubscribe) {
-            self.lift(app, &address, None).await?;
-        }
-        Ok(())
-    }
-
-    /// Why an address is not written to, in all categories or in `category`.
-    pub(crate) async fn why_suppressed(
-        &self,
-        app: &AppId,
-        address: &SuppressedAddress,
-        category: Option<&str>,
-    ) -> Result<Option<SuppressionReason>, ApiError> {
-        if let Some(found) = self.suppressions.find(app, &[(address, category)]).await? {
-            return Ok(found.into_iter().flatten().next());
-        }
-        for category in [None, category] {
-            let id = SuppressionId::new(app, address.channel(), address.as_str(), category.unwrap_or_default());
-            if let Some(found) = self.archive.find_suppression(app, id).await? {
-                return Ok(Some(found.suppression.reason));
-            }
-        }
-        Ok(None)
+        self.unsubscribe(app, &suppression, None).await
     }
 }
 
-/// The number that a gateway means: many leave the plus sign out.
-fn number_of(text: &str, region: Option<Region>) -> Result<PhoneNumber, AddressError> {
+/// The number that a gateway means. Many leave the plus sign out; some write numbers as they are dialled at home, in the `region` that is
+/// theirs. The `default` region is asked last: a number with its country's code may by chance be one of it as well.
+fn number_of(text: &str, region: Option<Region>, default: Option<Region>) -> Result<PhoneNumber, AddressError> {
     let text = text.trim();
-    match in_international_form(text, region) {
-        Ok(number) => Ok(number),
-        Err(error) if text.starts_with('+') => Err(error),
-        Err(_) => in_international_form(&format!("+{text}"), None),
+    if text.starts_with('+') || text.starts_with("00") {
+        return in_international_form(text, None);
     }
+    let at_home = |region: Option<Region>| region.map(|region| in_international_form(text, Some(region)));
+    let found = at_home(region).and_then(Result::ok).map_or_else(|| in_international_form(&format!("+{text}"), None), Ok);
+    found.or_else(|error| at_home(default).unwrap_or(Err(error)))
 }
 
 /// Twilio's markup (<https://www.twilio.com/docs/messaging/twiml>).
@@ -143,4 +127,26 @@ fn twiml(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let message = if text.is_empty() { text } else { format!("<Message>{text}</Message>") };
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>{message}</Response>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_gateways_write_them() {
+        let number = |text: &str, region: &str, default: &str| {
+            let number = number_of(text, region.parse().ok(), default.parse().ok());
+            number.map(|number| number.as_str().to_owned()).unwrap_or_default()
+        };
+        assert_eq!(number("+491701234567", "", "CN"), "+491701234567");
+        assert_eq!(number("491701234567", "", ""), "+491701234567");
+        assert_eq!(number("0170 1234567", "", "DE"), "+491701234567");
+        // Also a number of Cottbus' neighbourhood, as it is dialled in Germany.
+        assert_eq!(number("4520123456", "", "DE"), "+4520123456", "a Danish phone");
+        // As Alibaba Cloud's callback has it; also a number of Arkansas.
+        assert_eq!(number("15012345678", "CN", ""), "+8615012345678");
+        assert_eq!(number("8615012345678", "CN", ""), "+8615012345678");
+        assert_eq!(number("12345", "", "DE"), "", "a short code sends no STOP");
+    }
 }

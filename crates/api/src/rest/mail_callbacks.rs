@@ -1,21 +1,40 @@
 //! Callbacks about mails: what providers report, and bounces that somebody pipes here.
 
 use axum::{
-    body::Bytes,
-    extract::{Query, State},
+    body::{Bytes, to_bytes},
+    extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode},
 };
-use serde::Deserialize;
-use stentor_channels::BadEvents;
+use stentor_channels::{BadEvents, EventsCall};
 use stentor_domain::Violation;
 
-use super::problems::{NotFound, Problems};
+use super::{
+    callbacks::fields,
+    problems::{NotFound, Problems},
+};
 use crate::{path::Path, problem::ApiError, state::ApiState};
 
-/// The part of the query that is ours; a provider may add its own.
-#[derive(Deserialize)]
-pub(crate) struct Proof {
+/// The largest body, in bytes: a provider reports many mails at once.
+const MAX_CALL: usize = 2 * 1024 * 1024;
+
+/// A provider's call.
+pub(crate) struct MailCall {
     secret: Option<String>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for MailCall {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        // The part of the query that is ours; a provider may add its own.
+        let query = fields(parts.uri.query().unwrap_or_default().as_bytes());
+        let secret = query.into_iter().find(|(name, _)| name == "secret").map(|(_, value)| value);
+        let body = to_bytes(body, MAX_CALL).await.map_err(|_| ApiError::too_large(MAX_CALL))?;
+        Ok(Self { secret, headers: parts.headers, body })
+    }
 }
 
 /// Take what a provider reports of mails: bounces, complaints, deliveries.
@@ -27,18 +46,21 @@ pub(crate) struct Proof {
 pub(crate) async fn email(
     State(state): State<ApiState>,
     Path(provider): Path<String>,
-    Query(proof): Query<Proof>,
-    headers: HeaderMap,
-    body: Bytes,
+    MailCall { secret, headers, body }: MailCall,
 ) -> Result<StatusCode, ApiError> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let now = state.now().as_millis() / 1_000;
-    let bounces = state.mail_events.read(&provider, proof.secret.as_deref(), header, &body, now).map_err(|bad| match bad {
+    let call = EventsCall { secret: secret.as_deref(), headers: &headers, body: &body, now };
+    let bounces = state.mail_events.read(&provider, &call).await.map_err(|bad| match bad {
         BadEvents::Refused => ApiError::not_found("callback"),
+        BadEvents::Later => ApiError::too_early(bad.to_string()),
         BadEvents::Body | BadEvents::TooMany => ApiError::invalid(vec![Violation::new("", "bad_callback", bad.to_string())]),
     })?;
+    // None holds up the others: what was taken changes nothing when all are repeated because of one.
+    let mut trouble = None;
     for bounce in &bounces {
-        state.take_bounce(bounce).await?;
+        if let Err(error) = state.take_bounce(bounce).await {
+            trouble = trouble.or(Some(error));
+        }
     }
-    Ok(StatusCode::NO_CONTENT)
+    trouble.map_or(Ok(StatusCode::NO_CONTENT), Err)
 }

@@ -11,6 +11,7 @@ use stentor_domain::{
     AppId, Channel, Event, EventKind, NotificationId, SuppressedAddress, Suppression, SuppressionId, SuppressionReason,
     Timestamp, Violation, text::check_line,
 };
+use stentor_inbox::Word;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -227,32 +228,30 @@ impl ApiState {
         suppression: &Suppression,
         about: Option<NotificationId>,
     ) -> Result<Timestamp, ApiError> {
-        let now = self.now();
-        self.suppressions.set(app, &[(suppression, now)]).await?;
+        let at = self.suppressions.suppress(app, suppression, self.now()).await?;
         let kind = EventKind::Suppressed { suppression: Box::new(suppression.clone()), notification: about };
-        self.tell(&Event::new(app.clone(), now, kind)).await?;
-        Ok(now)
+        self.tell(&Event::new(app.clone(), at, kind)).await?;
+        Ok(at)
     }
 
     /// Lifts a suppression, if there is one.
     pub(crate) async fn lift(&self, app: &AppId, address: &SuppressedAddress, category: Option<&str>) -> Result<(), ApiError> {
-        let now = self.now();
-        self.suppressions.lift(app, address, category, now).await?;
+        let at = self.suppressions.lift(app, address, category, self.now()).await?;
         let kind = EventKind::SuppressionLifted { address: address.clone(), category: category.map(str::to_owned) };
-        self.tell(&Event::new(app.clone(), now, kind)).await
+        self.tell(&Event::new(app.clone(), at, kind)).await
     }
 
     /// Does what a person asks for: writes to them no more. What bounced or complained stays what it is.
     pub(crate) async fn unsubscribe(
         &self,
         app: &AppId,
-        address: &SuppressedAddress,
-        category: Option<&str>,
+        suppression: &Suppression,
         about: Option<NotificationId>,
     ) -> Result<(), ApiError> {
-        if self.reason(app, address, category).await?.is_none() {
-            let (address, category, reason) = (address.clone(), category.map(str::to_owned), SuppressionReason::Unsubscribe);
-            self.suppress(app, &Suppression { address, category, reason, detail: None }, about).await?;
+        // A wish is kept also where it cannot be asked what was before.
+        let known = self.reason(app, &suppression.address, suppression.category.as_deref()).await;
+        if !matches!(known, Ok(Some(_))) {
+            self.suppress(app, suppression, about).await?;
         }
         Ok(())
     }
@@ -270,22 +269,33 @@ impl ApiState {
         Ok(())
     }
 
-    /// Hot first; what Redis lost is on record.
+    /// Why an address is not written to, in all categories or in `category`.
+    pub(crate) async fn why_suppressed(
+        &self,
+        app: &AppId,
+        address: &SuppressedAddress,
+        category: Option<&str>,
+    ) -> Result<Option<SuppressionReason>, ApiError> {
+        match (self.reason(app, address, None).await?, category) {
+            (None, Some(category)) => self.reason(app, address, Some(category)).await,
+            (reason, _) => Ok(reason),
+        }
+    }
+
+    /// Why it is not written to in just this category, or in all if it is none. What was said last is in Redis; what Redis lost is on
+    /// record.
     async fn reason(
         &self,
         app: &AppId,
         address: &SuppressedAddress,
         category: Option<&str>,
     ) -> Result<Option<SuppressionReason>, ApiError> {
-        if let Some(reason) = self.suppressions.reason(app, address, category).await? {
-            return Ok(Some(reason));
-        }
-        let id = SuppressionId::new(app, address.channel(), address.as_str(), category.unwrap_or_default());
-        match self.archive.find_suppression(app, id).await {
-            Ok(found) => Ok(found.map(|found| found.suppression.reason)),
-            Err(error) => {
-                tracing::debug!(error = %Chain(&error), "a suppression is not looked up");
-                Ok(None)
+        match self.suppressions.last_word(app, address, category).await? {
+            Some(Word::Suppressed(reason)) => Ok(Some(reason)),
+            Some(Word::Lifted) => Ok(None),
+            None => {
+                let id = SuppressionId::new(app, address.channel(), address.as_str(), category.unwrap_or_default());
+                Ok(self.archive.find_suppression(app, id).await?.map(|found| found.suppression.reason))
             }
         }
     }

@@ -72,6 +72,7 @@ fn over_incoming(own: IncomingConfig, preset: IncomingConfig) -> IncomingConfig 
         header: own.header.or(preset.header),
         from: own.from.or(preset.from),
         country: own.country.or(preset.country),
+        region: own.region.or(preset.region),
         text: own.text.or(preset.text),
         message_id: own.message_id.or(preset.message_id),
         apps: own.apps,

@@ -342,6 +342,9 @@ pub struct IncomingConfig {
     /// The field with the country's code, if the number lacks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
+    /// Where the numbers are at home that it writes without their country (`CN`); it writes them with it, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
     /// The field with the words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -1,4 +1,4 @@
--- Says of addresses whether they are written to, each only if what is held is not newer.
+-- Copies what the record has of addresses, each only if what is held is not newer.
 --
 -- Whoever lifts a suppression leaves its time behind, so that who copies the record meanwhile does not bring it back.
 -- KEYS[1] hash of the app: "<channel> <address> <category>" -> "<at> <reason>", the reason `-` where it was lifted.

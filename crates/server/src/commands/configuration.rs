@@ -3,10 +3,13 @@
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use stentor_channels::{MailEvents, Providers, SmsCallbacks};
+use stentor_channels::{Providers, SmsCallbacks};
 
 use super::Output;
-use crate::config::{Config, DEFAULT};
+use crate::{
+    config::{Config, DEFAULT},
+    wiring::mail_events,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Configuration {
@@ -24,7 +27,7 @@ impl Configuration {
                 let config = config()?;
                 if !config.email.providers.is_empty() {
                     Providers::email(&config.email).context("the settings under [email] cannot be used")?;
-                    MailEvents::new(&config.email).context("the settings under [email] cannot be used")?;
+                    mail_events(&config)?;
                 }
                 if !config.sms.providers.is_empty() {
                     Providers::sms(&config.sms).context("the settings under [sms] cannot be used")?;

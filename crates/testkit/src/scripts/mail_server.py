@@ -53,7 +53,7 @@ class Handler:
             return f"{local[7:10]} 5.1.1 <{address}>: no thanks"
         if local.startswith("greylist-") and address not in self.greylisted:
             self.greylisted.add(address)
-            tell("refused", to=address)
+            tell("refused", to=address, **{"from": envelope.mail_from})
             return "450 4.2.0 come back later"
         envelope.rcpt_tos.append(address)
         return "250 OK"

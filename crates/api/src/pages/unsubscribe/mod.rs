@@ -15,7 +15,7 @@ use axum::{
     routing::get,
 };
 use stentor_channels::Unsubscribe;
-use stentor_domain::{AppId, SuppressedAddress};
+use stentor_domain::{AppId, SuppressedAddress, Suppression, SuppressionReason};
 
 use super::{personal_page, style};
 use crate::{path::Path, problem::ApiError, state::ApiState};
@@ -83,9 +83,15 @@ impl Opened {
     async fn do_as_wished(&self, state: &ApiState, wish: Wish) -> Result<(), ApiError> {
         let category = self.link.category.as_deref();
         let about = Some(self.link.notification);
+        let of = |category: Option<&str>| Suppression {
+            address: self.address.clone(),
+            category: category.map(str::to_owned),
+            reason: SuppressionReason::Unsubscribe,
+            detail: None,
+        };
         match wish {
-            Wish::StopThese => state.unsubscribe(&self.app, &self.address, category, about).await,
-            Wish::StopAll => state.unsubscribe(&self.app, &self.address, None, about).await,
+            Wish::StopThese => state.unsubscribe(&self.app, &of(category), about).await,
+            Wish::StopAll => state.unsubscribe(&self.app, &of(None), about).await,
             Wish::UndoThese => state.resubscribe(&self.app, &self.address, category).await,
             Wish::UndoAll => state.resubscribe(&self.app, &self.address, None).await,
         }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use stentor_domain::{AppId, DeliveryId, Timestamp};
+use stentor_domain::{AppId, DeliveryId, Region, Timestamp};
 
 use super::{found::plain, presets::with_preset};
 use crate::{ConfigError, IncomingConfig, ReceiptConfig, Reply, SmsConfig, config::Place};
@@ -154,14 +154,14 @@ impl SmsCallbacks {
     pub fn receipts(&self, provider: &str, call: &Call<'_>) -> Result<Vec<Receipt>, BadCall> {
         let (prover, config) = self.0.get(provider).and_then(|g| g.receipts.as_ref()).ok_or(BadCall::Refused)?;
         prover.check(call)?;
-        documents(call)?.into_iter().map(|json| receipt(config, &Fields { call, json })).collect()
+        read_all(call, |fields| receipt(config, fields))
     }
 
     /// The message in a call of `provider`.
     pub fn incoming(&self, provider: &str, call: &Call<'_>) -> Result<Vec<Incoming>, BadCall> {
         let (prover, config) = self.0.get(provider).and_then(|g| g.incoming.as_ref()).ok_or(BadCall::Refused)?;
         prover.check(call)?;
-        documents(call)?.into_iter().map(|json| incoming(config, &Fields { call, json })).collect()
+        read_all(call, |fields| incoming(config, fields))
     }
 
     /// What the gateway wants to hear when its receipts were taken, if not nothing.
@@ -179,18 +179,24 @@ impl SmsCallbacks {
         self.0.get(provider)?.incoming.as_ref()?.1.reply
     }
 
+    /// Where the numbers are at home that the gateway writes without their country.
+    pub fn region(&self, provider: &str) -> Option<Region> {
+        self.0.get(provider)?.incoming.as_ref()?.1.region
+    }
+
     /// For which apps what people send to this gateway holds; empty: for all.
     pub fn apps(&self, provider: &str) -> &[AppId] {
         self.0.get(provider).and_then(|g| g.incoming.as_ref()).map_or(&[], |(_, config)| &config.apps)
     }
 }
 
-/// A body that is a list holds several, each with fields of its own.
-fn documents<'a>(call: &Call<'a>) -> Result<Vec<Option<&'a Value>>, BadCall> {
+/// A body that is a list holds several, each with fields of its own. Of a list what cannot be read is passed over: it may be of
+/// somebody else who sends by the same account, and would hold up ours for ever.
+fn read_all<'a, T>(call: &'a Call<'a>, read: impl Fn(&Fields<'a>) -> Result<T, BadCall>) -> Result<Vec<T>, BadCall> {
     match call.json {
         Some(Value::Array(list)) if list.len() > MAX_RECEIPTS => Err(BadCall::TooMany),
-        Some(Value::Array(list)) => Ok(list.iter().map(Some).collect()),
-        one => Ok(vec![one]),
+        Some(Value::Array(list)) => Ok(list.iter().filter_map(|json| read(&Fields { call, json: Some(json) }).ok()).collect()),
+        json => Ok(vec![read(&Fields { call, json })?]),
     }
 }
 

@@ -38,7 +38,7 @@ forbid_starts() {
     if is_ours; then
       rm -f "$POLICY" # of a run that was killed: we hold the lock, so nobody else's
     else
-      for service in redis-server postgresql postfix spamassassin kannel; do
+      for service in redis-server postgresql postfix postgrey spamassassin kannel; do
         forbids "$service" && continue
         echo "This machine has a $POLICY of its own, which lets packages start services. It is not touched." >&2
         echo "Please install these yourself, as you see fit: apt-get install --no-install-recommends $*" >&2
@@ -116,7 +116,7 @@ if ! install "$@"; then
 fi
 
 if [ -d /run/systemd/system ]; then
-  for unit in redis-server postgresql postfix spamd kannel; do
+  for unit in redis-server postgresql postfix postgrey spamd kannel; do
     case " $* " in
       *" $unit "*) echo "$unit was not started. Its package starts it at the next boot; if you do not want that: systemctl disable $unit" ;;
     esac

@@ -40,6 +40,9 @@ has_chromium() { [ -n "${CHROMIUM:-}" ] || has chromium; }
 # Debian's postfix; its programs are where no path leads.
 has_postfix() { [ -x /usr/lib/postfix/sbin/master ] || [ -x /usr/libexec/postfix/master ]; }
 
+# Its greylister, likewise.
+has_postgrey() { [ -x /usr/sbin/postgrey ]; }
+
 has_libfaketime() {
   local library
   for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
@@ -73,6 +76,7 @@ list_missing() {
     need kannel has bearerbox
     need kannel-extras has_fakesmsc
     need postfix has_postfix
+    need postgrey has_postgrey
     need spamassassin has spamassassin
     need chromium has_chromium
   fi

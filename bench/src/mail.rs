@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "it is a report")]
 
 use std::{
+    collections::BTreeMap,
     net::TcpStream,
     process::{Child, Command, Stdio},
     sync::{
@@ -155,17 +156,27 @@ async fn stentor(port: u16, mails: usize) -> f64 {
     for one in &all {
         api.send(one).await;
     }
-    while sent(&api).await < mails {
-        assert!(begun.elapsed() < PATIENCE * 10, "{} of {mails} are sent", sent(&api).await);
+    loop {
+        let states = states(&api).await;
+        let of = |state: &str| states.get(state).copied().unwrap_or_default();
+        if of("sent") >= mails {
+            break;
+        }
+        assert!(of("failed") + of("unknown") + of("skipped") == 0, "not every mail was sent: {states:?}");
+        assert!(begun.elapsed() < PATIENCE * 10, "not every mail was sent in time: {states:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     mails as f64 / begun.elapsed().as_secs_f64()
 }
 
-async fn sent(api: &Api) -> usize {
+/// How many mails came to each state.
+async fn states(api: &Api) -> BTreeMap<String, usize> {
     let metrics =
         stentor_tests::client().get(format!("{}/metrics", api.url)).send().await.expect("metrics").text().await.expect("a text");
-    let of =
-        |line: &&str| line.starts_with("stentor_deliveries_total") && line.contains("\"email\"") && line.contains("\"sent\"");
-    metrics.lines().find(of).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0) as usize
+    let of_mail = metrics.lines().filter(|line| line.starts_with("stentor_deliveries_total") && line.contains("\"email\""));
+    let read = |line: &str| {
+        let state = line.split("state=\"").nth(1)?.split('"').next()?;
+        Some((state.to_owned(), line.rsplit(' ').next()?.parse::<f64>().ok()? as usize))
+    };
+    of_mail.filter_map(read).collect()
 }

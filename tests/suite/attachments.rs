@@ -24,8 +24,7 @@ fn mail(attachments: &Value) -> Value {
 #[tokio::test]
 async fn what_came_with_the_request_and_what_is_fetched_arrive_as_they_are() {
     let (smtp, files) = (MailServer::start(), SmsGateway::start());
-    // One after the other: two that begin together would both fetch it.
-    let dev = start(&smtp, &[("STENTOR__OUTBOUND__ALLOW", "127.0.0.0/8"), ("STENTOR__WORKER__EMAIL_CONCURRENCY", "1")]);
+    let dev = start(&smtp, &[("STENTOR__OUTBOUND__ALLOW", "127.0.0.0/8")]);
     files.answer(&[Answer::body(200, "from elsewhere")]);
     let url = format!("{}/invoice?token=secret", files.url());
     let attachments = json!([
@@ -33,9 +32,10 @@ async fn what_came_with_the_request_and_what_is_fetched_arrive_as_they_are() {
         {"name": "terms.txt", "type": "text/plain", "url": url},
     ]);
     let mut body = mail(&attachments);
-    body["audience"] = json!({"recipients": [{"id": "a", "email": "a@example.com"}, {"id": "b", "email": "b@example.com"}]});
+    let recipients: Vec<Value> = (0..20).map(|n| json!({"id": format!("u{n}"), "email": format!("u{n}@example.com")})).collect();
+    body["audience"] = json!({"recipients": recipients});
     let view = dev.api.completed(&dev.api.send(&body).await).await;
-    assert_eq!(view["counts"]["email"], json!({"sent": 2}), "{view}");
+    assert_eq!(view["counts"]["email"], json!({"sent": 20}), "{view}");
     for raw in smtp.mails() {
         let read = read_mail(&raw);
         let parts = read["parts"].as_array().unwrap();
@@ -43,7 +43,7 @@ async fn what_came_with_the_request_and_what_is_fetched_arrive_as_they_are() {
         assert_eq!((&parts[3]["name"], &parts[3]["text"]), (&json!("terms.txt"), &json!("from elsewhere")));
         assert!(read["headers"]["references"].as_str().unwrap().ends_with("@example.com>"), "{raw}");
     }
-    assert_eq!(files.requests().len(), 1, "fetched once for both");
+    assert_eq!(files.requests().len(), 1, "fetched once for all, also for those that begin together");
 }
 
 #[tokio::test]

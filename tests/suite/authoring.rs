@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stentor_testkit::RedisServer;
 use stentor_tests::{
-    Api, at,
+    Api, Dev, at, eventually,
     serve::{Process, Serve, bank, settings, sqlite},
     stentor,
 };
@@ -197,4 +197,18 @@ async fn a_test_goes_to_one_person_in_the_language_asked_for_and_changes_nothing
     let next = api.send(&greeting("me")).await;
     api.completed(&next).await;
     assert_eq!(api.get("/v1/recipients/me/inbox").await["items"][0]["title"], "Hello Bo", "their own language is as it was");
+}
+
+#[tokio::test]
+async fn a_test_goes_to_a_number_as_it_is_dialled_at_home() {
+    let dev = Dev::start();
+    let to = json!({"id": "ida", "phone": "0170 1234567", "locale": "de-DE"});
+    let (status, told) = dev.api.post("/v1/templates/welcome/test", &json!({"to": to, "channels": ["sms"]})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{told}");
+    let path = eventually("an SMS", async || stentor_tests::files(&dev.outbox("sms"), "json").pop()).await;
+    let sms: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(sms["to"], "+491701234567");
+    let nowhere = json!({"id": "ida2", "phone": "0170 1234567"});
+    let (status, problem) = dev.api.post("/v1/templates/welcome/test", &json!({"to": nowhere, "channels": ["sms"]})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
 }

@@ -84,5 +84,43 @@ async fn what_goes_beyond_the_limits_of_the_day_is_throttled_and_what_is_sent_sa
     assert_eq!(send("bob", "+491701234567", "short").await.0, "sent", "2 + 1");
     assert_eq!(send("cleo", "+8613800138000", "short").await.2["price_estimate"], "0.10 EUR");
     assert_eq!(send("dora", "+8613800138001", "short").await.1, json!("throttled"), "4 + 1 of one app");
+    // A dry run knows what is left, and counts nothing.
+    let named = json!({"recipients": [{"id": "dora", "phone": "+8613800138001"}]});
+    let body = json!({"audience": named, "content": {"title": "x"}, "channels": ["sms"], "dry_run": true});
+    let (_, run) = dev.api.post("/v1/notifications", &body).await;
+    let delivery = about(&run, "dora", "sms");
+    assert_eq!((&delivery["decision"], &delivery["reason"]), (&json!("skip"), &json!("throttled")), "{run}");
+    assert_eq!((&run["sms"]["messages"], &run["sms"].get("price_estimate")), (&json!(0), &None), "{run}");
     assert_eq!(gateway.requests().len(), 3);
+}
+
+/// A hundred recipients are shown; what it costs is said of all that a request may name.
+#[tokio::test]
+async fn what_a_large_audience_costs_is_said_of_all_of_it_within_the_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("prices.toml");
+    let prices = "[sms.prices]\ncurrency = \"EUR\"\nper_segment = { \"+\" = 0.1, \"+49\" = 0.075 }\n[sms.limits]\n\
+                  app_segments_per_day = 400\nrecipient_segments_per_day = 2\n";
+    std::fs::write(&config, prices).unwrap();
+    let dev = Dev::start_with(&[("STENTOR_CONFIG", config.to_str().unwrap())]);
+    let recipients: Vec<Value> = (0..500)
+        .map(|n| {
+            let phone = if n < 10 { format!("+861380013{n:04}") } else { format!("+49170{n:07}") };
+            json!({"id": format!("u{n:03}"), "phone": phone})
+        })
+        .collect();
+    let run = async |title: &str| {
+        let body =
+            json!({"audience": {"recipients": recipients}, "content": {"title": title}, "channels": ["sms"], "dry_run": true});
+        dev.api.post("/v1/notifications", &body).await.1
+    };
+    let short = run("short").await;
+    assert_eq!((&short["recipients"], &short["more"]), (&json!(100), &json!(true)));
+    assert_eq!(short["deliveries"].as_array().unwrap().len(), 100);
+    // 400 fit into the day: 10 at 0.10 and 390 at 0.075.
+    let sms = json!({"recipients": 500, "more": false, "messages": 400, "segments": 400, "price_estimate": "30.25 EUR"});
+    assert_eq!(short["sms"], sms);
+    let long = run(&"a".repeat(400)).await;
+    assert_eq!((&long["sms"]["messages"], &long["deliveries"][0]["reason"]), (&json!(0), &json!("throttled")), "3 of 2 to each");
+    assert_eq!(run("short").await["sms"], sms, "nothing was counted");
 }

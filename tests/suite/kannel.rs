@@ -19,15 +19,20 @@ struct Stack {
 }
 
 async fn start() -> Stack {
+    start_by(Kannel::start, "").await
+}
+
+/// `more` is added to the gateway's URL.
+async fn start_by(start: fn(&KannelPlan, &str) -> Kannel, more: &str) -> Stack {
     let (redis, data, plan) = (RedisServer::start(), tempfile::tempdir().unwrap(), KannelPlan::new());
     let mut settings = settings(&redis.url(), &sqlite(&data), &[]);
     let (_, listen) = settings.iter().find(|(name, _)| name == "STENTOR__HTTP__LISTEN").unwrap();
     let callback = format!("http://{listen}/v1/callbacks/sms/gw");
-    let kannel = Kannel::start(&plan, &format!("{callback}/incoming?secret={SECRET}"));
+    let kannel = start(&plan, &format!("{callback}/incoming?secret={SECRET}"));
     let of_sms = [
         ("PROVIDERS", "gw".to_owned()),
         ("PROVIDER__GW__PRESET", "kannel".to_owned()),
-        ("PROVIDER__GW__URL", plan.url()),
+        ("PROVIDER__GW__URL", plan.url() + more),
         ("PROVIDER__GW__FROM", "Bank".to_owned()),
         ("PROVIDER__GW__CALLBACK_URL", callback),
         ("PROVIDER__GW__RECEIPTS__SECRET", SECRET.to_owned()),
@@ -83,4 +88,16 @@ async fn a_message_reaches_the_phone_and_its_receipt_says_so_and_stop_stops() {
     let id = stack.send("Wanted again").await;
     stack.ends(&id, "delivered").await;
     assert!(!stack.kannel.received().iter().any(|message| message.contains("Not wanted")));
+}
+
+/// No phone is in reach: Kannel takes the message ("3: Queued for later delivery"), and gives it up once it is not valid any more.
+#[tokio::test]
+async fn a_message_that_was_taken_and_could_not_be_delivered_ends_failed_by_its_receipt() {
+    let stack = start_by(Kannel::start_out_of_reach, "&validity=0").await;
+    let id = stack.send("Nobody there").await;
+    let failed = stack.ends(&id, "failed").await;
+    assert_eq!((&failed["provider"], &failed["reason"]), (&json!("gw"), &json!("NACK/validity expired")), "{failed}");
+    let timeline = stack.api.get(&format!("/v1/notifications/{id}/timeline")).await;
+    let states: Vec<&str> = timeline["events"].as_array().unwrap().iter().filter_map(|e| e["state"].as_str()).collect();
+    assert_eq!(states, ["queued", "sent", "failed"]);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
-use stentor_testkit::{MailServer, Postfix, RedisServer, dkim_verifies, free_port, read_mail};
+use stentor_testkit::{Greylist, MailServer, Postfix, RedisServer, dkim_verifies, free_port, read_mail};
 use stentor_tests::{
     Api, eventually,
     serve::{Process, bank, settings, sqlite},
@@ -199,6 +199,33 @@ async fn who_is_refused_or_put_off_is_told_apart_by_postfix_as_well() {
         let again = l.send(id, &format!("{id}@example.com")).await;
         l.settled(&again, "sent").await;
     }
+}
+
+/// Debian's greylister before Debian's mail server: whom it has not seen it puts off, and takes once they come back.
+#[tokio::test]
+async fn who_is_greylisted_comes_back_and_is_taken_once() {
+    let Some(l) = Loop::start().await else { return };
+    let greylist = Greylist::start();
+    l.postfix.ask_policy(greylist.port());
+    // Postfix reads its configuration anew within a moment; by then somebody new is put off.
+    let mut n = 0;
+    let (id, waiting) = eventually("a greylisted mail", async || {
+        n += 1;
+        let id = l.send(&format!("grey{n}"), &format!("grey{n}@example.com")).await;
+        let first = eventually("an attempt", async || {
+            let deliveries = l.api.get(&format!("/v1/notifications/{id}/deliveries")).await;
+            let delivery = deliveries["items"].as_array()?.first()?.clone();
+            (delivery["attempts"] == 1).then_some(delivery)
+        })
+        .await;
+        (first["state"] == "scheduled").then_some((id, first))
+    })
+    .await;
+    let reason = waiting["reason"].as_str().unwrap();
+    assert!(reason.starts_with("450 4.2.0 ") && reason.contains("Greylisted") && !reason.contains("example.com"), "{reason}");
+    assert_eq!(l.settled(&id, "sent").await["attempts"], 2);
+    let mails = eventually("the mail", async || Some(l.postfix.mails()).filter(|mails| mails.len() == n)).await;
+    assert_eq!(mails.iter().filter(|mail| mail.contains(&format!("grey{n}@example.com"))).count(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
+use stentor_testkit::read_mail;
 use stentor_tests::{Dev, client, eventually, files};
 
 fn mail(category: Option<&str>, locale: &str) -> Value {
@@ -131,10 +132,46 @@ async fn a_wish_is_kept_whatever_the_record_still_says() {
     assert_eq!(counts(&dev, None).await, json!({"skipped": 1}));
 }
 
+/// The next mail, as a mail program reads it.
+async fn next(dev: &Dev, body: &Value) -> Value {
+    let before = files(&dev.outbox("mail"), "eml").len();
+    dev.api.send(body).await;
+    let path = eventually("a mail", async || files(&dev.outbox("mail"), "eml").get(before).cloned()).await;
+    read_mail(&std::fs::read_to_string(path).unwrap())
+}
+
+#[tokio::test]
+async fn the_way_out_is_seen_at_the_foot_of_the_mail_in_its_language_whoever_wrote_it() {
+    let dev = Dev::start();
+    let by_template = |locale: &str| {
+        json!({"audience": {"recipients": [{"id": "eve", "email": "eve@example.com", "locale": locale}]},
+            "template": "welcome", "data": {"name": "Eve"}, "channels": ["email"]})
+    };
+    let mut own = mail(Some("news"), "fr-FR");
+    own["content"]["email"] = json!({"html": "<p>Bonjour</p>", "text": "Bonjour"});
+    for (body, label) in [
+        (by_template("en"), "Unsubscribe"),
+        (by_template("de-AT"), "Abbestellen"),
+        (by_template("zh-CN"), "退订"),
+        (by_template("ar"), "إلغاء الاشتراك"),
+        (mail(Some("news"), "en"), "Unsubscribe"),
+        (own, "Se désabonner"),
+    ] {
+        let read = next(&dev, &body).await;
+        let url = read["headers"]["list-unsubscribe"].as_str().unwrap().trim_matches(['<', '>']).to_owned();
+        let (text, html) = (read["parts"][0]["text"].as_str().unwrap(), read["parts"][1]["text"].as_str().unwrap());
+        assert!(text.trim_end().ends_with(&format!("{label}: {url}")), "{text}");
+        let link = html.find(&format!("href=\"{url}\"")).unwrap_or_else(|| panic!("{label}: {html}"));
+        assert!(html[link..].contains(&format!(">{label}</a>")), "{label}: {html}");
+    }
+}
+
 #[tokio::test]
 async fn essential_mails_carry_no_way_out() {
     let dev = Dev::start_with(&[("STENTOR__EMAIL__ESSENTIAL", "security")]);
-    dev.api.send(&mail(Some("security"), "en")).await;
-    let path = eventually("a mail", async || files(&dev.outbox("mail"), "eml").pop()).await;
-    assert!(!std::fs::read_to_string(path).unwrap().contains("List-Unsubscribe"));
+    let read = next(&dev, &mail(Some("security"), "en")).await;
+    assert!(read["headers"].get("list-unsubscribe").is_none());
+    for part in read["parts"].as_array().unwrap() {
+        assert!(!part["text"].as_str().unwrap().to_lowercase().contains("unsubscribe"), "{part}");
+    }
 }

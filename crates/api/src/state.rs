@@ -10,7 +10,11 @@ use std::{
 use stentor_archive::{App, Archive};
 use stentor_catalog::Catalog;
 use stentor_channels::{MailEvents, SmsCallbacks};
-use stentor_domain::{AppId, Clock, Region, Timestamp, TopicId, opt_out::OptOutLanguages, sms::SmsPrices};
+use stentor_domain::{
+    AppId, Clock, Region, Timestamp, TopicId,
+    opt_out::OptOutLanguages,
+    sms::{SmsLimits, SmsPrices},
+};
 use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +60,8 @@ pub struct ApiParts {
     pub opt_out: OptOutLanguages,
     /// What a segment of an SMS costs.
     pub sms_prices: SmsPrices,
+    /// How much is sent by SMS in a day.
+    pub sms_limits: SmsLimits,
     /// Where a phone number is at home that comes without its country.
     pub sms_region: Option<Region>,
     /// How full Redis is.

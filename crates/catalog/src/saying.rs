@@ -28,6 +28,8 @@ pub struct Reader<'a> {
     pub attributes: &'a serde_json::Map<String, serde_json::Value>,
     /// The present time.
     pub now: Timestamp,
+    /// Where they get no more of these mails.
+    pub unsubscribe: Option<&'a str>,
 }
 
 impl<'a> Words<'a> {
@@ -157,6 +159,7 @@ impl<'a> Reader<'a> {
             recipient,
             app_name: n.app.as_str(),
             now: self.now,
+            unsubscribe: self.unsubscribe,
         }
     }
 }

@@ -34,9 +34,9 @@ pub use bounce::{
 pub use config::{ConfigError, DkimSettings, EmailConfig, EmailProviderConfig};
 pub use email::{DnsKind, DnsNeed, ReturnToken, Unsubscribe, dns_needs};
 pub use masked::Masked;
-pub use message::{Channel, EmailMessage, MailFile, OutboundMessage, SendError, Sent, SmsMessage};
+pub use message::{Channel, EmailMessage, MailFile, OutboundMessage, SendError, Sent, SentTemplate, SmsMessage};
 pub use providers::{Busy, Pace, ProviderHealth, Providers, Turn};
 pub use sms::{
     About, BadCall, Call, Condition, ErrorRule, Finder, Incoming, IncomingConfig, Meaning, PartConfig, PartEscape, Proof,
-    Receipt, ReceiptConfig, Reply, Report, SmsCallbacks, SmsConfig, SmsPreset, SmsProviderConfig,
+    Receipt, ReceiptConfig, Reply, Report, SmsCallbacks, SmsConfig, SmsPreset, SmsProviderConfig, VendorParam, VendorTemplate,
 };

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use stentor_domain::{AppId, DeliveryId, EmailAddress, NotificationId, PhoneNumber};
+use serde_json::{Map, Value};
+use stentor_domain::{AppId, DeliveryId, EmailAddress, Locale, NotificationId, PhoneNumber};
 use uuid::Uuid;
 
 /// One configured provider.
@@ -112,6 +113,26 @@ pub struct SmsMessage {
     pub to: PhoneNumber,
     /// The text.
     pub text: String,
+    /// The template that the text was written by, for gateways that send templates of their own.
+    pub template: Option<SentTemplate>,
+}
+
+impl SmsMessage {
+    /// A text that no template wrote.
+    pub fn new(id: DeliveryId, to: PhoneNumber, text: String) -> Self {
+        Self { id, to, text, template: None }
+    }
+}
+
+/// By which template a message was written, and with what.
+#[derive(Clone)]
+pub struct SentTemplate {
+    /// The template's key.
+    pub key: String,
+    /// In which language.
+    pub locale: Locale,
+    /// What was filled in.
+    pub data: Map<String, Value>,
 }
 
 // Subjects and bodies must not reach a log, whoever prints a message.

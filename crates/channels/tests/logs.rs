@@ -50,7 +50,7 @@ async fn no_address_text_or_password_is_logged() {
     }
     for status in [200, 429, 400] {
         gateway.answer(&[Answer::body(status, "+8613800138000 secret-body")]);
-        let message = SmsMessage { id, to: "+8613800138000".parse().unwrap(), text: "secret-body".into() };
+        let message = SmsMessage::new(id, "+8613800138000".parse().unwrap(), "secret-body".into());
         let _ = sms.send(&OutboundMessage::Sms(message)).await;
     }
     assert_eq!((server.mails().len(), gateway.requests().len()), (1, 3));

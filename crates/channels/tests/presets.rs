@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use stentor_channels::{OutboundMessage, Providers, SendError, Sent, SmsConfig, SmsMessage};
+use stentor_channels::{OutboundMessage, Providers, SendError, Sent, SentTemplate, SmsConfig, SmsMessage};
 use stentor_domain::{Channel, DeliveryId, NotificationId, Timestamp};
 use stentor_testkit::{Answer, SmsGateway};
 
@@ -24,7 +24,7 @@ fn providers(settings: &Value) -> Providers {
 }
 
 async fn send(settings: &Value, text: &str) -> Result<Sent, SendError> {
-    let message = SmsMessage { id: id(), to: "+8613711112222".parse().expect("a number"), text: text.into() };
+    let message = SmsMessage::new(id(), "+8613711112222".parse().expect("a number"), text.into());
     providers(settings).send(&OutboundMessage::Sms(message)).await
 }
 
@@ -68,7 +68,7 @@ async fn kannel() {
         "transient true the gateway answered 503",
         "unknown the gateway answered 503",
         "permanent the gateway answered 403",
-        "permanent the gateway answered 200, which is no success",
+        "unknown the gateway answered 200, with a page for people",
     ];
     assert_eq!(outcomes(&gateway, &settings, &answers).await, expected);
     let report =
@@ -209,4 +209,62 @@ async fn tencent() {
         "TemplateId": "1234", "TemplateParamSet": [TEXT], "SessionContext": id().to_string() })
     );
     assert_eq!(asked["headers"]["x-tc-region"], "ap-guangzhou");
+}
+
+/// The parameters as each of the two wants them, and which template.
+#[tokio::test]
+async fn each_template_of_ours_has_one_of_the_vendors_in_its_language() {
+    let templates = json!([
+        { "template": "verification-code", "locale": "zh", "values": { "template_code": "SMS_1", "template_id": "1" },
+          "params": [{ "name": "code", "value": "{{data.code}}" }, { "name": "min", "value": "{{data.minutes}}" }] },
+        { "template": "verification-code", "values": { "template_code": "SMS_2", "template_id": "2" } },
+        { "template": "welcome", "values": { "template_code": "SMS_3", "template_id": "3" },
+          "params": [{ "name": "name", "value": "{{data.nobody}}" }] },
+    ]);
+    let gateway = SmsGateway::start();
+    let of = |preset: &str, own: Value| {
+        let mut settings =
+            json!({ "preset": preset, "username": "u", "password": "p", "url": gateway.url() + "/", "templates": templates });
+        settings["values"] = own;
+        let config = json!({ "providers": ["gw"], "provider": { "gw": settings } });
+        Providers::sms(&serde_json::from_value(config).expect("settings")).expect("the settings work")
+    };
+    let aliyun = of("aliyun", json!({ "sign_name": "Bank" }));
+    let tencent = of("tencent", json!({ "sign_name": "Bank", "sdk_app_id": "1", "template_id": "0" }));
+    let send = async |providers: &Providers, template: Option<(&str, &str)>| {
+        let data = json!({ "code": "12\"34", "minutes": 5 }).as_object().expect("an object").clone();
+        let template =
+            template.map(|(key, locale)| SentTemplate { key: key.into(), locale: locale.parse().expect("a locale"), data });
+        let message = SmsMessage::new(id(), "+8613711112222".parse().expect("a number"), TEXT.into());
+        let sent = providers.send(&OutboundMessage::Sms(SmsMessage { template, ..message })).await;
+        (sent, gateway.requests().pop())
+    };
+    let asked = async |template| send(&aliyun, template).await.1.expect("a request")["query"].clone();
+    let chinese = asked(Some(("verification-code", "zh-CN"))).await;
+    assert_eq!(
+        (&chinese["TemplateCode"], &chinese["TemplateParam"]),
+        (&json!("SMS_1"), &json!(r#"{"code":"12\"34","min":"5"}"#))
+    );
+    let german = asked(Some(("verification-code", "de"))).await;
+    assert_eq!(
+        (&german["TemplateCode"], &german["TemplateParam"]),
+        (&json!("SMS_2"), &json!(json!({ "text": TEXT }).to_string()))
+    );
+
+    let asked = async |template| {
+        let request = send(&tencent, template).await.1.expect("a request");
+        serde_json::from_str::<Value>(request["body"].as_str().expect("a body")).expect("JSON")
+    };
+    let chinese = asked(Some(("verification-code", "zh"))).await;
+    assert_eq!((&chinese["TemplateId"], &chinese["TemplateParamSet"]), (&json!("1"), &json!(["12\"34", "5"])));
+    let other = asked(Some(("order-shipped", "zh"))).await;
+    assert_eq!((&other["TemplateId"], &other["TemplateParamSet"]), (&json!("0"), &json!([TEXT])), "by the gateway's own values");
+
+    // What cannot be said is refused, and nobody is asked.
+    let before = gateway.requests().len();
+    for template in [None, Some(("order-shipped", "zh")), Some(("welcome", "de"))] {
+        let (sent, _) = send(&aliyun, template).await;
+        assert!(matches!(sent, Err(SendError::Permanent { .. })), "{template:?}: {sent:?}");
+    }
+    assert_eq!(gateway.requests().len(), before);
 }

@@ -24,11 +24,8 @@ fn provider(settings: &Value) -> Providers {
 
 fn sms(text: &str) -> OutboundMessage {
     let notification = NotificationId::new(Timestamp::from_millis(1_790_000_000_000), &[7; 10]);
-    OutboundMessage::Sms(SmsMessage {
-        id: DeliveryId::new(notification, &"u1".parse().expect("a recipient"), Channel::Sms),
-        to: "+8613800138000".parse().expect("a number"),
-        text: text.into(),
-    })
+    let id = DeliveryId::new(notification, &"u1".parse().expect("a recipient"), Channel::Sms);
+    OutboundMessage::Sms(SmsMessage::new(id, "+8613800138000".parse().expect("a number"), text.into()))
 }
 
 fn json_settings(gateway: &SmsGateway) -> Value {
@@ -131,7 +128,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn of_a_huge_answer_no_more_than_its_status_counts() {
     let gateway = SmsGateway::start();
-    let long = format!(r#"{{"message":{{"id":"abc-7"}},"pad":"{}"}}"#, "x".repeat(64 * 1024));
+    let long = format!(r#"{{"message":{{"id":"abc-7"}},"pad":"{}"}}"#, "x".repeat(10 * 1024 * 1024));
     gateway.answer(&[Answer::body(200, long)]);
     let mut settings = json_settings(&gateway);
     assert_eq!(provider(&settings).send(&sms("hello")).await.unwrap().message_id, None);

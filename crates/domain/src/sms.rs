@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::PhoneNumber;
+use crate::{AppId, PhoneNumber, RecipientId};
 
 /// What a message to a phone costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,15 +31,27 @@ impl SmsPrices {
     /// What `text` costs to `to`.
     pub fn cost(&self, to: &PhoneNumber, text: &str) -> SmsCost {
         let segments = size(text).segments;
-        let fits = |(start, _): &(&String, &f64)| to.as_str().starts_with(start.as_str());
-        let price = self.per_segment.iter().filter(fits).max_by_key(|(start, _)| start.len()).map(|(_, price)| *price);
-        let price_estimate = price.map(|price| {
-            let amount = format!("{:.4}", price * f64::from(segments));
-            let cents = amount.len() - 2; // never less than two decimals
-            let shown = amount[cents..].trim_end_matches('0');
-            format!("{}{shown} {}", &amount[..cents], self.currency).trim_end().to_owned()
-        });
+        let price_estimate = self.price(to).map(|price| self.written(price * f64::from(segments)));
         SmsCost { segments, price_estimate }
+    }
+
+    /// What many messages cost together, each to a number and of so many segments; `None` if the price of one is not known.
+    pub fn total<'a>(&self, messages: impl Iterator<Item = (&'a PhoneNumber, u32)>) -> Option<String> {
+        let prices = messages.map(|(to, segments)| Some(self.price(to)? * f64::from(segments)));
+        let prices = prices.collect::<Option<Vec<f64>>>().filter(|prices| !prices.is_empty())?;
+        Some(self.written(prices.iter().sum()))
+    }
+
+    fn price(&self, to: &PhoneNumber) -> Option<f64> {
+        let fits = |(start, _): &(&String, &f64)| to.as_str().starts_with(start.as_str());
+        self.per_segment.iter().filter(fits).max_by_key(|(start, _)| start.len()).map(|(_, price)| *price)
+    }
+
+    fn written(&self, amount: f64) -> String {
+        let amount = format!("{amount:.4}");
+        let cents = amount.len() - 2; // never less than two decimals
+        let shown = amount[cents..].trim_end_matches('0');
+        format!("{}{shown} {}", &amount[..cents], self.currency).trim_end().to_owned()
     }
 }
 
@@ -51,6 +63,17 @@ pub struct SmsLimits {
     pub recipient_segments_per_day: u32,
     /// By one app.
     pub app_segments_per_day: u32,
+}
+
+impl SmsLimits {
+    /// What is counted for an SMS, by its name in the queue, and how much of it there is a day at most.
+    pub fn budgets(self, app: &AppId, recipient: &RecipientId) -> Vec<(String, u32)> {
+        let all = [
+            (format!("app:{app}"), self.app_segments_per_day),
+            (format!("recipient:{app}:{recipient}"), self.recipient_segments_per_day),
+        ];
+        all.into_iter().filter(|(_, most)| *most > 0).collect()
+    }
 }
 
 /// The default alphabet of GSM-7; the escape to the extension table is left out.

@@ -76,8 +76,14 @@ impl Profiles {
 
     /// The hot profile, if it is complete.
     pub async fn find(&self, app: &AppId, recipient: &RecipientId) -> Result<Option<Profile>, InboxError> {
-        let mut found = self.resolve(app, &[(recipient.clone(), ProfilePatch::default())], Timestamp::UNIX_EPOCH).await?;
-        Ok(found.pop().filter(|p| p.complete).map(|p| p.profile))
+        Ok(self.find_all(app, std::slice::from_ref(recipient)).await?.pop().flatten())
+    }
+
+    /// The same of many, in order.
+    pub async fn find_all(&self, app: &AppId, recipients: &[RecipientId]) -> Result<Vec<Option<Profile>>, InboxError> {
+        let asked: Vec<_> = recipients.iter().map(|recipient| (recipient.clone(), ProfilePatch::default())).collect();
+        let found = self.resolve(app, &asked, Timestamp::UNIX_EPOCH).await?;
+        Ok(found.into_iter().map(|p| p.complete.then_some(p.profile)).collect())
     }
 
     /// Removes the hot copy.

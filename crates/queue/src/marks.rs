@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{Queue, QueueError};
+use crate::{Queue, QueueError, scripts};
+
+/// The most budgets of one call.
+const STEP: usize = 500;
 
 impl Queue {
     /// Remembers for `ttl` that `name` stands for the job `id`.
@@ -46,6 +49,21 @@ impl Queue {
     /// Forgets what was kept: it is done.
     pub async fn drop_held(&self, name: &str) -> Result<(), QueueError> {
         Ok(redis::cmd("DEL").arg(self.keys.held(name)).query_async(&mut self.connection()).await?)
+    }
+}
+
+impl Queue {
+    /// How much of each budget is used up today (UTC, on Redis's clock), in order.
+    pub async fn used_today(&self, budgets: &[String]) -> Result<Vec<u32>, QueueError> {
+        let mut used = Vec::with_capacity(budgets.len());
+        for chunk in budgets.chunks(STEP) {
+            let mut call = scripts::USED.prepare_invoke();
+            for what in chunk {
+                call.key(self.keys.budget(what));
+            }
+            used.extend(call.invoke_async::<Vec<u32>>(&mut self.connection()).await?);
+        }
+        Ok(used)
     }
 }
 

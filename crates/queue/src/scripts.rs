@@ -35,6 +35,7 @@ scripts! { "#!lua flags=allow-oom\n":
     RELEASE = "release.lua";
     AMEND = "amend.lua";
     SPEND = "spend.lua";
+    USED = "used.lua";
     PROGRESS = "progress.lua";
     WITHDRAW = "withdraw.lua";
     REWRITE = "rewrite.lua";

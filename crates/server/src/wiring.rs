@@ -261,6 +261,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         mail_events: mail_events(&config)?,
         opt_out: config.sms.words.clone(),
         sms_prices: config.sms.prices.clone(),
+        sms_limits: config.sms.limits,
         sms_region: config.sms.default_region,
         pressure: Pressure::watch(conn.clone(), stop.clone()),
         redis: conn,

@@ -10,7 +10,7 @@ use crate::{
     limits, locale,
     message::{self, CardParts, Input, RenderedEmail, RenderedInbox, RenderedSms},
     plain::{self, short_line},
-    sanitize,
+    sanitize, way_out,
 };
 
 /// Writes the inbox item.
@@ -33,19 +33,20 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
         let too_much = |e: crate::markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at("email.html") };
         let body = sanitize::mail(html).map_err(too_much)?;
         let text = plain::of_html(&body) + "\n";
-        (document(&card.title, &body, &locale), text)
+        (document(&card.title, &(body + &way_out::paragraph(input.unsubscribe, &locale)), &locale), text)
     } else {
         let body = body(content, &card)?;
         let layout = shipped_layout().map_err(|e| RenderError::Engine { at: at(""), source: Box::new(e) })?;
         let budget = Budget::new();
         let scope = Scope { locale: &locale, timezone: input.timezone, now: input.now, messages: None, budget: &budget };
         let text = card.as_mail_text(&body, input.app_name);
-        (layout.render(&card, &body, Map::new(), input.app_name, &scope)?, text)
+        (layout.render(&card, &body, Map::new(), input, &scope)?, text)
     };
     if html.len() > limits::OUTPUT_BYTES {
         return Err(RenderError::TooLarge { what: "bytes of HTML", limit: limits::OUTPUT_BYTES, at: at("email.html") });
     }
-    Ok(RenderedEmail { subject: card.title, html, text: own.text.unwrap_or(made_text), locale })
+    let text = way_out::at_the_end(own.text.unwrap_or(made_text), input.unsubscribe, &locale);
+    Ok(RenderedEmail { subject: card.title, html, text, locale })
 }
 
 /// Writes the SMS.

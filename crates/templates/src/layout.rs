@@ -13,7 +13,8 @@ use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
     limits, locale,
-    message::CardParts,
+    message::{CardParts, Input},
+    way_out,
 };
 
 /// A compiled mail.
@@ -67,18 +68,18 @@ impl MailLayout {
         card: &CardParts,
         content: &ItemContent,
         data: Map<String, Value>,
-        app_name: &str,
+        input: &Input<'_>,
         scope: &Scope<'_>,
     ) -> Result<String, RenderError> {
         let mut context = data;
-        context.insert("mail".to_owned(), mail_fields(card, content, scope.locale));
-        context.insert("app".to_owned(), json!({ "name": app_name }));
+        context.insert("mail".to_owned(), mail_fields(card, content, input.unsubscribe, scope.locale));
+        context.insert("app".to_owned(), json!({ "name": input.app_name }));
         self.html.render(&Context::from(Value::Object(context)), scope)
     }
 }
 
 /// What a mail knows as `mail.*`.
-pub(crate) fn mail_fields(card: &CardParts, content: &ItemContent, locale: &Locale) -> Value {
+pub(crate) fn mail_fields(card: &CardParts, content: &ItemContent, unsubscribe: Option<&str>, locale: &Locale) -> Value {
     let direction = locale::direction(locale);
     json!({
         "subject": card.title,
@@ -94,6 +95,7 @@ pub(crate) fn mail_fields(card: &CardParts, content: &ItemContent, locale: &Loca
             "title": a.title, "summary": a.summary, "link": a.link,
             "image": a.image.as_ref().map(|image| picture(image, &a.title)),
         })).collect::<Vec<_>>(),
+        "unsubscribe": way_out::fields(unsubscribe, locale),
         "lang": locale.as_str(),
         "dir": direction,
         // Mail programs do not know `text-align: start`.

@@ -27,6 +27,7 @@ mod sanitize;
 mod schema;
 mod syntax;
 mod template;
+mod way_out;
 mod words;
 
 pub use stentor_domain::sms;

@@ -28,6 +28,8 @@ pub struct Input<'a> {
     pub app_name: &'a str,
     /// The present time.
     pub now: Timestamp,
+    /// Where the reader gets no more of these mails; a mail shows it at its foot.
+    pub unsubscribe: Option<&'a str>,
 }
 
 /// What a template may know of its reader, as `recipient.id` and `recipient.attributes.*`.

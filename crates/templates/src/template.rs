@@ -13,6 +13,7 @@ use crate::{
     message::{self, CardParts, Input, Rendered, RenderedEmail, RenderedInbox, RenderedSms},
     messages::Messages,
     schema::Schema,
+    way_out,
     words::Words,
 };
 
@@ -176,14 +177,15 @@ impl Template {
             None => card.as_mail_text(&content, input.app_name),
             Some(text) => {
                 let mut variables = r.variables.clone();
-                variables.insert("mail".to_owned(), mail_fields(&card, &content, r.locale));
+                variables.insert("mail".to_owned(), mail_fields(&card, &content, input.unsubscribe, r.locale));
                 text.render(&Context::from(Value::Object(variables)), &r.scope)?
             }
         };
         let html = match &r.version.mail {
-            Some(mail) => mail.render(&card, &content, std::mem::take(&mut r.variables), input.app_name, &r.scope)?,
-            None => self.layout.render(&card, &content, Map::new(), input.app_name, &r.scope)?,
+            Some(mail) => mail.render(&card, &content, std::mem::take(&mut r.variables), input, &r.scope)?,
+            None => self.layout.render(&card, &content, Map::new(), input, &r.scope)?,
         };
+        let text = way_out::at_the_end(text, input.unsubscribe, r.locale);
         Ok(RenderedEmail { subject: card.title, html, text, locale: r.locale.clone() })
     }
 

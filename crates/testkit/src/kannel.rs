@@ -50,7 +50,7 @@ impl Default for KannelPlan {
 pub struct Kannel {
     bearerbox: Child,
     smsbox: Child,
-    phone: Mutex<Child>,
+    phone: Mutex<Option<Child>>,
     smsc: u16,
     data: TempDir,
 }
@@ -59,6 +59,13 @@ impl Kannel {
     /// Starts it and waits until it takes messages. What phones send is fetched from `incoming`, a URL with a query, with `from`,
     /// `text` and `id` added.
     pub fn start(plan: &KannelPlan, incoming: &str) -> Self {
+        let kannel = Self::start_out_of_reach(plan, incoming);
+        kannel.await_phone(1, || fake_smsc(plan.smsc, kannel.data.path(), "nobody nowhere text nothing", 0));
+        kannel
+    }
+
+    /// The same, with no phone in reach: messages wait, as long as they are valid.
+    pub fn start_out_of_reach(plan: &KannelPlan, incoming: &str) -> Self {
         let data = tempfile::tempdir().expect("a directory for Kannel");
         let conf = data.path().join("kannel.conf");
         std::fs::write(&conf, configuration(*plan, incoming)).expect("Kannel's configuration is written");
@@ -66,15 +73,12 @@ impl Kannel {
         await_port(plan.boxes);
         let smsbox = run(Command::new("smsbox").arg("-v").arg("1").arg(&conf), &data.path().join("smsbox"));
         await_port(plan.sendsms);
-        let phone = Mutex::new(fake_smsc(plan.smsc, data.path(), "nobody nowhere text nothing", 0));
-        let kannel = Self { bearerbox, smsbox, phone, smsc: plan.smsc, data };
-        kannel.await_phone(1, || fake_smsc(plan.smsc, kannel.data.path(), "nobody nowhere text nothing", 0));
-        kannel
+        Self { bearerbox, smsbox, phone: Mutex::default(), smsc: plan.smsc, data }
     }
 
     /// A phone sends `text` to `to`; it goes on taking messages.
     pub fn send(&self, from: &str, to: &str, text: &str) {
-        end(&mut self.phone.lock().unwrap_or_else(PoisonError::into_inner));
+        self.hang_up();
         let before = self.connections();
         let connect = || fake_smsc(self.smsc, self.data.path(), &format!("{from} {to} text {text}"), 1);
         self.await_phone(before + 1, connect);
@@ -87,6 +91,12 @@ impl Kannel {
         log.lines().filter_map(message).collect()
     }
 
+    fn hang_up(&self) {
+        if let Some(mut phone) = self.phone.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            end(&mut phone);
+        }
+    }
+
     fn connections(&self) -> usize {
         let log = std::fs::read_to_string(self.data.path().join("bearerbox")).unwrap_or_default();
         log.matches("Fakesmsc client connected").count()
@@ -96,8 +106,8 @@ impl Kannel {
     fn await_phone(&self, connections: usize, again: impl Fn() -> Child) {
         wait("Kannel's fake SMSC connects", || {
             let mut phone = self.phone.lock().unwrap_or_else(PoisonError::into_inner);
-            if !matches!(phone.try_wait(), Ok(None)) {
-                *phone = again();
+            if !phone.as_mut().is_some_and(|phone| matches!(phone.try_wait(), Ok(None))) {
+                *phone = Some(again());
             }
             self.connections() >= connections
         });
@@ -106,7 +116,7 @@ impl Kannel {
 
 impl Drop for Kannel {
     fn drop(&mut self) {
-        end(&mut self.phone.lock().unwrap_or_else(PoisonError::into_inner));
+        self.hang_up();
         end(&mut self.smsbox);
         end(&mut self.bearerbox);
     }
@@ -124,6 +134,7 @@ smsbox-interface = 127.0.0.1
 box-allow-ip = 127.0.0.1
 box-deny-ip = *.*.*.*
 dlr-storage = internal
+sms-resend-freq = 1
 
 group = smsc
 smsc = fake

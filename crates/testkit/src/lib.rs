@@ -6,6 +6,7 @@
 
 mod certificate;
 mod fault_proxy;
+mod greylist;
 mod kannel;
 mod mail_server;
 mod name_server;
@@ -18,6 +19,7 @@ mod script;
 mod sms_gateway;
 
 pub use fault_proxy::{Fault, FaultProxy};
+pub use greylist::Greylist;
 pub use kannel::{Kannel, KannelPlan};
 pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
 pub use name_server::NameServer;

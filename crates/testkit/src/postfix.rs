@@ -83,8 +83,21 @@ impl Postfix {
         let lines: String = answers.iter().flat_map(|(address, answer)| [address, " ", answer, "\n"]).collect();
         let path = self.folder.path().join("conf/access");
         fs::write(&path, lines).expect("the answers are written");
+        self.reload();
+    }
+
+    fn reload(&self) {
         let reload = Command::new("kill").args(["-HUP", &self.master.id().to_string()]).status().expect("kill runs");
         assert!(reload.success());
+    }
+
+    /// From now on it asks the policy service on this port of 127.0.0.1 about each recipient first.
+    pub fn ask_policy(&self, port: u16) {
+        let path = self.folder.path().join("conf/main.cf");
+        let main = fs::read_to_string(&path).expect("its configuration is readable");
+        let ask = format!("smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:{port}, ");
+        fs::write(&path, main.replace("smtpd_recipient_restrictions = ", &ask)).expect("its configuration is written");
+        self.reload();
     }
 
     /// The mails in the mailbox, byte for byte, in the order in which they came.

@@ -190,17 +190,12 @@ impl Deliver {
 
     /// Which limit of the day an SMS does not fit into, if one. What is tried again was counted before.
     async fn is_beyond(&self, job: &DeliveryJob, lease: &Lease, segments: u32) -> Result<Option<&'static str>, QueueError> {
-        let SmsLimits { recipient_segments_per_day, app_segments_per_day } = self.limits;
-        let limits = [
-            ("app", format!("app:{}", job.app), app_segments_per_day),
-            ("recipient", format!("recipient:{}:{}", job.app, job.recipient), recipient_segments_per_day),
-        ];
-        let limits: Vec<_> = limits.into_iter().filter(|(_, _, most)| *most > 0).collect();
-        if limits.is_empty() {
+        let budgets = self.limits.budgets(&job.app, &job.recipient);
+        if budgets.is_empty() {
             return Ok(None);
         }
-        let budgets: Vec<(String, u32)> = limits.iter().map(|(_, what, most)| (what.clone(), *most)).collect();
-        Ok(lease.spend(segments, &budgets).await?.and_then(|place| limits.get(place)).map(|(name, _, _)| *name))
+        let reached = lease.spend(segments, &budgets).await?.and_then(|place| budgets.get(place));
+        Ok(reached.map(|(name, _)| if name.starts_with("app:") { "app" } else { "recipient" }))
     }
 
     async fn is_suppressed(&self, job: &DeliveryJob, category: Option<&str>) -> Result<bool, SuppressedError> {

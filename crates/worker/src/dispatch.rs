@@ -284,7 +284,8 @@ impl Dispatch {
         let page = Page { n, words, channels: &[], category, now };
         let (mut cards, mut default_variant, mut facts) = (BTreeMap::new(), None, Vec::new());
         for locale in words.locales() {
-            let reader = Reader { recipient: None, locale: locale.as_ref(), timezone: None, attributes: &nothing, now };
+            let reader =
+                Reader { recipient: None, locale: locale.as_ref(), timezone: None, attributes: &nothing, now, unsubscribe: None };
             let variant = words.variant(reader);
             let rendered = match words.inbox(n, reader) {
                 Ok(rendered) => rendered,
@@ -526,6 +527,7 @@ impl Page<'_> {
             timezone: profile.timezone.as_deref(),
             attributes: &profile.attributes,
             now: self.now,
+            unsubscribe: None,
         }
     }
 

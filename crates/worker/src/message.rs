@@ -7,7 +7,7 @@ use std::{
 
 use stentor_archive::{Archive, ArchiveError};
 use stentor_catalog::{Reader, Words};
-use stentor_channels::{EmailMessage, OutboundMessage, ReturnToken, SmsMessage, Unsubscribe};
+use stentor_channels::{EmailMessage, OutboundMessage, ReturnToken, SentTemplate, SmsMessage, Unsubscribe};
 use stentor_domain::{AppId, Channel, Clock, EmailAddress, Notification, SuppressedAddress, id::thread_id};
 
 use crate::{
@@ -80,19 +80,27 @@ impl Messages {
             timezone: job.timezone.as_deref(),
             attributes: &job.attributes,
             now: self.clock.now(),
+            unsubscribe: None,
         };
         match job.channel {
             Channel::Email => {
                 let to = job.to.parse().map_err(|_| refused("the address is no mailbox"))?;
+                let category = category(n, words);
+                let secret = self.secrets.find(&self.archive, &job.app).await?.ok_or_else(|| refused("its app is gone"))?;
+                let unsubscribe = self.unsubscribe(&to, job, n, category, &secret);
+                let reader = Reader { unsubscribe: unsubscribe.as_deref(), ..reader };
                 let mail = words.email(n, reader).map_err(|e| NoMessage::Refused(e.to_string()))?;
                 let message = EmailMessage::new(job.delivery, job.app.clone(), to, mail.subject, mail.text);
-                let message = EmailMessage { html: Some(mail.html), ..message };
-                self.complete(message, job, n, category(n, words)).await.map(OutboundMessage::Email)
+                let category = category.map(str::to_owned);
+                let message = EmailMessage { html: Some(mail.html), category, unsubscribe, ..message };
+                self.complete(message, job, n, &secret).await.map(OutboundMessage::Email)
             }
             Channel::Sms => {
                 let sms = words.sms(n, reader).map_err(|e| NoMessage::Refused(e.to_string()))?;
                 let to = job.to.parse().map_err(|_| refused("the address is no phone number"))?;
-                Ok(OutboundMessage::Sms(SmsMessage { id: job.delivery, to, text: sms.text }))
+                let template =
+                    n.request.template.clone().map(|key| SentTemplate { key, locale: sms.locale, data: n.request.data.clone() });
+                Ok(OutboundMessage::Sms(SmsMessage { template, ..SmsMessage::new(job.delivery, to, sms.text) }))
             }
             Channel::Inbox => Err(refused("an inbox needs no delivery")),
         }
@@ -104,19 +112,15 @@ impl Messages {
         mail: EmailMessage,
         job: &DeliveryJob,
         n: &Notification,
-        category: Option<&str>,
+        secret: &[u8],
     ) -> Result<EmailMessage, NoMessage> {
-        let secret = self.secrets.find(&self.archive, &job.app).await?;
-        let secret = secret.ok_or_else(|| NoMessage::Refused("its app is gone".into()))?;
-        let token = ReturnToken::new(&job.app, &secret, job.delivery, &SuppressedAddress::from(&mail.to));
+        let token = ReturnToken::new(&job.app, secret, job.delivery, &SuppressedAddress::from(&mail.to));
         let files = self.files.of(n).await.map_err(|e| match e {
             NoFiles::Refused(why) => NoMessage::Refused(why),
             NoFiles::Trouble(why) => NoMessage::Trouble(why),
         })?;
         Ok(EmailMessage {
             notification: Some(n.id),
-            category: category.map(str::to_owned),
-            unsubscribe: self.unsubscribe(&mail.to, job, n, category, &secret),
             thread: n.request.collapse_key.as_deref().map(|key| thread_id(&job.app, &job.recipient, key)),
             return_token: Some(token.to_string()),
             files,

@@ -65,7 +65,7 @@ impl Deliver {
             }
             Channel::Sms => {
                 let to = job.to.parse().map_err(|_| "the address is no phone number")?;
-                Ok(OutboundMessage::Sms(SmsMessage { id: job.test, to, text: WORDS.to_owned() }))
+                Ok(OutboundMessage::Sms(SmsMessage::new(job.test, to, WORDS.to_owned())))
             }
             Channel::Inbox => Err("an inbox has no provider"),
         }

@@ -87,6 +87,7 @@ pub(super) fn render(words: &Words<'_>, channel: Channel, locale: &str, now: Tim
         recipient: nobody.as_ref(),
         app_name: n.app.as_str(),
         now,
+        unsubscribe: None,
     };
     let rendered = match (&words.template, &n.request.content) {
         (Some(Err(why)), _) => return Rendered::Nothing { why: why.clone() },

@@ -1,14 +1,17 @@
 //! A dry run: what a request would do, to whom, when and in which words. Nothing is written and nothing counted.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde::{Deserialize, Serialize};
 use stentor_catalog::{Reader, Words};
 use stentor_domain::{
-    AppId, Audience, Channel, Notification, Profile, RecipientId, SuppressedAddress, Timestamp,
+    AppId, Audience, Channel, Notification, Profile, RecipientId, SkipReason, SuppressedAddress, Timestamp,
     content::Action,
     item::ItemContent,
     routing::{Decision, Route, decide, route},
-    sms::SmsCost,
+    sms::{SmsCost, SmsLimits},
 };
+use stentor_inbox::Asked;
 use stentor_templates::RenderError;
 use utoipa::ToSchema;
 
@@ -16,6 +19,10 @@ use crate::{problem::ApiError, state::ApiState};
 
 /// Of how many recipients it is told; a large audience is shown by its first ones.
 const SHOWN: usize = 100;
+/// How many recipients are looked at for what it costs: as many as a request may name.
+const PRICED: usize = 1_000;
+/// How many profiles are read at once.
+const PAGE: usize = 500;
 
 /// What a request would do.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -29,6 +36,25 @@ pub(crate) struct DryRun {
     more: bool,
     /// A delivery for each of them and each channel.
     deliveries: Vec<DryDelivery>,
+    /// What the SMS cost, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sms: Option<DrySms>,
+}
+
+/// What the SMS of a request cost, of the first 1,000 recipients.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DrySms {
+    /// Of how many recipients; those that are not shown above among them.
+    recipients: usize,
+    /// Whether there are more, which are not in these sums.
+    more: bool,
+    /// How many SMS are sent.
+    messages: usize,
+    /// Into how many segments they are cut.
+    segments: u32,
+    /// What they cost by the operator's price list, where every one of them is on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price_estimate: Option<String>,
 }
 
 /// What would become of one delivery.
@@ -93,31 +119,78 @@ impl ApiState {
     /// Decides as dispatch does, by the same rules, for the first recipients of the audience.
     pub(crate) async fn dry_run(&self, n: &Notification) -> Result<DryRun, ApiError> {
         let words = Words::of(n, &self.templates).await?.map_err(|_| ApiError::not_found("template"))?;
-        let (people, more) = self.first_of(n).await?;
         let channels = n.request.channels.clone().unwrap_or_else(|| words.default_channels().to_vec());
         let category = n.request.category.as_deref().or_else(|| words.default_category());
-        let mut deliveries = Vec::with_capacity(people.len() * channels.len());
-        for (recipient, profile) in &people {
-            let suppressed = self.suppressed_channels(&n.app, profile, &channels, category).await?;
-            let routes = route(profile, &channels, category, &suppressed);
+        let by_sms = channels.contains(&Channel::Sms);
+        let (people, more) = self.first_of(n, if by_sms { PRICED } else { SHOWN }).await?;
+        let suppressed = self.suppressed_channels(&n.app, &people, &channels, category).await?;
+        let mut left = self.left_today(n, &people, by_sms).await?;
+        let mut run = DryRun {
+            dry_run: true,
+            recipients: people.len().min(SHOWN),
+            more: more || people.len() > SHOWN,
+            deliveries: Vec::new(),
+            sms: by_sms.then(|| DrySms { recipients: people.len(), more, ..DrySms::default() }),
+        };
+        let mut prices = Vec::new();
+        for (place, (recipient, profile)) in people.iter().enumerate() {
+            let asked: &[Channel] = if place < SHOWN { &channels } else { &[Channel::Sms] };
+            let routes = route(profile, asked, category, &suppressed[place]);
+            // A thousand messages are work for a processor: others have their turn in between.
+            tokio::task::yield_now().await;
             for decision in decide(routes, n.due_at(), n.request.expires_at, self.now()) {
-                deliveries.push(self.dry_delivery(n, &words, recipient, profile, decision));
+                let mut delivery = self.dry_delivery(n, &words, recipient, profile, decision);
+                if let Some(cost) = &delivery.sms {
+                    if left.take(&n.app, recipient, cost.segments) {
+                        prices.push((profile.phone.clone(), cost.segments));
+                    } else {
+                        let reason = Some(SkipReason::Throttled.as_str().to_owned());
+                        delivery =
+                            DryDelivery { decision: "skip".to_owned(), reason, earliest_at: None, output: None, ..delivery };
+                    }
+                }
+                if place < SHOWN {
+                    run.deliveries.push(delivery);
+                }
             }
         }
-        Ok(DryRun { dry_run: true, recipients: people.len(), more, deliveries })
+        if let Some(sms) = &mut run.sms {
+            sms.messages = prices.len();
+            sms.segments = prices.iter().map(|(_, segments)| segments).sum();
+            sms.price_estimate = self.sms_prices.total(prices.iter().filter_map(|(to, n)| Some((to.as_ref()?, *n))));
+        }
+        Ok(run)
     }
 
-    async fn first_of(&self, n: &Notification) -> Result<(Vec<(RecipientId, Profile)>, bool), ApiError> {
+    /// What the limits of the day have left.
+    async fn left_today(&self, n: &Notification, people: &[(RecipientId, Profile)], by_sms: bool) -> Result<Left, ApiError> {
+        let limits = if by_sms { self.sms_limits } else { SmsLimits::default() };
+        let mut budgets: BTreeMap<String, u32> = BTreeMap::new();
+        for (recipient, _) in people {
+            budgets.extend(limits.budgets(&n.app, recipient));
+        }
+        let names: Vec<String> = budgets.keys().cloned().collect();
+        let used = self.sms_queue()?.used_today(&names).await?;
+        for (most, used) in budgets.values_mut().zip(used) {
+            *most = most.saturating_sub(used);
+        }
+        Ok(Left { limits, budgets })
+    }
+
+    async fn first_of(&self, n: &Notification, most: usize) -> Result<(Vec<(RecipientId, Profile)>, bool), ApiError> {
         let (ids, more) = match &n.request.audience {
-            Audience::Recipients(named) => (named.iter().take(SHOWN).map(|r| r.id.clone()).collect(), named.len() > SHOWN),
-            Audience::Topic(topic) => more_than_shown(self.archive.list_members(&n.app, topic, None, SHOWN + 1).await?),
-            Audience::Everyone => more_than_shown(self.archive.list_recipient_ids(&n.app, None, SHOWN + 1).await?),
+            Audience::Recipients(named) => (named.iter().take(most).map(|r| r.id.clone()).collect(), named.len() > most),
+            Audience::Topic(topic) => more_than(most, self.archive.list_members(&n.app, topic, None, most + 1).await?),
+            Audience::Everyone => more_than(most, self.archive.list_recipient_ids(&n.app, None, most + 1).await?),
         };
-        let mut records = self.archive.find_profiles(&n.app, &ids).await?;
+        let mut records = HashMap::new();
+        for page in ids.chunks(PAGE) {
+            records.extend(self.archive.find_profiles(&n.app, page).await?);
+        }
         let mut people: Vec<(RecipientId, Profile)> = Vec::with_capacity(ids.len());
-        for id in ids {
-            // Hot first: what a request set a moment ago is there before it is in SQL.
-            let hot = self.profiles.find(&n.app, &id).await?;
+        // Hot first: what a request set a moment ago is there before it is in SQL.
+        let hot = self.profiles.find_all(&n.app, &ids).await?;
+        for (id, hot) in ids.into_iter().zip(hot) {
             let profile = hot.or_else(|| records.remove(&id)).unwrap_or_default();
             people.push((id, profile));
         }
@@ -129,18 +202,29 @@ impl ApiState {
         Ok((people, more))
     }
 
+    /// The channels on which each person's address is suppressed, in order.
     async fn suppressed_channels(
         &self,
         app: &AppId,
-        profile: &Profile,
+        people: &[(RecipientId, Profile)],
         channels: &[Channel],
         category: Option<&str>,
-    ) -> Result<Vec<Channel>, ApiError> {
-        let mut suppressed = Vec::new();
-        for channel in channels {
-            let Some(address) = SuppressedAddress::of(profile, *channel) else { continue };
-            if self.why_suppressed(app, &address, category).await?.is_some() {
-                suppressed.push(*channel);
+    ) -> Result<Vec<Vec<Channel>>, ApiError> {
+        let of = |(place, (_, profile)): (usize, &(RecipientId, Profile))| -> Vec<(usize, SuppressedAddress)> {
+            channels.iter().filter_map(|channel| Some((place, SuppressedAddress::of(profile, *channel)?))).collect()
+        };
+        let addresses: Vec<(usize, SuppressedAddress)> = people.iter().enumerate().flat_map(of).collect();
+        let asked: Vec<Asked<'_>> = addresses.iter().map(|(_, address)| (address, category)).collect();
+        let hot = self.suppressions.find(app, &asked).await?;
+        let mut suppressed = vec![Vec::new(); people.len()];
+        for (n, (place, address)) in addresses.iter().enumerate() {
+            let reason = match &hot {
+                Some(reasons) => reasons.get(n).copied().flatten(),
+                // Redis has no copy yet; whoever dispatches next makes it.
+                None => self.why_suppressed(app, address, category).await?,
+            };
+            if reason.is_some() {
+                suppressed[*place].push(address.channel());
             }
         }
         Ok(suppressed)
@@ -175,6 +259,7 @@ impl ApiState {
             timezone: profile.timezone.as_deref(),
             attributes: &profile.attributes,
             now: at,
+            unsubscribe: None,
         };
         match self.render(n, words, reader, &route) {
             Ok((output, sms)) => DryDelivery { earliest_at: Some(at), output: Some(output), sms, ..told("send", None) },
@@ -208,8 +293,28 @@ impl ApiState {
     }
 }
 
-fn more_than_shown(mut ids: Vec<RecipientId>) -> (Vec<RecipientId>, bool) {
-    let more = ids.len() > SHOWN;
-    ids.truncate(SHOWN);
+/// What is left of the limits of a day.
+struct Left {
+    limits: SmsLimits,
+    budgets: BTreeMap<String, u32>,
+}
+
+impl Left {
+    /// Takes `segments` if they fit into each limit.
+    fn take(&mut self, app: &AppId, recipient: &RecipientId, segments: u32) -> bool {
+        let names: Vec<String> = self.limits.budgets(app, recipient).into_iter().map(|(name, _)| name).collect();
+        let fits = names.iter().all(|name| self.budgets.get(name).is_none_or(|left| *left >= segments));
+        if fits {
+            for name in &names {
+                self.budgets.entry(name.clone()).and_modify(|left| *left -= segments);
+            }
+        }
+        fits
+    }
+}
+
+fn more_than(most: usize, mut ids: Vec<RecipientId>) -> (Vec<RecipientId>, bool) {
+    let more = ids.len() > most;
+    ids.truncate(most);
     (ids, more)
 }

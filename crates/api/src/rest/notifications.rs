@@ -183,6 +183,7 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
     let mut request: NotificationRequest = parse(&bytes)?;
     state.settle_phones(app, &mut request).await;
     if request.dry_run {
+        // Its answer is many times as long as the request, and a batch has up to a thousand of them.
         let message = "a batch is no dry run; send the request by itself";
         return Err(ApiError::invalid(vec![Violation::new("/dry_run", "not_in_a_batch", message)]));
     }

@@ -80,6 +80,8 @@ impl AnswerRules {
         }
         match success.judge(status, body) {
             Verdict::Holds => Ok(found()),
+            // A page for people is somebody else's answer: a proxy's, a login's. What the gateway did is not known.
+            Verdict::Fails(_) if is_page(body.text) => Err(Failure::unknown(format!("{said}, with a page for people"))),
             Verdict::Unreadable => Err(Failure::unknown(format!("{said}, in words that cannot be read"))),
             // A status code is short; whatever is longer may be about the recipient.
             Verdict::Fails(Some(found)) if found.len() <= 40 && self.reason.is_none() => {
@@ -100,6 +102,11 @@ impl AnswerRules {
     fn fails(&self, status: u16, body: &Body<'_>) -> bool {
         self.success.as_ref().is_some_and(|success| success.judge(status, body) != Verdict::Holds)
     }
+}
+
+fn is_page(text: &str) -> bool {
+    let head = text.trim_start().get(..14).unwrap_or_default().to_ascii_lowercase();
+    head.starts_with("<!doctype html") || head.starts_with("<html")
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds or a date.
@@ -178,6 +185,9 @@ mod tests {
         let rules = rules(json!({ "success": { "regex": "^OK" }, "message_id": { "regex": r"id=(\w+)" } }));
         assert_eq!(judge(&rules, 200, None, Some("OK id=ab1 x")).unwrap().as_deref(), Some("ab1"));
         assert!(matches!(judge(&rules, 200, None, Some("ERR id=ab1")), Err(Failure::Permanent(_))));
+        for page in ["<!DOCTYPE html><p>Sign in", " \n<html lang=en><body>Back in a minute"] {
+            assert!(matches!(judge(&rules, 200, None, Some(page)), Err(Failure::Unknown(_))), "{page}");
+        }
     }
 
     #[test]

@@ -30,7 +30,8 @@ impl Gateway {
     /// Asks the gateway to send the message; its id there, if it gave one.
     pub(super) async fn send(&self, sms: &SmsMessage, within: Duration) -> Result<Option<String>, Failure> {
         let (id, nonce) = (sms.id.to_string(), uuid::Uuid::new_v4().to_string());
-        let message = Message { to: sms.to.as_str(), text: &sms.text, id: &id, now: now(), nonce: &nonce };
+        let message =
+            Message { to: sms.to.as_str(), text: &sms.text, id: &id, now: now(), nonce: &nonce, template: sms.template.as_ref() };
         let request = self.templates.render(&message);
         let request =
             request.map_err(|(key, problem)| Failure::permanent(format!("the request cannot be made: {key} {problem}")))?;

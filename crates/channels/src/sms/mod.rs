@@ -9,6 +9,7 @@ mod presets;
 mod request;
 mod settings;
 mod template;
+mod vendor;
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use gateway::Gateway;
 pub use callbacks::{About, BadCall, Call, Incoming, Receipt, Report, SmsCallbacks};
 pub use settings::{
     Condition, ErrorRule, Finder, IncomingConfig, Meaning, PartConfig, PartEscape, Proof, ReceiptConfig, Reply, SmsConfig,
-    SmsPreset, SmsProviderConfig,
+    SmsPreset, SmsProviderConfig, VendorParam, VendorTemplate,
 };
 
 /// One provider of `[sms]`.

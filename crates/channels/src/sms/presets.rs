@@ -36,6 +36,7 @@ fn over(own: SmsProviderConfig, preset: SmsProviderConfig) -> SmsProviderConfig 
         username: own.username,
         password: own.password,
         values,
+        templates: or(own.templates, preset.templates),
         success: own.success.or(preset.success),
         errors: or(own.errors, preset.errors),
         message_id: own.message_id.or(preset.message_id),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     fn message<'a>(now: &str, nonce: &'a str) -> Message<'a> {
-        Message { to: "+8613711112222", text: "x", id: "1", now: now.parse().unwrap(), nonce }
+        Message { to: "+8613711112222", text: "x", id: "1", now: now.parse().unwrap(), nonce, template: None }
     }
 
     #[test]
@@ -117,7 +118,7 @@ mod tests {
             ("SendSms", "RunInstances"),
             ("2017-05-25", "2014-05-26"),
             (
-                "OutId={{id}}&PhoneNumbers={{digits to}}&SignName={{values.sign_name}}&TemplateCode={{values.template_code}}&TemplateParam={{url (part \"param\")}}",
+                "OutId={{id}}&PhoneNumbers={{digits to}}&SignName={{values.sign_name}}&TemplateCode={{values.template_code}}&TemplateParam={{url (part \"params_by_name\")}}",
                 "ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai",
             ),
         ];
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn tencents_own_example_is_signed_as_its_page_has_it() {
         // https://www.tencentcloud.com/document/product/382/40548, "Signature v3", with the key as it is printed there.
-        let body = r#"body = '{"PhoneNumberSet":["{{to}}"],"SmsSdkAppId":"{{values.sdk_app_id}}","SignName":"{{values.sign_name}}","TemplateId":"{{values.template_id}}","TemplateParamSet":["{{text}}"],"SessionContext":"{{id}}"}'"#;
+        let body = r#"body = '{"PhoneNumberSet":["{{to}}"],"SmsSdkAppId":"{{values.sdk_app_id}}","SignName":"{{values.sign_name}}","TemplateId":"{{values.template_id}}","TemplateParamSet":{{part "params"}},"SessionContext":"{{id}}"}'"#;
         let example = [
             (
                 "url = \"https://sms.tencentcloudapi.com/\"",

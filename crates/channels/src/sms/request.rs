@@ -7,7 +7,10 @@ use reqwest::{
 use serde_json::{Map, Value, json};
 use stentor_domain::Timestamp;
 
-use super::template::{Escape, Message, Template, Values};
+use super::{
+    template::{Escape, Message, Template, Values},
+    vendor::VendorTemplates,
+};
 use crate::{ConfigError, Masked, Proof, SmsProviderConfig, config::Place, outbound::HttpRequest};
 
 /// How a request is made of a message: templates that were tried once.
@@ -19,6 +22,8 @@ pub(super) struct RequestTemplates {
     body: Option<Template>,
     /// The body is made of parts, and so after them.
     body_last: bool,
+    /// The gateway's own templates.
+    vendor: VendorTemplates,
     parts: Vec<(String, Template)>,
     /// What is the same for every message.
     known: Map<String, Value>,
@@ -33,6 +38,7 @@ const SAMPLE: Message<'_> = Message {
     id: "018f0000-0000-7000-8000-000000000000",
     now: Timestamp::UNIX_EPOCH,
     nonce: "018f0000",
+    template: None,
 };
 
 impl RequestTemplates {
@@ -58,7 +64,8 @@ impl RequestTemplates {
             query: config.query.as_deref().map(|query| compile("query", query, Escape::Url)).transpose()?,
             headers,
             body: config.body.as_deref().map(|body| compile("body", body, escape)).transpose()?,
-            body_last: config.body.as_deref().is_some_and(|body| body.contains("part \"") || body.contains("part '")),
+            body_last: config.body.as_deref().is_some_and(|body| config.parts.iter().any(|part| uses(body, &part.name))),
+            vendor: VendorTemplates::new(place, config)?,
             parts,
             known: known(config),
             callback: callback(place, config)?,
@@ -69,10 +76,15 @@ impl RequestTemplates {
 
     /// The request for one message. The error names the piece and what is wrong with it, and holds no value.
     pub(super) fn render(&self, message: &Message<'_>) -> Result<HttpRequest, (String, String)> {
-        let mut values = Values::new(&self.known, message);
+        self.render_with(&self.known, message)
+    }
+
+    fn render_with(&self, known: &Map<String, Value>, message: &Message<'_>) -> Result<HttpRequest, (String, String)> {
+        let mut values = Values::new(known, message);
         if let Some(callback) = &self.callback {
             values.set("callback", format!("{callback}reference={}", message.id));
         }
+        self.vendor.apply(message, &mut values).map_err(|problem| ("templates".to_owned(), problem))?;
         let piece = |key: &str, template: &Template, values: &Values| {
             template.render(values).map_err(|problem| (key.to_owned(), problem))
         };
@@ -110,16 +122,24 @@ impl RequestTemplates {
     fn try_out(&self, place: Place<'_>, escape: Escape) -> Result<(), ConfigError> {
         // A header may carry the text if that is one line; it is tried with one.
         let line = Message { text: "A line", ..SAMPLE };
-        self.render(&line).map_err(|(key, problem)| place.invalid(&key, problem))?;
+        // Where each template of ours has one of the gateway's there need be none for all others.
+        let known = self.vendor.with_first(&self.known);
+        self.render_with(&known, &line).map_err(|(key, problem)| place.invalid(&key, problem))?;
         let Some(body) = self.body.as_ref().filter(|_| escape == Escape::Json && !self.body_last) else { return Ok(()) };
-        let mut values = Values::new(&self.known, &SAMPLE);
+        let mut values = Values::new(&known, &SAMPLE);
         values.set("callback", String::new());
+        self.vendor.apply(&SAMPLE, &mut values).map_err(|problem| place.invalid("templates", problem))?;
         let body = body.render(&values).map_err(|problem| place.invalid("body", problem))?;
         if serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
             return Err(place.invalid("body", "is not JSON once it is filled in: values stand between quotes, \"{{text}}\""));
         }
         Ok(())
     }
+}
+
+/// Whether a template uses the part of that name.
+fn uses(text: &str, part: &str) -> bool {
+    text.contains(&format!("part \"{part}\"")) || text.contains(&format!("part '{part}'"))
 }
 
 /// The values that are the same for every message. What is not set is absent, so that a template that needs it is refused.

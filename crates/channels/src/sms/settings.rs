@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use stentor_domain::{
-    AppId, Region,
+    AppId, Locale, Region,
     opt_out::OptOutLanguages,
     sms::{SmsLimits, SmsPrices},
 };
@@ -43,7 +43,7 @@ fn region_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 ///
 /// `url`, `query`, `headers`, `body` and `parts` are Handlebars templates. They know `to` (E.164), `text`, `from`, `id`
 /// (ours), `ucs2` (true if GSM-7 cannot write the text), `username`, `password`, `values.*`, `callback` (where the gateway
-/// reports, for this message), `host` (of the URL), `now` (Unix seconds), `time` (`2026-12-01T09:00:00Z`), `date` and `nonce`;
+/// reports, for this message), `data.*` (what our template was filled in with), `host` (of the URL), `now` (Unix seconds), `time` (`2026-12-01T09:00:00Z`), `date` and `nonce`;
 /// all but the body know `body`, unless it is made of parts. Each value is escaped for its place: percent-encoded in URL and
 /// query, in the body by what the header `Content-Type` says it is.
 ///
@@ -89,6 +89,10 @@ pub struct SmsProviderConfig {
     /// Other words of the operator's: `values.NAME` in the templates.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
+    /// Which templates of the gateway's own stand for ours, where it sends none but those that it has approved (Alibaba Cloud, Tencent
+    /// Cloud): the first that fits. What fits none is sent by the gateway's `values`, with the whole text as its only parameter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<VendorTemplate>,
     /// When a 2xx answer means that the message was taken; always, unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success: Option<Condition>,
@@ -141,6 +145,7 @@ impl Default for SmsProviderConfig {
             username: None,
             password: None,
             values: BTreeMap::new(),
+            templates: Vec::new(),
             success: None,
             errors: Vec::new(),
             message_id: None,
@@ -201,6 +206,33 @@ pub enum PartEscape {
     Json,
     /// As in XML text and attributes.
     Xml,
+}
+
+/// A template of the gateway's own, and for which of ours it stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VendorTemplate {
+    /// The key of our template.
+    pub template: String,
+    /// In which language, or any of its kind: `zh` is for `zh-CN`, too; in all, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// What outweighs the gateway's `values`: the template's code there, a signature.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+    /// Its parameters, in order; the whole text as the only one, unless given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<VendorParam>,
+}
+
+/// A parameter of a template of the gateway's own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VendorParam {
+    /// Its name; where the gateway goes by their order, of no effect.
+    pub name: String,
+    /// What is filled in, as a template of the request: it knows `data.*` besides, such as `{{data.code}}`.
+    pub value: String,
 }
 
 /// What an answer must say. All that is given must hold.

@@ -1,12 +1,14 @@
 //! One piece of a request, with the message's values in it, each escaped for where it stands.
 
+use std::collections::BTreeMap;
+
 use handlebars::{Context, Handlebars, RenderErrorReason};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use stentor_domain::{Timestamp, sms::is_gsm7};
 
 use super::helpers;
-use crate::PartEscape;
+use crate::{PartEscape, SentTemplate};
 
 /// What the templates know.
 pub(super) struct Values(Map<String, Value>);
@@ -20,6 +22,8 @@ pub(super) struct Message<'a> {
     pub now: Timestamp,
     /// Told apart by it, a request is not taken for a repeat.
     pub nonce: &'a str,
+    /// The template that the text was written by.
+    pub template: Option<&'a SentTemplate>,
 }
 
 impl Values {
@@ -33,6 +37,7 @@ impl Values {
         let own = json!({
             "to": message.to, "text": message.text, "id": message.id, "ucs2": !is_gsm7(message.text),
             "now": now, "time": second, "date": day, "nonce": message.nonce, "parts": {},
+            "data": message.template.map(|template| template.data.clone()).unwrap_or_default(),
         });
         if let Value::Object(own) = own {
             values.extend(own);
@@ -43,6 +48,18 @@ impl Values {
     /// From now on they know `name` as well.
     pub(super) fn set(&mut self, name: &str, value: String) {
         self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// From now on `values` has these as well.
+    pub(super) fn set_own(&mut self, own: &BTreeMap<String, String>) {
+        if let Some(Value::Object(values)) = self.0.get_mut("values") {
+            values.extend(own.iter().map(|(name, value)| (name.clone(), value.clone().into())));
+        }
+    }
+
+    /// A value of the operator's.
+    pub(super) fn own(&self, name: &str) -> Option<&str> {
+        self.0.get("values")?.get(name)?.as_str()
     }
 
     /// From now on there is a part of that name.
@@ -164,7 +181,7 @@ fn missing(name: &str) -> String {
         "callback" => "uses {{callback}}, but `callback_url` is not set".into(),
         _ if name.starts_with("values.") => format!("uses {{{{{name}}}}}, but `{name}` is not set"),
         _ => format!(
-            "knows to, text, from, id, ucs2, username, password, values.*, callback, host, now, time, date, nonce and body, but not {name}"
+            "knows to, text, from, id, ucs2, username, password, values.*, data.*, callback, host, now, time, date, nonce and body, but not {name}"
         ),
     }
 }
@@ -180,6 +197,7 @@ mod tests {
             id: "00000000-0000-0000-0000-000000000000",
             now: "2026-12-01T09:00:00.123Z".parse().unwrap(),
             nonce: "n",
+            template: None,
         };
         let mut values = Values::new(&Map::new(), &message);
         values.set_part("made", "<&>".into());

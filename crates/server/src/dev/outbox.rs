@@ -48,7 +48,9 @@ impl Outbox {
     /// Sends SMS into the folder.
     pub(crate) fn capture_sms(&self, config: &mut SmsConfig) -> anyhow::Result<()> {
         let provider = json!({ "preset": "capture", "dir": self.0.join("sms"), "from": "Stentor" });
-        *config = serde_json::from_value(json!({ "providers": ["capture"], "provider": { "capture": provider } }))?;
+        // What else is set, holds: prices, limits, words.
+        config.providers = vec!["capture".to_owned()];
+        config.provider.insert("capture".to_owned(), serde_json::from_value(provider)?);
         Ok(())
     }
 

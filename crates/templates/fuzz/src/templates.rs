@@ -58,7 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!finding.advice.is_empty());
     }
     let input =
-        Input { data: &data, locale: None, timezone: None, recipient: None, app_name: "App", now: Timestamp::UNIX_EPOCH };
+        Input { data: &data, locale: None, timezone: None, recipient: None, app_name: "App", now: Timestamp::UNIX_EPOCH, unsubscribe: None };
     if let Some(template) = Library::of_files(&files).ok().and_then(|library| library.find("t")) {
         for channel in [Channel::Inbox, Channel::Email, Channel::Sms] {
             match template.render(channel, &input) {

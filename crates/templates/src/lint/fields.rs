@@ -146,7 +146,7 @@ fn mail_fields(text: &Value, object: impl Fn(Value) -> Value) -> Value {
     let mut mail = object(json!({
         "subject": text, "title": text, "preheader": text, "body": text, "text": text, "image": image, "link": text,
         "actions": { "type": "array", "items": action }, "articles": { "type": "array", "items": article },
-        "lang": text, "dir": text, "start": text,
+        "lang": text, "dir": text, "start": text, "unsubscribe": object(json!({ "url": text, "label": text })),
     }));
     mail["required"] = json!(["subject", "title", "preheader", "body", "text", "actions", "articles", "lang", "dir", "start"]);
     mail

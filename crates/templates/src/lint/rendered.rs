@@ -40,6 +40,7 @@ pub(super) fn check(template: &Template, report: &mut Report) {
                 recipient: Some(&reader),
                 app_name: "Example",
                 now: Timestamp::UNIX_EPOCH,
+                unsubscribe: None,
             };
             Sample { template, locale, version, name, input: &input }.check(report);
         }

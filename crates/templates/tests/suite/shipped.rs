@@ -28,6 +28,7 @@ fn input<'a>(template: &'a Template, sample: &str, locale: &'a Locale) -> Input<
         recipient: None,
         app_name: "Example Bank",
         now: Timestamp::from_millis(1_795_694_400_000), // 2026-11-26T12:00:00Z
+        unsubscribe: None,
     }
 }
 

@@ -30,7 +30,15 @@ pub(crate) fn template(front: &str, body: &str) -> Arc<Template> {
 }
 
 pub(crate) fn input(data: &Map<String, Value>) -> Input<'_> {
-    Input { data, locale: None, timezone: None, recipient: None, app_name: "Example Bank", now: Timestamp::UNIX_EPOCH }
+    Input {
+        data,
+        locale: None,
+        timezone: None,
+        recipient: None,
+        app_name: "Example Bank",
+        now: Timestamp::UNIX_EPOCH,
+        unsubscribe: None,
+    }
 }
 
 pub(crate) fn map(value: Value) -> Map<String, Value> {

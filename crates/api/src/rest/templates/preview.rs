@@ -220,6 +220,7 @@ fn view(subject: &Subject, asked: Preview, app_name: &str, now: stentor_domain::
         recipient: Some(&reader),
         app_name,
         now,
+        unsubscribe: None,
     };
     let wanted = |channel| asked.channels.as_ref().is_none_or(|channels| channels.contains(&channel));
     let inbox = wanted(Channel::Inbox).then(|| {
@@ -334,7 +335,7 @@ pub(crate) async fn test(
     };
     let data = filling(&version.template, asked.sample.as_deref(), asked.data)?;
     let mut found = version.template.check_data(&data);
-    let request = NotificationRequest {
+    let mut request = NotificationRequest {
         audience: Audience::Recipients(vec![asked.to]),
         template: Some(template),
         data,
@@ -349,6 +350,7 @@ pub(crate) async fn test(
         dry_run: false,
         metadata: Map::from_iter([("test".to_owned(), Value::Bool(true))]),
     };
+    state.settle_phones(app, &mut request).await;
     found.extend(request.check(state.now()));
     if !found.is_empty() {
         return Err(ApiError::invalid(found));

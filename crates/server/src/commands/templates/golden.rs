@@ -123,6 +123,7 @@ fn written(folder: &Folder, key: &str, all: &mut BTreeMap<String, String>) -> an
                 recipient: Some(&reader),
                 app_name: "app",
                 now: NOW.parse()?,
+                unsubscribe: None,
             };
             let at = |channel: &str| format!("{key}/{locale}/{name}.{channel}");
             for channel in [Channel::Inbox, Channel::Email, Channel::Sms] {

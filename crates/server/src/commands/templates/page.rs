@@ -57,6 +57,7 @@ fn page(template: &Template) -> anyhow::Result<String> {
                 recipient: Some(&reader),
                 app_name: "app",
                 now: SystemClock.now(),
+                unsubscribe: None,
             };
             write!(page, "<section><h2>{locale} · {}</h2>", escape(name))?;
             for channel in [Channel::Inbox, Channel::Email, Channel::Sms] {

@@ -111,6 +111,7 @@ impl Render {
             recipient: Some(&reader),
             app_name: "app",
             now: self.filling.now.unwrap_or_else(|| SystemClock.now()),
+            unsubscribe: None,
         };
         let message = written(&template, self.channel.into(), &input)?;
         let part = self.part.map(|part| match (part, self.channel) {

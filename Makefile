@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench-live bench-mail bench-templates lint deps test-deps
+.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -40,17 +40,10 @@ autobahn: deps ## Run the Autobahn cases against the sockets
 fuzz: deps ## Fuzz the parser of WebSocket frames and uploaded templates; ARGS="600 templates" for so many seconds and one of them
 	@scripts/fuzz.sh $(ARGS)
 
-bench-live: test-deps ## Measure pushes beside bare floors; ARGS="1000" for so many sockets, ROUNDS=1 for a short look
+bench: test-deps ## Measure what Stentor costs beside bare floors and peers; ARGS="accept queue" for some parts, ROUNDS=1 QUICK=1 for a short look
 	cargo build --release --package stentor-server --package stentor-bench
-	@$(or $(CARGO_TARGET_DIR),target)/release/live $(ARGS)
-
-bench-templates: deps ## Measure rendering beside bare Handlebars, Markdown and MJML; ROUNDS=3 for a short look
-	cargo build --release --package stentor-bench --bin templates
-	@$(or $(CARGO_TARGET_DIR),target)/release/templates
-
-bench-mail: test-deps ## Measure mails per second beside bare lettre on the same mail server; ARGS="10000" for so many, ROUNDS=1 for a short look
-	cargo build --release --package stentor-server --package stentor-bench
-	@$(or $(CARGO_TARGET_DIR),target)/release/mail $(ARGS)
+	@scripts/bench-peers.sh
+	@$(or $(CARGO_TARGET_DIR),target)/release/bench $(ARGS)
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

@@ -13,7 +13,7 @@ socket      :
 migrations  :
 testkit     :
 tests       : testkit
-bench       : testkit tests socket domain templates
+bench       : testkit tests socket domain templates connection queue inbox archive
 templates   : domain
 queue       : domain connection
 inbox       : domain connection
@@ -26,8 +26,8 @@ server      : domain connection templates queue inbox archive catalog channels w
 '
 # Which crates alone may name a library (a pattern of package names).
 readonly LIBRARIES='
-^(sea-orm|sea-query|sqlx)(-|$) : archive migrations
-^apalis(-|$)                   : queue worker
+^(sea-orm|sea-query|sqlx)(-|$) : archive migrations bench
+^apalis(-|$)                   : queue worker bench
 ^lettre(-|$)                   : channels bench
 '
 # Files that may hold unsafe code, should there ever be one: paths, separated by spaces.

@@ -16,7 +16,7 @@ pub(crate) struct Server {
 }
 
 /// The core of the server; the clients have the other.
-const CORE: &str = "0";
+pub(crate) const CORE: &str = "0";
 
 impl Server {
     /// Starts `command` on its core. `address` finds where it listens in a line that it writes to stdout or stderr.

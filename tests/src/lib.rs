@@ -23,8 +23,11 @@ use serde_json::{Value, json};
 /// How long anything may take before a test gives it up. Never waited for when all is well.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The binary that `make test` has built: it lies beside the test executables.
+/// The binary that `make test` has built: it lies beside the test executables. STENTOR_BIN names another.
 pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("STENTOR_BIN") {
+        return named.into();
+    }
     let mut path = std::env::current_exe().expect("a test knows its own path");
     path.pop();
     if path.ends_with("deps") {

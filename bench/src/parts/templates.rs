@@ -1,10 +1,9 @@
-//! `make bench-templates`: what writing a message costs, beside the libraries that do the work, used bare.
+//! What writing a message costs, beside the libraries that do the work, used bare.
 //!
 //! Each shipped template is written in English with its richest sample. *Bare* is what anybody would write with the same
 //! libraries and no care: Handlebars for each text, comrak, ammonia and html2text for the body, Handlebars over the mail that mrml made
 //! before. *At send* is the usual way with MJML: Handlebars first, mrml for every mail. Values that we write by ICU come to
 //! the bare ones ready-made, so that what is compared is the engine; those templates are marked.
-#![allow(clippy::print_stdout, reason = "it is a report")]
 
 use std::{collections::BTreeMap, fs, hint::black_box, path::Path, time::Instant};
 
@@ -13,31 +12,32 @@ use serde_json::{Map, Value, json};
 use stentor_domain::{Channel, Timestamp};
 use stentor_templates::{Input, Library, Template};
 
+use crate::{
+    measure::rounds,
+    report::{Goal, Report},
+};
+
 /// For how long one measurement runs.
 const MILLIS: u128 = 60;
 
-fn main() {
-    let rounds: usize = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(15);
+pub(crate) async fn run() -> Report {
     let library = Library::builtin().unwrap_or_else(|e| panic!("{e}"));
-    println!("µs a message, medians of {rounds} rounds; * with money or dates, which are ready-made for the bare ones\n");
-    println!("| template | channel | stentor | bare | ratio | MJML at send | ratio |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
-    let mut ratios = Vec::new();
+    let mut report = Report::default();
     for template in library.list() {
         let bare = Bare::of(template);
         for channel in [Channel::Inbox, Channel::Email, Channel::Sms] {
-            let [ours, floor, at_send] = measure(template, &bare, channel, rounds);
-            let mark = if bare.formats { " *" } else { "" };
-            let mjml = if channel == Channel::Email { format!("{at_send:.0} | {:.2}", ours / at_send) } else { " | ".to_owned() };
-            println!("| {}{mark} | {channel} | {ours:.1} | {floor:.1} | {:.2} | {mjml} |", template.key(), ours / floor);
-            if !bare.formats {
-                ratios.push((ours / floor, if channel == Channel::Email { ours / at_send } else { 0.0 }));
+            let [ours, floor, at_send] = measure(template, &bare, channel, rounds().max(3));
+            // Whose values are ready-made is told, not judged.
+            let (mark, goal) = if bare.formats { (" *", Goal::None) } else { ("", Goal::AtMost(1.3)) };
+            let work = format!("write `{}`{mark} for {channel}", template.key());
+            report.ratio(work.clone(), ours, ("bare libraries", floor), "µs", goal);
+            if channel == Channel::Email {
+                report.ratio(work, ours, ("Handlebars, then mrml for each", at_send), "µs", goal);
             }
         }
     }
-    let worst = |of: fn(&(f64, f64)) -> f64| ratios.iter().map(of).fold(0.0, f64::max);
-    println!("\n- worst ratio to the bare libraries, without ICU: {:.2} (goal <= 1.3)", worst(|r| r.0));
-    println!("- worst ratio to Handlebars and mrml for every mail: {:.2} (goal <= 1.3)", worst(|r| r.1));
+    report.note("* has money or dates, which the bare libraries are given ready-made: no goal.");
+    report
 }
 
 fn measure(template: &Template, bare: &Bare, channel: Channel, rounds: usize) -> [f64; 3] {

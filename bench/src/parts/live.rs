@@ -1,22 +1,24 @@
-//! `make bench-live`: what pushing costs, beside a raw `send()` loop and a bare axum WebSocket of the same bytes.
+//! Pushes: what they cost, beside a raw `send()` loop and a bare axum WebSocket of the same bytes, and beside peers that are told the
+//! same by the same clients.
 //!
-//! The server has one core and the clients the other. Each round measures the three one after the other; what is printed is
-//! the median of the rounds, and ratios.
-#![allow(clippy::print_stdout, reason = "it is a report")]
-
-mod crowd;
-mod floor;
-mod server;
+//! `SOCKETS=1000,5000` for so many; 10,000 otherwise.
 
 use std::time::{Duration, Instant};
 
-use crowd::Crowd;
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
-use serde_json::{Value, json};
-use server::Server;
+use serde_json::json;
 use stentor_testkit::RedisServer;
 use stentor_tests::{Api, serve};
+
+use crate::{
+    crowd::Crowd,
+    measure::{median as middle, rounds, sized},
+    peers,
+    report::{Goal, Report},
+    server::Server,
+    stentor,
+};
 
 /// Broadcasts, and bursts of ten, of which the median counts.
 const REPEATS: usize = 7;
@@ -24,78 +26,114 @@ const REPEATS: usize = 7;
 const RATE: u64 = 1_000;
 const SECONDS: u64 = 5;
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    match args.get(1).map(String::as_str) {
-        Some("floor") => runtime.block_on(floor::serve(&args[2])).expect("the floor serves"),
-        _ => runtime.block_on(run(&args[1..])),
-    }
-}
-
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Stentor,
     Raw,
     Axum,
+    Ws,
+    SocketIo,
+    Nchan,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [Self::Stentor, Self::Raw, Self::Axum, Self::Ws, Self::SocketIo, Self::Nchan];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stentor => "Stentor",
+            Self::Raw => "raw send()",
+            Self::Axum => "bare axum",
+            Self::Ws => "ws (Node)",
+            Self::SocketIo => "socket.io",
+            Self::Nchan => "nchan",
+        }
+    }
+
+    fn is_peer(self) -> bool {
+        matches!(self, Self::Ws | Self::SocketIo | Self::Nchan)
+    }
+
+    /// Whether it can run here.
+    fn is_there(self) -> bool {
+        match self {
+            Self::Stentor | Self::Raw | Self::Axum => true,
+            Self::Ws | Self::SocketIo => peers::program("ws.mjs").is_some(),
+            Self::Nchan => peers::nchan().is_some(),
+        }
+    }
 }
 
 /// What one system did in one round.
 #[derive(Clone, Default)]
-struct Measured {
+pub(crate) struct Measured {
     /// Deliveries per CPU second of the server.
-    single: f64,
-    burst: f64,
+    pub(crate) single: f64,
+    pub(crate) burst: f64,
     /// From the call to the last client.
-    last: f64,
+    pub(crate) last: f64,
     /// Of a push to one: half are faster, and 99 of 100, in ms.
-    p50: f64,
-    p99: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
     /// Bytes of memory a connection.
-    memory: f64,
+    pub(crate) memory: f64,
 }
 
-async fn run(args: &[String]) {
-    let own = std::process::id().to_string();
-    let pinned = std::process::Command::new("taskset").args(["-a", "-cp", "1", &own]).output().expect("taskset runs");
-    assert!(pinned.status.success(), "{}", String::from_utf8_lossy(&pinned.stderr));
-    let sizes: Vec<usize> = args.iter().filter_map(|a| a.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![1_000, 5_000, 10_000] } else { sizes };
-    let rounds = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(3);
-    println!("medians of {rounds} rounds; single and burst: deliveries per CPU second of the server\n");
-    println!("| sockets | system | single | burst of 10 | last client ms | 1:1 p50 ms | p99 ms | KiB a socket |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+pub(crate) async fn run() -> Report {
+    let asked = std::env::var("SOCKETS").unwrap_or_default();
+    let sizes: Vec<usize> = asked.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    let sizes = if sizes.is_empty() { vec![sized(10_000, 500)] } else { sizes };
+    let mut report = Report::default();
     for n in sizes {
-        let mut all: [Vec<Measured>; 3] = Default::default();
+        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_there()).collect();
+        let mut all = vec![Vec::new(); kinds.len()];
         let mut bytes = 400;
-        for _ in 0..rounds {
-            for (kind, measured) in [Kind::Stentor, Kind::Raw, Kind::Axum].into_iter().zip(&mut all) {
-                measured.push(measure(kind, n, &mut bytes).await);
+        for _ in 0..rounds() {
+            for (kind, measured) in kinds.iter().zip(&mut all) {
+                measured.push(measure(*kind, n, &mut bytes).await);
             }
         }
-        let [stentor, raw, axum] = all.map(|rounds| median(&rounds));
-        for (name, m) in [("stentor", &stentor), ("raw send()", &raw), ("bare axum", &axum)] {
-            println!(
-                "| {n} | {name} | {:.0} | {:.0} | {:.1} | {:.2} | {:.2} | {:.1} |",
-                m.single,
-                m.burst,
-                m.last,
-                m.p50,
-                m.p99,
-                m.memory / 1_024.0
-            );
+        let all: Vec<(Kind, Measured)> = kinds.into_iter().zip(all.iter().map(|rounds| median(rounds))).collect();
+        tell(&mut report, n, &all[0].1, &all[1].1, &all[2].1);
+        for (kind, measured) in all.iter().filter(|(kind, _)| kind.is_peer()) {
+            tell_peer(&mut report, n, &all[0].1, kind.name(), measured);
         }
-        println!("\n{n} sockets, frames of {bytes} bytes:");
-        let line = |what: &str, ratio: f64, goal: &str| println!("- {what}: {ratio:.2} (goal {goal})");
-        line("broadcast, of raw's deliveries per CPU second", stentor.single / raw.single, ">= 0.8");
-        line("broadcast, of axum's", stentor.single / axum.single, "> 1");
-        line("last client, of raw's time", stentor.last / raw.last, "<= 1.25");
-        line("bursts of ten, of raw's single rate", stentor.burst / raw.single, ">= 5");
-        line("KiB of memory an idle socket", stentor.memory / 1_024.0, "<= 4");
-        line(&format!("p99 of a push to one at {RATE}/s, ms"), stentor.p99, "<= 5");
-        line("its p50, of raw's POST to frame", stentor.p50 / raw.p50, "none");
-        println!();
+        report.note(format!("Frames of {bytes} bytes."));
     }
+    for missing in Kind::ALL.into_iter().filter(|kind| !kind.is_there()) {
+        report.note(format!("{} is not installed (`scripts/bench-peers.sh`).", missing.name()));
+    }
+    report.note("centrifuge is not measured: it needs a newer Go than the system's packages have.");
+    report
+}
+
+fn tell_peer(report: &mut Report, n: usize, ours: &Measured, name: &str, peer: &Measured) {
+    let mut row = |work: String, of: fn(&Measured) -> f64, unit: &str, goal| {
+        report.ratio(work, of(ours), (name, of(peer)), unit, goal);
+    };
+    row(format!("broadcast to {n} sockets, per CPU second"), |m| m.single, "deliveries", Goal::AtLeast(1.3));
+    row(format!("bursts of ten to {n} sockets, per CPU second"), |m| m.burst, "deliveries", Goal::AtLeast(5.0));
+    row(format!("broadcast to {n} sockets, last client"), |m| m.last, "ms", Goal::AtMost(1.0));
+    row("POST to frame of one person, 1,000/s: p50".to_owned(), |m| m.p50, "ms", Goal::None);
+    row("POST to frame of one person, 1,000/s: p99".to_owned(), |m| m.p99, "ms", Goal::AtMost(1.0));
+    row("an idle socket".to_owned(), |m| m.memory / 1_024.0, "KiB", Goal::AtMost(1.0));
+}
+
+fn tell(report: &mut Report, n: usize, stentor: &Measured, raw: &Measured, axum: &Measured) {
+    let mut row = |work: String, of: fn(&Measured) -> f64, (name, other), unit: &str, goal| {
+        report.ratio(work, of(stentor), (name, of(other)), unit, goal);
+    };
+    let (raw, axum) = (("raw send()", raw), ("bare axum", axum));
+    row(format!("broadcast to {n} sockets, per CPU second"), |m| m.single, raw, "deliveries", Goal::AtLeast(0.8));
+    row(format!("broadcast to {n} sockets, per CPU second"), |m| m.single, axum, "deliveries", Goal::AtLeast(1.0));
+    row(format!("broadcast to {n} sockets, last client"), |m| m.last, raw, "ms", Goal::AtMost(1.25));
+    row("POST to frame of one person, 1,000/s: p50".to_owned(), |m| m.p50, axum, "ms", Goal::AtMost(2.0));
+    row("POST to frame of one person, 1,000/s: p50".to_owned(), |m| m.p50, raw, "ms", Goal::None);
+    let work = format!("bursts of ten to {n} sockets, of the floor's single rate");
+    report.ratio(work, stentor.burst, ("raw send()", raw.1.single), "deliveries", Goal::AtLeast(7.0));
+    report.ratio("bursts of ten, burst for burst", stentor.burst, ("bare axum", axum.1.burst), "deliveries", Goal::AtLeast(1.0));
+    report.figure("POST to frame of one person, 1,000/s: p99", stentor.p99, "ms", Goal::AtMost(5.0));
+    report.figure("an idle socket", stentor.memory / 1_024.0, "KiB", Goal::AtMost(3.0));
 }
 
 fn median(rounds: &[Measured]) -> Measured {
@@ -110,44 +148,48 @@ fn median(rounds: &[Measured]) -> Measured {
     }
 }
 
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// A system with its clients, and how it is made to send.
 struct Subject {
+    kind: Kind,
     server: Server,
     http: reqwest::Client,
     api: Option<Api>,
     text: String,
-    _parts: Option<(RedisServer, tempfile::TempDir)>,
+    _redis: Option<RedisServer>,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Subject {
     fn start(kind: Kind, bytes: usize) -> Self {
         let http = stentor_tests::client();
+        if kind.is_peer() {
+            let (server, config) = peers::serve(kind);
+            return Self { kind, server, http, api: None, text: "x".repeat(bytes), _redis: None, _dir: config };
+        }
         if kind != Kind::Stentor {
             let own = std::env::current_exe().expect("a path");
             let which = if kind == Kind::Raw { "raw" } else { "axum" };
             let server = Server::start(&own, &["floor", which], &[], |line| Some(line.to_owned()));
-            return Self { server, http, api: None, text: "x".repeat(bytes), _parts: None };
+            return Self { kind, server, http, api: None, text: "x".repeat(bytes), _redis: None, _dir: None };
         }
         let redis = RedisServer::start();
         let dir = tempfile::tempdir().expect("a directory");
         let more = [("STENTOR__REALTIME__CONNECTS_PER_SECOND", "100000"), ("STENTOR__LOG__LEVEL", "info")];
         let settings = serve::settings(&redis.url(), &serve::sqlite(&dir), &more);
         let api = serve::bank(&settings);
-        let server = Server::start(&stentor_tests::binary(), &["serve"], &settings, |line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            (line["message"] == "ready").then(|| line["address"].as_str().map(str::to_owned)).flatten()
-        });
-        Self { server, http, api: Some(api), text: String::new(), _parts: Some((redis, dir)) }
+        let server = stentor::run(&settings);
+        Self { kind, server, http, api: Some(api), text: String::new(), _redis: Some(redis), _dir: Some(dir) }
     }
 
     async fn crowd(&self, n: usize) -> Crowd {
         let Some(api) = &self.api else {
-            return Crowd::connect(&self.server.address, |i| format!("/ws/{i}"), n, |_| None).await.expect("all connect");
+            let path = |i| match self.kind {
+                Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&i={i}"),
+                _ => format!("/ws/{i}"),
+            };
+            // socket.io wants to be asked for its namespace.
+            let hello = |_| (self.kind == Kind::SocketIo).then(|| "40".to_owned());
+            return Crowd::connect(&self.server.address, path, n, hello).await.expect("all connect");
         };
         let tokens: Vec<String> = stream::iter(0..n)
             .map(async |i| {
@@ -193,14 +235,14 @@ impl Subject {
     }
 }
 
-async fn measure(kind: Kind, n: usize, bytes: &mut usize) -> Measured {
+pub(crate) async fn measure(kind: Kind, n: usize, bytes: &mut usize) -> Measured {
     let subject = Subject::start(kind, *bytes);
     let warm = subject.crowd(64).await; // what is loaded once is no memory of a connection
     warm.expect(64);
     subject.broadcast(1).await;
     warm.reached().await;
     warm.leave().await;
-    if subject.api.is_none() {
+    if subject.api.is_none() && kind != Kind::Nchan {
         let forgotten = subject.http.delete(format!("http://{}/all", subject.server.address)).send().await;
         assert!(forgotten.is_ok_and(|answer| answer.status().is_success()));
     }

@@ -1,9 +1,8 @@
-//! `make bench-mail`: mails per second through all of Stentor, beside lettre's own pool that sends the same bytes to the same server.
+//! Mails per second through all of Stentor, beside lettre's own pool that sends the same bytes to the same server.
 //!
 //! The server is Postfix's `smtp-sink`, which takes a mail and forgets it. Both use as many connections. Stentor's time begins with
 //! the API call and ends when the last delivery is `sent`, so that accepting, dispatching, rendering and recording are in it. Each round
-//! measures one after the other; what is printed is the median of the rounds, and the ratio.
-#![allow(clippy::print_stdout, reason = "it is a report")]
+//! measures one after the other. `MAILS=100000` for so many.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +21,14 @@ use lettre::{
     transport::smtp::PoolConfig,
 };
 use serde_json::{Value, json};
-use stentor_testkit::{Postfix, RedisServer, free_port};
-use stentor_tests::{
-    Api, PATIENCE,
-    serve::{Process, bank, settings, sqlite},
+use stentor_testkit::{Postfix, free_port};
+use stentor_tests::{Api, PATIENCE};
+
+use crate::{
+    measure::{median, rounds, sized},
+    report::{Goal, Report},
+    stentor::Stentor,
+    subject,
 };
 
 /// How many connections each has.
@@ -70,30 +73,30 @@ impl Drop for Sink {
     }
 }
 
-#[tokio::main]
-async fn main() {
-    let number = |text: Option<String>, default: usize| text.and_then(|text| text.parse().ok()).unwrap_or(default);
-    let mails = number(std::env::args().nth(1), 10_000).next_multiple_of(RECIPIENTS);
-    let rounds = number(std::env::var("ROUNDS").ok(), 3);
+pub(crate) async fn run() -> Report {
+    let mails = std::env::var("MAILS").ok().and_then(|n| n.parse().ok()).unwrap_or_else(|| sized(20_000, 2_000));
+    let mails = mails.next_multiple_of(RECIPIENTS);
     let (mut bare, mut whole) = (Vec::new(), Vec::new());
-    for round in 1..=rounds {
+    for _ in 0..rounds() {
         let sink = Sink::start();
-        let floor = lettre(sink.port, mails).await;
-        let ours = stentor(sink.port, mails).await;
-        println!("round {round}: bare lettre {floor:.0}, Stentor {ours:.0} mails a second");
-        bare.push(floor);
-        whole.push(ours);
+        whole.push(stentor(sink.port, mails).await);
+        let floor = subject::run("mail-lettre", &[sink.port.to_string(), mails.to_string()]);
+        bare.push(subject::figure(&floor, "per_second"));
     }
-    let (bare, whole) = (middle(bare), middle(whole));
-    println!("\n{mails} mails over {CONNECTIONS} connections:");
-    println!("- Stentor, from the API call to the last `sent`: {whole:.0} a second");
-    println!("- bare lettre: {bare:.0} a second");
-    println!("- ratio: {:.2} (goal >= 0.8)", whole / bare);
+    let mut report = Report::default();
+    report.ratio("mail", median(whole), ("lettre's pool", median(bare)), "mails/s", Goal::AtLeast(0.8));
+    report.note(format!(
+        "{mails} mails over {CONNECTIONS} connections to a server that forgets them (smtp-sink). Stentor's time goes from the API call to the \
+         last `sent`: accepting, dispatching, rendering and recording are in it."
+    ));
+    report
 }
 
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// What runs in a process of its own.
+pub(crate) async fn subject(args: &[String]) -> Value {
+    let (port, mails) = (args[0].parse().expect("a port"), args[1].parse().expect("a number"));
+    let per_second = lettre(port, mails).await;
+    json!({ "per_second": per_second })
 }
 
 /// lettre alone: a pool, and as many tasks as it has connections.
@@ -132,18 +135,14 @@ async fn lettre(port: u16, mails: usize) -> f64 {
 
 /// The whole way: accepted, dispatched, rendered, sent, recorded.
 async fn stentor(port: u16, mails: usize) -> f64 {
-    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().expect("a directory"));
     let concurrency = CONNECTIONS.to_string();
-    let own = [
+    let stentor = Stentor::start(&[
         ("STENTOR__EMAIL__PROVIDERS", "main"),
         ("STENTOR__EMAIL__PROVIDER__MAIN__URL", &format!("smtp://127.0.0.1:{port}?tls=none")),
         ("STENTOR__EMAIL__PROVIDER__MAIN__FROM", "Example Bank <no-reply@example.com>"),
         ("STENTOR__WORKER__EMAIL_CONCURRENCY", concurrency.as_str()),
-        ("STENTOR__LOG__LEVEL", "info"),
-    ];
-    let settings = settings(&redis.url(), &sqlite(&dir), &own);
-    let api = bank(&settings);
-    let _stentor = Process::start(&settings).await;
+    ]);
+    let api = &stentor.api;
     let html = format!("<p>{BODY}</p>");
     let notification = |first: usize| {
         let recipient = |n: usize| json!({"id": format!("u{n}"), "email": format!("u{n}@example.com")});
@@ -157,7 +156,7 @@ async fn stentor(port: u16, mails: usize) -> f64 {
         api.send(one).await;
     }
     loop {
-        let states = states(&api).await;
+        let states = states(api).await;
         let of = |state: &str| states.get(state).copied().unwrap_or_default();
         if of("sent") >= mails {
             break;

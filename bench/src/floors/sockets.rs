@@ -11,13 +11,11 @@ use axum::{
     routing::{get, post},
 };
 use stentor_socket::Handshake;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
 
-/// Serves a floor on a free port, whose address it prints.
-pub(crate) async fn serve(kind: &str) -> std::io::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    println!("{}", listener.local_addr()?);
-    let router = match kind {
+/// The floor of that kind.
+pub(crate) fn router(kind: &str) -> Router {
+    match kind {
         "raw" => Router::new()
             .route("/ws/{i}", get(raw_socket))
             .route("/all", post(raw_all).delete(raw_forget))
@@ -28,8 +26,7 @@ pub(crate) async fn serve(kind: &str) -> std::io::Result<()> {
             .route("/all", post(axum_all).delete(axum_forget))
             .route("/one/{i}", post(axum_one))
             .with_state(Arc::<Mutex<Vec<Option<mpsc::UnboundedSender<ws::Message>>>>>::default()),
-    };
-    axum::serve(listener, router).await
+    }
 }
 
 /// Socket `i`, where `POST /one/{i}` finds it.

@@ -1,0 +1,132 @@
+//! HTTP callers that cost little: prepared requests over connections that stay open, answers looked at no more than needed.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+/// A request that differs from the next in one number.
+#[derive(Clone)]
+pub(crate) struct Request {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Request {
+    /// A POST of JSON with an idempotency key that is new each time.
+    pub(crate) fn post(address: &str, path: &str, key: &str, body: &str) -> Self {
+        let before = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nIdempotency-Key: order-",
+            body.len()
+        );
+        Self { before: before.into_bytes(), after: format!("\r\n\r\n{body}").into_bytes() }
+    }
+
+    /// The same with other keys than before.
+    pub(crate) fn again(&self, time: u8) -> Self {
+        let mut again = self.clone();
+        again.before.extend_from_slice(format!("{time}-").as_bytes());
+        again
+    }
+
+    fn write(&self, n: u64, out: &mut Vec<u8>) {
+        use std::io::Write;
+        out.clear();
+        out.extend_from_slice(&self.before);
+        let _ = write!(out, "{n:012}");
+        out.extend_from_slice(&self.after);
+    }
+}
+
+/// What calling found.
+pub(crate) struct Called {
+    pub(crate) per_second: f64,
+    /// Sorted.
+    pub(crate) took: Vec<Duration>,
+}
+
+/// Calls over so many connections, each as soon as it has its answer, for so long.
+pub(crate) async fn flood(address: &str, request: &Request, connections: usize, long: Duration) -> io::Result<Called> {
+    call(address, request, connections, long, None).await
+}
+
+/// Calls so many times a second, whatever the answers take.
+pub(crate) async fn steady(address: &str, request: &Request, rate: u64, long: Duration) -> io::Result<Called> {
+    let connections = 64;
+    call(address, request, connections, long, Some(Duration::from_secs(1) * connections as u32 / rate as u32)).await
+}
+
+async fn call(
+    address: &str,
+    request: &Request,
+    connections: usize,
+    long: Duration,
+    every: Option<Duration>,
+) -> io::Result<Called> {
+    let mut callers = JoinSet::new();
+    let begun = Instant::now();
+    for i in 0..connections {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let request = request.clone();
+        callers.spawn(async move {
+            let (mut out, mut answer) = (Vec::new(), Vec::new());
+            let mut took = Vec::new();
+            let mut ticks = every.map(|every| {
+                let first = tokio::time::Instant::now() + every * i as u32 / connections as u32;
+                tokio::time::interval_at(first, every)
+            });
+            for k in 0_u64.. {
+                if let Some(ticks) = &mut ticks {
+                    ticks.tick().await;
+                }
+                let sent = Instant::now();
+                if sent - begun >= long {
+                    break;
+                }
+                request.write(k * connections as u64 + i as u64, &mut out);
+                stream.write_all(&out).await?;
+                read(&mut stream, &mut answer).await?;
+                took.push(sent.elapsed());
+            }
+            io::Result::Ok(took)
+        });
+    }
+    let mut took = Vec::new();
+    while let Some(caller) = callers.join_next().await {
+        took.extend(caller.expect("no panic")?);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    took.sort_unstable();
+    Ok(Called { per_second: took.len() as f64 / seconds, took })
+}
+
+/// Reads one answer, which must say that the request was accepted.
+async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
+    answer.clear();
+    let mut whole = None;
+    while whole.is_none_or(|whole| answer.len() < whole) {
+        if stream.read_buf(answer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if whole.is_none() {
+            whole = answer.windows(4).position(|w| w == b"\r\n\r\n").map(|end| end + 4 + length(&answer[..end]));
+        }
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(answer));
+    Ok(())
+}
+
+fn length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head);
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    found.and_then(|(_, value)| value.trim().parse().ok()).expect("an answer tells its length")
+}

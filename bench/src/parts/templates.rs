@@ -49,6 +49,7 @@ fn measure(template: &Template, bare: &Bare, channel: Channel, rounds: usize) ->
         timezone: None,
         recipient: None,
         app_name: "Example Bank",
+        unsubscribe: None,
         now: Timestamp::from_millis(1_795_694_400_000),
     };
     let mut times: [Vec<f64>; 3] = Default::default();

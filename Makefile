@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench lint deps test-deps
+.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench bench-live lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -44,6 +44,9 @@ bench: test-deps ## Measure what Stentor costs beside bare floors and peers; ARG
 	cargo build --release --package stentor-server --package stentor-bench
 	@scripts/bench-peers.sh
 	@$(or $(CARGO_TARGET_DIR),target)/release/bench $(ARGS)
+
+bench-live: ## Measure pushes alone: 1,000, 5,000 and 10,000 sockets beside raw send(), bare axum and peers
+	@$(MAKE) bench ARGS=live
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

@@ -392,20 +392,24 @@ impl Inbox {
         reply::hot(self.ask(&call).await?)
     }
 
-    /// Hot items beyond the newest `keep`, at most 500, oldest first.
+    /// Hot items beyond the newest `keep` of each inbox, at most 500, oldest first; in order, in one round trip per 500 inboxes.
     pub async fn excess(
         &self,
         app: &AppId,
-        recipient: &RecipientId,
+        recipients: &[RecipientId],
         keep: usize,
         now: Timestamp,
-    ) -> Result<Vec<HotItem>, InboxError> {
-        let mut call = self.call(&EXCESS, app, recipient, now);
-        call.arg(keep);
-        match reply::hot::<Vec<String>>(self.ask(&call).await?)? {
+    ) -> Result<Vec<Vec<HotItem>>, InboxError> {
+        let call = |recipient| {
+            let mut call = self.call(&EXCESS, app, recipient, now);
+            call.arg(keep);
+            call
+        };
+        let items = |reply| match reply::hot::<Vec<String>>(reply)? {
             Hot::Warm(flat) => reply::items(&flat),
             Hot::Cold => Ok(Vec::new()),
-        }
+        };
+        self.ask_many(&EXCESS, recipients.iter().map(call).collect()).await?.into_iter().map(items).collect()
     }
 
     /// Drops items that the record holds at the given revision, but for the newest `keep`. Returns how many.

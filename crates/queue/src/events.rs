@@ -1,6 +1,9 @@
 //! Facts, not work: a stream that several groups of readers read, each to its own end.
 
-use std::{collections::{HashMap, HashSet}, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use redis::RedisResult;
 use stentor_connection::Connection;

@@ -2,11 +2,14 @@
 //!
 //! Once an hour it forgets what charts do not show any more.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use stentor_archive::Archive;
 use stentor_domain::{AppId, Clock, Event, EventKind, RecipientId, Timestamp, event::ItemChange};
-use stentor_inbox::Inbox;
+use stentor_inbox::{HotItem, Inbox};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +24,11 @@ const GATHER: Duration = Duration::from_secs(2);
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 const ACTIVITY_LIFE: Duration = Duration::from_hours(8 * 24);
 
+/// How many inboxes are asked at once for what is too much in them: nearly always it is nothing.
+const AT_ONCE: usize = 50;
+
+type SweepError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What the sweep works with.
 pub(crate) struct Sweep {
     pub inbox: Inbox,
@@ -33,7 +41,7 @@ pub(crate) struct Sweep {
 impl Sweep {
     /// Sweeps until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut inboxes = HashSet::new();
+        let mut inboxes: HashMap<AppId, HashSet<RecipientId>> = HashMap::new();
         let mut forget = tokio::time::interval(FORGET_EVERY);
         loop {
             tokio::select! {
@@ -42,18 +50,21 @@ impl Sweep {
                     continue;
                 }
                 grown = self.grown.recv() => match grown {
-                    Some(inbox) => inboxes.insert(inbox),
+                    Some((app, recipient)) => inboxes.entry(app).or_default().insert(recipient),
                     None => return,
                 },
                 () = stop.cancelled() => return,
             };
             tokio::select! { () = tokio::time::sleep(GATHER) => {} () = stop.cancelled() => return }
-            while let Ok(inbox) = self.grown.try_recv() {
-                inboxes.insert(inbox);
+            while let Ok((app, recipient)) = self.grown.try_recv() {
+                inboxes.entry(app).or_default().insert(recipient);
             }
-            for (app, recipient) in inboxes.drain() {
-                if let Err(error) = self.sweep(&app, &recipient).await {
-                    tracing::warn!(error = %chain(&*error), "an inbox stays as it is until it next grows");
+            for (app, recipients) in inboxes.drain() {
+                let recipients: Vec<RecipientId> = recipients.into_iter().collect();
+                for some in recipients.chunks(AT_ONCE) {
+                    if let Err(error) = self.sweep(&app, some).await {
+                        tracing::warn!(error = %chain(&*error), "inboxes stay as they are until they next grow");
+                    }
                 }
             }
         }
@@ -67,16 +78,20 @@ impl Sweep {
         }
     }
 
-    async fn sweep(&self, app: &AppId, recipient: &RecipientId) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let excess = self.inbox.excess(app, recipient, KEEP, self.clock.now()).await?;
-        if excess.is_empty() {
-            return Ok(());
+    async fn sweep(&self, app: &AppId, recipients: &[RecipientId]) -> Result<(), SweepError> {
+        let excess = self.inbox.excess(app, recipients, KEEP, self.clock.now()).await?;
+        for (recipient, excess) in recipients.iter().zip(&excess).filter(|(_, excess)| !excess.is_empty()) {
+            self.sweep_one(app, recipient, excess).await?;
         }
+        Ok(())
+    }
+
+    async fn sweep_one(&self, app: &AppId, recipient: &RecipientId, excess: &[HotItem]) -> Result<(), SweepError> {
         let ids: Vec<_> = excess.iter().map(|item| item.item.card.id).collect();
         let archived = self.archive.find_items(app, recipient, &ids).await?;
-        let in_sql = |hot: &stentor_inbox::HotItem| archived.iter().find(|a| a.seq == hot.seq).map(|a| a.item.rev);
+        let in_sql = |hot: &HotItem| archived.iter().find(|a| a.seq == hot.seq).map(|a| a.item.rev);
         let mut same = Vec::new();
-        for hot in &excess {
+        for hot in excess {
             match in_sql(hot) {
                 // What changed several items is told with its last revision for all; trimming compares the hot one again.
                 Some(rev) if rev >= hot.item.rev => same.push((hot.seq, hot.item.rev)),

@@ -15,6 +15,10 @@ use tokio::sync::mpsc;
 
 /// How many notes may wait to be written. Beyond it they are dropped: the item was shown all the same.
 const WAITING: usize = 65_536;
+/// How long notes gather before they are written, all at once.
+const GATHER: Duration = Duration::from_millis(50);
+/// The most notes of one write.
+const AT_ONCE: usize = 500;
 /// How many items are remembered as noted. Noting one again costs an event that readers know already.
 const REMEMBERED: usize = 262_144;
 
@@ -54,7 +58,15 @@ impl Receipts {
 
 async fn write(mut rx: mpsc::Receiver<(AppId, RecipientId, NotificationId)>, events: EventLog, clock: Arc<dyn Clock>) {
     let mut batch = Vec::new();
-    while rx.recv_many(&mut batch, 500).await > 0 {
+    while rx.recv_many(&mut batch, AT_ONCE).await > 0 {
+        if batch.len() < AT_ONCE {
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < AT_ONCE
+                && let Ok(note) = rx.try_recv()
+            {
+                batch.push(note);
+            }
+        }
         let now = clock.now();
         let encode = |(app, recipient, notification): (AppId, RecipientId, NotificationId)| {
             let report = DeliveryReport {

@@ -205,7 +205,7 @@ async fn a_cold_inbox_says_so_to_every_call() {
     assert_eq!(f.inbox.find(app, me, id(1), now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.changes_since(app, me, cursor, 10, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.restore(app, me, &[recorded(1, 1, 1)], now).await.unwrap(), Hot::Cold);
-    assert_eq!(f.inbox.excess(app, me, 0, now).await.unwrap(), []);
+    assert_eq!(f.inbox.excess(app, std::slice::from_ref(me), 0, now).await.unwrap().concat(), []);
     assert_eq!(f.inbox.trim(app, me, &[(1, 1)], 0, now).await.unwrap(), 0);
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut f.conn.clone()).await.unwrap();
     assert_eq!(keys, 0);
@@ -411,7 +411,7 @@ async fn changes_of_what_was_trimmed_since_cannot_be_told() {
 async fn only_what_the_record_holds_in_the_same_revision_is_trimmed_and_the_newest_never() {
     let f = Fixture::new().await;
     f.write(0..=9, at(1)).await;
-    let excess = f.inbox.excess(&f.app, &f.me, 4, at(1)).await.unwrap();
+    let excess = f.inbox.excess(&f.app, std::slice::from_ref(&f.me), 4, at(1)).await.unwrap().concat();
     assert_eq!(places(&excess), [1, 2, 3, 4, 5, 6]);
     assert_eq!(excess[0].item.card, card(0));
     f.mark(Change::Seen, [4, 5], at(2)).await;
@@ -425,7 +425,7 @@ async fn only_what_the_record_holds_in_the_same_revision_is_trimmed_and_the_newe
     assert_eq!(f.overview(at(2)).await.unread, 10, "what is trimmed unread is still counted");
     let page = warm(f.inbox.page(&f.app, &f.me, None, 1, at(2)).await.unwrap());
     assert_eq!(page.floor, 5);
-    assert_eq!(f.inbox.excess(&f.app, &f.me, 6, at(2)).await.unwrap(), []);
+    assert_eq!(f.inbox.excess(&f.app, std::slice::from_ref(&f.me), 6, at(2)).await.unwrap().concat(), []);
 }
 
 #[tokio::test]

@@ -283,7 +283,7 @@ impl Run {
                 assert_eq!((answer.unread, answer.rev, &answer.cursor), (m.unread(), m.cursor.own.rev, &m.cursor));
             }
             Op::Trim(keep) => {
-                let excess = inboxes.hot().excess(app, me, *keep, m.now).await.unwrap();
+                let excess = inboxes.hot().excess(app, std::slice::from_ref(me), *keep, m.now).await.unwrap().concat();
                 let beyond = m.hot.len().saturating_sub(*keep);
                 let expected: Vec<_> = m.hot.iter().take(beyond).map(|seq| m.items[seq].clone()).collect();
                 let excess: Vec<_> = excess.into_iter().map(|i| HotItem { at: at(0), ..i }).collect();

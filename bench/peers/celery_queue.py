@@ -16,7 +16,7 @@ app.conf.update(
     worker_prefetch_multiplier=0,  # as many as there are
     worker_send_task_events=False,
     broker_connection_retry_on_startup=True,
-    task_create_missing_queues=True,
+    worker_redirect_stdouts=False,
 )
 begun, done = 0.0, 0
 
@@ -40,4 +40,4 @@ if step == "push":
             job.apply_async((text,), producer=producer, retry=False)
         print(json.dumps({"per_second": n / (time.perf_counter() - begun)}))
 else:
-    app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR", "--quiet"])
+    app.worker_main(["worker", "--pool=solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"])

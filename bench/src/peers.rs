@@ -28,12 +28,16 @@ pub(crate) fn program(file: &str) -> Option<(PathBuf, PathBuf)> {
     there.exists().then(|| (runs, source(file)))
 }
 
-/// What a peer's script found on the server's core, if it is installed.
+/// What a peer's script found on the server's core; `None` if it is not installed, or fails.
 pub(crate) fn run(file: &str, args: &[String]) -> Option<Value> {
     let (runs, script) = program(file)?;
     let mut command = subject::on_core(runs);
     command.arg(script).args(args).env("BENCH_PEERS", installed());
-    Some(subject::last_line(command))
+    let found = subject::try_last_line(command);
+    if let Err(error) = &found {
+        eprintln!("{error}");
+    }
+    found.ok()
 }
 
 /// nginx, if it has nchan.

@@ -26,12 +26,19 @@ pub(crate) fn on_core(program: PathBuf) -> Command {
 }
 
 /// Runs a command that prints JSON at its end.
-pub(crate) fn last_line(mut command: Command) -> Value {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("it runs");
+pub(crate) fn last_line(command: Command) -> Value {
+    try_last_line(command).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same of one that may fail: what others made is no reason to measure nothing.
+pub(crate) fn try_last_line(mut command: Command) -> Result<Value, String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|e| format!("{command:?}: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{command:?} failed: {text}");
+    if !output.status.success() {
+        return Err(format!("{command:?} failed: {text}"));
+    }
     let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    serde_json::from_str(line).unwrap_or_else(|e| panic!("{command:?} gave no figure ({e}): {text}"))
+    serde_json::from_str(line).map_err(|e| format!("{command:?} gave no figure ({e}): {text}"))
 }
 
 /// A number in what a subject found.

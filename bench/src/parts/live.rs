@@ -228,9 +228,10 @@ impl Subject {
             Some(api) => api.request(Method::POST, "/v1/notifications").json(&one),
             None => self.http.post(format!("http://{}/one/{i}", self.server.address)).body(self.text.clone()),
         };
-        async {
+        let name = self.kind.name();
+        async move {
             let answer = request.send().await.expect("an answer");
-            assert!(answer.status().is_success(), "{}", answer.status());
+            assert!(answer.status().is_success(), "{name}: {}", answer.status());
         }
     }
 }

@@ -75,8 +75,8 @@ pub(crate) async fn run() -> Report {
     }
     let [push, consume] = [0, 1].map(|step| median(found[0][step].clone()));
     for (contestant, [pushed, consumed]) in all.iter().zip(found).skip(1) {
-        if consumed.is_empty() {
-            report.note(format!("{} is not installed (`scripts/bench-peers.sh`).", contestant.name));
+        if pushed.is_empty() || consumed.is_empty() {
+            report.note(format!("{} is not installed (`scripts/bench-peers.sh`), or failed.", contestant.name));
             continue;
         }
         let goal = Goal::AtLeast(contestant.goal);

@@ -96,7 +96,7 @@ async fn topics(api: &Api, report: &mut Report) {
         while joined < n {
             let (status, body) = api.put(&format!("/v1/topics/t{joined}"), &json!({"name": format!("Topic {joined}")})).await;
             assert!(status.is_success(), "{body}");
-            let (status, body) = api.put(&format!("/v1/topics/t{joined}/members/member"), &json!({})).await;
+            let (status, body) = api.put(&format!("/v1/topics/t{joined}/recipients/member"), &json!({})).await;
             assert!(status.is_success(), "{body}");
             let one =
                 json!({"audience": {"topic": format!("t{joined}")}, "channels": ["inbox"], "content": {"title": "For all"}});
@@ -125,7 +125,7 @@ async fn templates(api: &Api, report: &mut Report) {
     for n in powers(sized(1_000, 10)) {
         while published < n {
             let files = json!({
-                "template.toml": "name = \"Of the benchmark\"\ncategory = \"bench\"\n",
+                "template.toml": "title = \"Of the benchmark\"\ncategory = \"bench\"\nchannels = [\"inbox\"]\ndefault_locale = \"en\"\n",
                 "schema.json": r#"{"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"], "additionalProperties": false}"#,
                 "samples/one.json": r#"{"what": "it"}"#,
                 "en/content.md": format!("+++\ntitle = \"Number {published}: {{{{what}}}}\"\nsummary = \"It is {{{{what}}}}.\"\n+++\nIt is {{{{what}}}}.\n"),

@@ -231,7 +231,8 @@ impl Subject {
         let name = self.kind.name();
         async move {
             let answer = request.send().await.expect("an answer");
-            assert!(answer.status().is_success(), "{name}: {}", answer.status());
+            let status = answer.status();
+            assert!(status.is_success(), "{name}: {status} {}", answer.text().await.unwrap_or_default());
         }
     }
 }

@@ -17,6 +17,7 @@ mod facts;
 mod jobs;
 mod message;
 mod notifications;
+mod page;
 mod profiles;
 mod recall;
 mod run;

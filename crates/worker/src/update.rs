@@ -9,7 +9,8 @@ use stentor_inbox::{EntryEdit, NewItem};
 use stentor_queue::{Lease, Outcome};
 
 use crate::{
-    dispatch::{Dispatch, DispatchError, KEPT, PAGE, Page, Written, category},
+    dispatch::{Dispatch, DispatchError, KEPT, PAGE, Written, category},
+    page::Page,
     profiles::look_up,
     recall::UNDER_WAY,
 };

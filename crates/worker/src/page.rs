@@ -1,0 +1,92 @@
+//! A page of recipients of one notification: what is made for each of them.
+
+use stentor_catalog::{Reader, Words};
+use stentor_domain::{
+    Card, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, RecipientId, SkipReason, Timestamp,
+    event::DeliveryReport,
+};
+
+use crate::jobs::DeliveryJob;
+
+/// A page of recipients of one notification.
+pub(crate) struct Page<'a> {
+    pub n: &'a Notification,
+    pub words: &'a Words<'a>,
+    pub channels: &'a [Channel],
+    pub category: Option<&'a str>,
+    pub now: Timestamp,
+}
+
+impl Page<'_> {
+    pub(crate) fn reader<'b>(&'b self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {
+        Reader {
+            recipient: Some(recipient),
+            locale: self.n.locale.as_ref().or(profile.locale.as_ref()),
+            timezone: profile.timezone.as_deref(),
+            attributes: &profile.attributes,
+            now: self.now,
+            unsubscribe: None,
+        }
+    }
+
+    pub(crate) fn card(&self, rendered: &stentor_templates::RenderedInbox) -> Card {
+        Card {
+            id: self.n.id,
+            title: rendered.title.clone(),
+            summary: rendered.summary.clone(),
+            image: rendered.image.clone(),
+            link: rendered.link.clone(),
+            actions: rendered.actions.clone(),
+            category: self.category.map(str::to_owned),
+            priority: self.n.request.priority,
+            created_at: self.n.accepted_at,
+            expires_at: self.n.request.expires_at,
+        }
+    }
+
+    pub(crate) fn job(&self, recipient: &RecipientId, profile: &Profile, channel: Channel, to: &str) -> DeliveryJob {
+        DeliveryJob {
+            app: self.n.app.clone(),
+            notification: self.n.id,
+            delivery: DeliveryId::new(self.n.id, recipient, channel),
+            recipient: recipient.clone(),
+            channel,
+            to: to.to_owned(),
+            locale: self.n.locale.clone().or_else(|| profile.locale.clone()),
+            timezone: profile.timezone.clone(),
+            attributes: if self.words.is_personal() { profile.attributes.clone() } else { serde_json::Map::new() },
+        }
+    }
+
+    pub(crate) fn report(
+        &self,
+        recipient: &RecipientId,
+        channel: Channel,
+        state: DeliveryState,
+        reason: Option<SkipReason>,
+    ) -> Event {
+        self.event(recipient, channel, state, reason.map(|r| r.as_str().to_owned()))
+    }
+
+    pub(crate) fn report_words(&self, recipient: &RecipientId, channel: Channel, state: DeliveryState, reason: String) -> Event {
+        self.event(recipient, channel, state, Some(reason))
+    }
+
+    fn event(&self, recipient: &RecipientId, channel: Channel, state: DeliveryState, reason: Option<String>) -> Event {
+        let report = DeliveryReport {
+            delivery: DeliveryId::new(self.n.id, recipient, channel),
+            notification: self.n.id,
+            recipient: recipient.clone(),
+            channel,
+            state,
+            // The write into an inbox is its one attempt; outside channels have begun none yet.
+            attempt: u32::from(state == DeliveryState::Sent),
+            reason,
+            provider: None,
+            provider_message_id: None,
+            next_attempt_at: None,
+            sms: None,
+        };
+        Event::new(self.n.app.clone(), self.now, EventKind::Delivery(report))
+    }
+}

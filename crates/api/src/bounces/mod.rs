@@ -93,17 +93,16 @@ impl ApiState {
             return Ok(true);
         }
         let is_ours = |address: &SuppressedAddress| bounce.token.is_to(secret, address);
-        match self.candidates(app, &recipient, bounce).await?.into_iter().find(is_ours) {
-            Some(address) => {
-                let detail = Some(bounce.detail.clone()).filter(|detail| !detail.is_empty());
-                let suppression = Suppression { address, category: None, reason, detail };
-                if reason == SuppressionReason::Unsubscribe {
-                    self.unsubscribe(app, &suppression, Some(notification)).await?;
-                } else {
-                    self.suppress(app, &suppression, Some(notification)).await?;
-                }
+        if let Some(address) = self.candidates(app, &recipient, bounce).await?.into_iter().find(is_ours) {
+            let detail = Some(bounce.detail.clone()).filter(|detail| !detail.is_empty());
+            let suppression = Suppression { address, category: None, reason, detail };
+            if reason == SuppressionReason::Unsubscribe {
+                self.unsubscribe(app, &suppression, Some(notification)).await?;
+            } else {
+                self.suppress(app, &suppression, Some(notification)).await?;
             }
-            None => tracing::info!(%app, %notification, "an address that bounced is not known any more and cannot be suppressed"),
+        } else {
+            tracing::info!(%app, %notification, "an address that bounced is not known any more and cannot be suppressed");
         }
         // After it was done: who died in between is told again.
         queue.set_done(&what, KNOWN_FOR).await?;

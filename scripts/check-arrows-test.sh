@@ -60,11 +60,11 @@ expect 1 "the testkit is for dev-dependencies only"
 
 new_copy inbox-names-sea-orm
 depend crates/inbox 'sea-orm.workspace = true'
-expect 1 "only archive and migrations may name sea-orm"
+expect 1 "only archive and migrations and bench may name sea-orm"
 
 new_copy api-names-apalis
 depend crates/api 'apalis-core.workspace = true'
-expect 1 "only queue and worker may name apalis-core"
+expect 1 "only queue and worker and bench may name apalis-core"
 
 new_copy worker-names-lettre
 depend crates/worker 'lettre = { version = "0.11", default-features = false, optional = true }'

@@ -1,6 +1,6 @@
 //! Where it was measured, and with which versions.
 
-use std::{fs, process::Command};
+use std::{fmt::Write as _, fs, process::Command};
 
 /// Lines of `- what: which`.
 pub(crate) fn describe() -> String {
@@ -20,7 +20,7 @@ pub(crate) fn describe() -> String {
     ] {
         let output = Command::new(program).args(args).output();
         let line = output.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
-        text.push_str(&format!("- {what}: {}\n", line.as_deref().unwrap_or("not there")));
+        let _ = writeln!(text, "- {what}: {}", line.as_deref().unwrap_or("not there"));
     }
     text
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{parts::live::Kind, server::Server, subject};
 
-/// Where they are installed: node_modules and a Python of their own.
+/// Where they are installed: `node_modules` and a Python of their own.
 fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-peers")
 }

@@ -1,6 +1,6 @@
 //! What all parts found, as bench/RESULTS.md and pictures.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,10 +63,10 @@ pub(crate) fn write() {
     text.push_str("\n## To read the figures\n\n");
     for part in &ALL {
         let Some(kept) = all.get(part.name) else {
-            text.push_str(&format!("- **{}** ({}): not measured.\n", part.name, part.about));
+            let _ = writeln!(text, "- **{}** ({}): not measured.", part.name, part.about);
             continue;
         };
-        text.push_str(&format!("- **{}** ({}): {}, median of {}.", part.name, part.about, kept.at, kept.rounds));
+        let _ = write!(text, "- **{}** ({}): {}, median of {}.", part.name, part.about, kept.at, kept.rounds);
         for note in &kept.report.notes {
             text.push(' ');
             text.push_str(note);
@@ -81,7 +81,7 @@ pub(crate) fn write() {
     for curve in curves {
         let file = format!("curves/{}.svg", curve.name);
         fs::write(folder.join(&file), curve.svg()).expect("the picture is written");
-        text.push_str(&format!("\n![{}]({file})\n", curve.title));
+        let _ = writeln!(text, "\n![{}]({file})", curve.title);
     }
     let file = folder.join("RESULTS.md");
     fs::write(&file, text).expect("the results are written");

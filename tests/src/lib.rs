@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 /// How long anything may take before a test gives it up. Never waited for when all is well.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The binary that `make test` has built: it lies beside the test executables. STENTOR_BIN names another.
+/// The binary that `make test` has built: it lies beside the test executables. `STENTOR_BIN` names another.
 pub fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("STENTOR_BIN") {
         return named.into();

@@ -24,7 +24,7 @@ const PEOPLE: usize = 1_000;
 const ITEMS: usize = 40;
 const PAGE: usize = 20;
 
-pub(crate) async fn run() -> Report {
+pub(crate) fn run() -> Report {
     let n = sized(100_000, 4_000);
     let mut report = Report::default();
     for (step, work) in [("write", "inbox write of one item"), ("unread", "unread"), ("page", "first page (20 cards)")] {

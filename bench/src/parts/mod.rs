@@ -25,17 +25,18 @@ pub(crate) struct Part {
 }
 
 /// All parts, in the order of the table.
-pub(crate) const ALL: [Part; 10] = [
+pub(crate) const ALL: [Part; 11] = [
     Part { name: "accept", about: "accepting notifications", run: || Box::pin(accept::run()) },
-    Part { name: "queue", about: "the queue", run: || Box::pin(queue::run()) },
+    Part { name: "queue", about: "the queue", run: || Box::pin(async { queue::run() }) },
     Part { name: "live", about: "pushes to sockets", run: || Box::pin(live::run()) },
-    Part { name: "inbox", about: "hot inboxes", run: || Box::pin(inbox::run()) },
+    Part { name: "inbox", about: "hot inboxes", run: || Box::pin(async { inbox::run() }) },
     Part { name: "broadcast", about: "broadcasts to those who are not online", run: || Box::pin(broadcast::run()) },
     Part { name: "mail", about: "mails", run: || Box::pin(mail::run()) },
     Part { name: "archive", about: "facts into SQL", run: || Box::pin(archive::run()) },
     Part { name: "start", about: "starting", run: || Box::pin(start::run()) },
-    Part { name: "templates", about: "writing messages", run: || Box::pin(templates::run()) },
+    Part { name: "templates", about: "writing messages", run: || Box::pin(async { templates::run() }) },
     Part { name: "growth", about: "how cost grows", run: || Box::pin(growth::run()) },
+    Part { name: "sockets", about: "how pushes grow with the sockets", run: || Box::pin(growth::sockets()) },
 ];
 
 /// What runs in a process of its own: see [`crate::subject`].

@@ -52,7 +52,7 @@ struct Contestant {
     peer: Option<&'static str>,
 }
 
-pub(crate) async fn run() -> Report {
+pub(crate) fn run() -> Report {
     let many = sized(200_000, 20_000);
     // Slower ones are given fewer jobs, so that each runs for seconds.
     let all = [

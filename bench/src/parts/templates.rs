@@ -20,7 +20,7 @@ use crate::{
 /// For how long one measurement runs.
 const MILLIS: u128 = 60;
 
-pub(crate) async fn run() -> Report {
+pub(crate) fn run() -> Report {
     let library = Library::builtin().unwrap_or_else(|e| panic!("{e}"));
     let mut report = Report::default();
     for template in library.list() {

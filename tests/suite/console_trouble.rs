@@ -97,3 +97,19 @@ async fn what_is_not_understood_is_said_on_a_page() {
     let seen = stranger.send(login, true).await;
     assert_eq!((seen.status, seen.place.as_deref()), (StatusCode::SEE_OTHER, Some("/console")));
 }
+
+#[tokio::test]
+async fn over_plain_http_it_is_said_why_nobody_can_be_let_in() {
+    let dev = Dev::start();
+    let browser = Browser::new(&dev);
+    let key = dev.text("operator_key");
+    let form = browser.client.post(format!("{}/console/login", browser.url)).form(&[("key", key.as_str())]);
+    let from_afar = form.header(header::HOST, "ops.example").header(header::ORIGIN, "http://ops.example");
+    let seen = browser.send(from_afar, false).await;
+    assert_eq!(seen.status, StatusCode::FORBIDDEN);
+    assert!(
+        seen.html.contains("Put TLS in front of the console") && seen.headers.get(header::SET_COOKIE).is_none(),
+        "{}",
+        seen.html
+    );
+}

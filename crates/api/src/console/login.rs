@@ -1,9 +1,11 @@
 //! Signing in with an operator key, and signing out.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -74,8 +76,21 @@ pub(super) struct Shown {
     next: String,
 }
 
+/// Whether a browser keeps a cookie that is for TLS alone: over TLS, or from the machine itself.
+fn keeps_cookie(headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let Some(uri) = origin.starts_with("http://").then(|| origin.parse::<Uri>().ok()).flatten() else { return true };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Lets in who shows a valid key.
-pub(super) async fn begin(State(state): State<ApiState>, Form(shown): Form<Shown>) -> Response {
+pub(super) async fn begin(State(state): State<ApiState>, headers: HeaderMap, Form(shown): Form<Shown>) -> Response {
+    if !keeps_cookie(&headers) {
+        let why = "This page came over plain HTTP, over which no browser keeps a session. Put TLS in front of the console, or open it \
+                   on the machine itself, by http://localhost.";
+        return (StatusCode::FORBIDDEN, Page(Login::new(&shown.next, Some(why)))).into_response();
+    }
     match let_in(&state, &shown).await {
         Ok(Some(response)) => response,
         Ok(None) => {
@@ -127,6 +142,24 @@ pub(super) async fn end(State(state): State<ApiState>, visit: Visit) -> Result<R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_begins_only_where_the_browser_keeps_it() {
+        let keeps = |origin: &'static str| {
+            let origin = axum::http::HeaderValue::from_static(origin);
+            keeps_cookie(&[(header::ORIGIN, origin)].into_iter().collect())
+        };
+        for origin in
+            ["https://ops.example", "http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080", "http://a.localhost"]
+        {
+            assert!(keeps(origin), "{origin}");
+        }
+        for origin in
+            ["http://ops.example", "http://192.168.1.4:8080", "http://localhost.evil.example", "http://127.0.0.1.evil.example"]
+        {
+            assert!(!keeps(origin), "{origin}");
+        }
+    }
 
     #[test]
     fn nobody_is_led_out_of_the_console() {

@@ -240,7 +240,7 @@ export class StentorInbox extends EventTarget {
       try {
         const token = await this.#tokens.get();
         if (start !== this.#starting) return;
-        this.#recall(token.recipient);
+        this.#recall(recipient ?? token.owner);
         const name = `stentor:${this.#rest.url("/")}:${token.owner}`;
         this.#sharing = new Sharing<Shared, Told>(name, {
           lead: () => this.#lead(),
@@ -268,10 +268,10 @@ export class StentorInbox extends EventTarget {
     }
   }
 
-  /** Brings back what was kept. */
-  #recall(recipient: string): void {
+  /** Brings back what was kept of whose inbox it is: as the page names them, or app and recipient as the token does. */
+  #recall(whose: string): void {
     if (this.#store) return;
-    this.#store = new Store(`stentor:${this.#rest.url("/")}:${recipient}`, this.#options.cache ?? true);
+    this.#store = new Store(`stentor:${this.#rest.url("/")}:${whose}`, this.#options.cache ?? true);
     this.#known = this.#store.load();
     this.#pending = this.#store.queue();
     this.#changed();

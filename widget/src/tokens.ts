@@ -8,7 +8,6 @@ export interface Token {
   text: string;
   /** Whose inbox it opens: app and recipient. */
   owner: string;
-  recipient: string;
   /** When it should be renewed, in ms since 1970. */
   renewAt: number;
 }
@@ -21,7 +20,7 @@ function read(text: string): Token {
   const left = claims.exp * 1000 - Date.now();
   // A clock that is far off must not make us ask again and again; that the token ran out, the server says as well.
   const wait = left > 0 ? Math.max(left * USED, 1_000) : 30_000;
-  return { text, owner: `${claims.app}:${claims.sub}`, recipient: claims.sub, renewAt: Date.now() + wait };
+  return { text, owner: `${claims.app}:${claims.sub}`, renewAt: Date.now() + wait };
 }
 
 const bytes = (base64url: string) =>

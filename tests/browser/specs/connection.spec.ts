@@ -51,6 +51,13 @@ test("what the browser kept is there without a network, and what was queued outl
   await expect.poll(() => shown(page)).toBe(0);
 });
 
+test("what is kept of two apps' inboxes is kept apart", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "kept");
+  await page.goto(host.inboxPage("/apart", panel(person)));
+  await expect(titles(page)).toHaveText([/kept/]);
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage))).toEqual([expect.stringMatching(`:${stentor.ready.app}:${person}:page$`)]);
+});
+
 test("the server is killed and started again: the page catches up", async ({ page, ownStentor, person }) => {
   const host = await Host.start(ownStentor);
   await ownStentor.say(person, "before");

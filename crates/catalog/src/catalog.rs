@@ -195,8 +195,10 @@ impl Catalog {
         files: Files,
         work: impl FnOnce(&str, &Files) -> T + Send + 'static,
     ) -> Result<(Files, T), CatalogError> {
-        let _turn = self.0.compiling.clone().acquire_owned().await;
+        let turn = self.0.compiling.clone().acquire_owned().await;
         let done = tokio::task::spawn_blocking(move || {
+            // Kept until it is done, even if whoever asked is gone: that does not end the work.
+            let _turn = turn;
             let done = work(&key, &files);
             (files, done)
         });

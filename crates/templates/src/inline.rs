@@ -1,11 +1,13 @@
 //! Content that came with a request, written the way templates are.
 
-use serde_json::Map;
+use handlebars::Context;
+use serde_json::json;
 use stentor_domain::{Locale, content::Content, item::ItemContent};
 
 use crate::{
     engine::{Budget, Scope},
     error::{Place, RenderError},
+    layout::mail_fields,
     library::shipped_layout,
     limits, locale,
     message::{self, CardParts, Input, RenderedEmail, RenderedInbox, RenderedSms},
@@ -40,7 +42,8 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
         let budget = Budget::new();
         let scope = Scope { locale: &locale, timezone: input.timezone, now: input.now, messages: None, budget: &budget };
         let text = card.as_mail_text(&body, input.app_name);
-        (layout.render(&card, &body, Map::new(), input, &scope)?, text)
+        let context = json!({ "mail": mail_fields(&card, &body, input.unsubscribe, &locale), "app": { "name": input.app_name } });
+        (layout.render(&Context::from(context), &scope)?, text)
     };
     if html.len() > limits::OUTPUT_BYTES {
         return Err(RenderError::TooLarge { what: "bytes of HTML", limit: limits::OUTPUT_BYTES, at: at("email.html") });
@@ -70,7 +73,7 @@ fn card(content: &Content) -> Result<CardParts, RenderError> {
 /// The page, with the articles below it.
 fn body(content: &Content, card: &CardParts) -> Result<ItemContent, RenderError> {
     let markdown = content.body_markdown.as_deref().unwrap_or_default();
-    message::content(markdown, card.summary.as_deref(), content.articles.clone(), &at("body_markdown"))
+    message::content(markdown, card.summary.as_deref(), content.articles.clone(), || at("body_markdown"))
 }
 
 /// The language is the request's own affair; it only tells readers' programs how to read it aloud and in which direction.

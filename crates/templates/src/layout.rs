@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use handlebars::Context;
 use htmlparser::{ElementEnd, Token, Tokenizer};
 use mrml::prelude::{parser, render::RenderOptions};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use stentor_domain::{Locale, content::Image, item::ItemContent};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
     limits, locale,
-    message::{CardParts, Input},
+    message::CardParts,
     way_out,
 };
 
@@ -62,19 +62,9 @@ impl MailLayout {
         self.source.place()
     }
 
-    /// Writes the mail. `data` are the variables beside `mail` and `app`; a layout that all templates share gets none.
-    pub(crate) fn render(
-        &self,
-        card: &CardParts,
-        content: &ItemContent,
-        data: Map<String, Value>,
-        input: &Input<'_>,
-        scope: &Scope<'_>,
-    ) -> Result<String, RenderError> {
-        let mut context = data;
-        context.insert("mail".to_owned(), mail_fields(card, content, input.unsubscribe, scope.locale));
-        context.insert("app".to_owned(), json!({ "name": input.app_name }));
-        self.html.render(&Context::from(Value::Object(context)), scope)
+    /// Writes the mail. `context` knows `mail` and `app`; for a template's own mail its data too.
+    pub(crate) fn render(&self, context: &Context, scope: &Scope<'_>) -> Result<String, RenderError> {
+        self.html.render(context, scope)
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) const TABLE_CELLS: usize = 50_000;
 pub(crate) const MESSAGE_DEPTH: usize = 16;
 /// Partials inside one another.
 pub(crate) const PARTIAL_DEPTH: usize = 8;
+/// Bytes of partials in all texts of a template, counted as often as they are put in.
+pub(crate) const PARTIALS_BYTES: usize = 1024 * 1024;
+/// Mistakes that are told of one template.
+pub(crate) const FINDINGS: usize = 500;
 /// Rounds of all loops of one rendering together.
 pub(crate) const LOOP_STEPS: usize = 10_000;
 /// Parts of a template that its loops may visit: the bodies of all rounds together.

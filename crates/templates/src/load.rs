@@ -14,6 +14,7 @@ use crate::{
     front_matter::toml_error,
     layout::MailLayout,
     library::{LAYOUT, shipped, shipped_layout, shipped_layout_source},
+    limits,
     messages::Messages,
     schema::Schema,
     template::{LocaleVersion, Template},
@@ -115,6 +116,7 @@ impl Loader<'_> {
 
     fn template(&mut self, layout: Option<&Arc<MailLayout>>, shared: &[(&str, &str)]) -> Option<Template> {
         let before = self.errors.len();
+        self.partials.take_used();
         self.refuse_unknown_files();
         let manifest = self.manifest();
         let schema = self.schema();
@@ -218,10 +220,13 @@ impl Loader<'_> {
     }
 
     fn versions(&mut self, raw: &[String]) -> BTreeMap<Locale, LocaleVersion> {
-        let mut versions = BTreeMap::new();
+        let (mut versions, before) = (BTreeMap::new(), self.errors.len());
         for (file, text) in self.files {
             let Some((folder, "content.md")) = file.split_once('/') else { continue };
             let Ok(locale) = folder.parse::<Locale>() else { continue };
+            if self.errors.len() > before + limits::FINDINGS {
+                break;
+            }
             let rules = Rules { partials: self.partials, locale: Some(&locale), raw };
             let words = Words::compile(&self.path(file), text, rules, self.errors);
             let mail = self.part(folder, "email.mjml", |file, text, errors| MailLayout::compile(file, text, rules, errors));

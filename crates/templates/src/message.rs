@@ -110,8 +110,7 @@ impl CardParts {
     /// The SMS that says it: the summary, or else the title, and the link, or else that of the first article.
     pub(crate) fn as_sms(&self, articles: &[Article]) -> String {
         let words = self.summary.as_deref().unwrap_or(&self.title);
-        let link = self.link.as_deref().or_else(|| articles.iter().find_map(|a| a.link.as_deref()));
-        link.map_or_else(|| words.to_owned(), |link| format!("{words} {link}"))
+        sms_of(words.to_owned(), self.link.as_deref().or_else(|| articles.iter().find_map(|a| a.link.as_deref())))
     }
 
     /// The plain text of the mail that says it.
@@ -131,6 +130,14 @@ impl CardParts {
     }
 }
 
+/// Words and a link in one SMS.
+pub(crate) fn sms_of(words: String, link: Option<&str>) -> String {
+    match link {
+        Some(link) => format!("{words} {link}"),
+        None => words,
+    }
+}
+
 /// An article in plain text.
 fn article_text(article: &Article) -> String {
     [Some(&article.title), article.summary.as_ref(), article.link.as_ref()]
@@ -146,9 +153,9 @@ pub(crate) fn content(
     markdown_body: &str,
     summary: Option<&str>,
     articles: Vec<Article>,
-    at: &Place,
+    at: impl Fn() -> Place,
 ) -> Result<ItemContent, RenderError> {
-    let too_much = |e: markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at.clone() };
+    let too_much = |e: markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at() };
     let body_html = if markdown_body.trim().is_empty() {
         markdown::to_html(&markdown::shield(summary.unwrap_or_default())).map_err(too_much)?
     } else {

@@ -15,12 +15,23 @@ use crate::{
 const TAKEN: [&str; 4] = ["app", "article", "mail", "recipient"];
 /// Violations that are told at once.
 const MOST: usize = 50;
+/// Parts of the schema times parts of the data, beyond which they are not compared: each part of the data may have to be held
+/// against each of the schema.
+const MOST_WORK: usize = 5_000_000;
+/// The same, beyond which only the first violation is told: the validator makes all of them before it gives one.
+const MOST_TOLD: usize = 200_000;
+/// Bytes that one pattern may take once it is compiled: every character of a text may cost that much time.
+const PATTERN_BYTES: usize = 256 * 1024;
+/// Patterns in a schema.
+const PATTERNS: usize = 100;
 
 /// A compiled schema.
 #[derive(Debug)]
 pub(crate) struct Schema {
     validator: Validator,
     source: Value,
+    /// How many parts it has, those that it refers to counted wherever it does.
+    parts: usize,
 }
 
 impl Schema {
@@ -44,15 +55,22 @@ impl Schema {
             let what = format!("the field `{name}` hides what Stentor gives every template by that name");
             error(0, 0, what, "Give the field another name");
         }
-        if refers_to_itself(&value) {
+        let Some(parts) = unfolded(&value) else {
             let what = "a \"$ref\" leads back to itself, out of this file or to far too many places".to_owned();
             error(0, 0, what, "Refer to \"#/$defs/name\", and let no definition contain itself");
             return None;
+        };
+        let patterns = patterns(&value);
+        if patterns > PATTERNS {
+            let what = format!("there are {patterns} patterns");
+            error(0, 0, what, "Keep within 100: a \"format\" or an \"enum\" often says it as well");
+            return None;
         }
         // The `regex` engine runs in linear time, whatever the pattern and the data.
-        let options = jsonschema::options().should_validate_formats(true).with_pattern_options(PatternOptions::regex());
+        let engine = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+        let options = jsonschema::options().should_validate_formats(true).with_pattern_options(engine);
         match options.build(&value) {
-            Ok(validator) => Some(Self { validator, source: value }),
+            Ok(validator) => Some(Self { validator, source: value, parts }),
             Err(e) => {
                 let what = format!("the schema is wrong at {}: {}", pointer(e.instance_path().as_str()), e.masked());
                 error(0, 0, what, "See https://json-schema.org/understanding-json-schema");
@@ -69,6 +87,24 @@ impl Schema {
     /// What of `data` does not fit; the pointers begin with `at`.
     pub(crate) fn check(&self, data: &Map<String, Value>, at: &str) -> Vec<Violation> {
         let value = Value::Object(data.clone());
+        let work = self.parts.saturating_mul(weight(&value));
+        if work > MOST_WORK {
+            let message = "is too much to be held against the template's schema: send less of it, or simplify schema.json";
+            return vec![Violation::new(at, "schema_too_complex", message)];
+        }
+        if self.validator.is_valid(&value) {
+            return Vec::new();
+        }
+        if work > MOST_TOLD {
+            return self
+                .validator
+                .validate(&value)
+                .err()
+                .into_iter()
+                .flat_map(|error| violations(&error, at))
+                .take(MOST)
+                .collect();
+        }
         self.validator.iter_errors(&value).flat_map(|error| violations(&error, at)).take(MOST).collect()
     }
 }
@@ -99,41 +135,80 @@ fn pointer(path: &str) -> &str {
     if path.is_empty() { "its root" } else { path }
 }
 
-/// How many subschemas references may unfold to.
-const UNFOLDED: usize = 2_000;
+/// How many parts references may unfold to.
+const UNFOLDED: usize = 100_000;
 
-/// Whether references could send the validator round in circles, out of the file, or to the same places so often
-/// that it never ends (a definition that twice refers to one that twice refers to …).
+/// How many parts a schema has with all that it refers to; `None` if references could send the validator round in circles, out
+/// of the file, or to the same places so often that it never ends (a definition that twice refers to one that twice refers to …).
 ///
 /// Only `#/$defs/NAME` (and `#/definitions/NAME`) is let through. The walk has a stack of its own.
-fn refers_to_itself(root: &Value) -> bool {
+fn unfolded(root: &Value) -> Option<usize> {
     let mut unfolded: HashMap<&str, usize> = HashMap::new();
     let mut open: Vec<&str> = Vec::new();
     let mut waiting = vec![(None, false)];
     while let Some((target, leaving)) = waiting.pop() {
         let mut inner = Vec::new();
-        let Some(part) = target.map_or(Some(root), |target| definition(root, target)) else { return true };
+        let part = target.map_or(Some(root), |target| definition(root, target))?;
         if !references(part, &mut inner) {
-            return true;
+            return None;
         }
         // The definitions lie within the root, but count where they are referred to.
         let name = target.unwrap_or_default();
         if leaving {
-            let size = inner.iter().map(|to| unfolded.get(to).copied().unwrap_or(UNFOLDED)).fold(1, usize::saturating_add);
+            let size =
+                inner.iter().map(|to| unfolded.get(to).copied().unwrap_or(UNFOLDED)).fold(parts(part), usize::saturating_add);
             if size > UNFOLDED {
-                return true;
+                return None;
             }
             unfolded.insert(name, size);
             open.pop();
         } else if open.contains(&name) {
-            return true;
+            return None;
         } else if !unfolded.contains_key(name) {
             open.push(name);
             waiting.push((target, true));
             waiting.extend(inner.into_iter().map(|to| (Some(to), false)));
         }
     }
-    false
+    unfolded.get("").copied()
+}
+
+/// The values within a value, itself included. JSON that was read is at most 128 deep.
+fn parts(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => 1 + map.values().map(parts).sum::<usize>(),
+        Value::Array(list) => 1 + list.iter().map(parts).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// The same of data, whose texts count by their length: a pattern may read all of it.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => 1 + map.iter().map(|(name, value)| name.len() / 64 + weight(value)).sum::<usize>(),
+        Value::Array(list) => 1 + list.iter().map(weight).sum::<usize>(),
+        Value::String(text) => 1 + text.len() / 64,
+        _ => 1,
+    }
+}
+
+/// How many regular expressions a schema has.
+fn patterns(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| {
+                let own = match (key.as_str(), value) {
+                    ("pattern", Value::String(_)) => 1,
+                    ("patternProperties", Value::Object(patterns)) => patterns.len(),
+                    _ => 0,
+                };
+                own + patterns(value)
+            })
+            .sum(),
+        Value::Array(list) => list.iter().map(patterns).sum(),
+        _ => 0,
+    }
 }
 
 fn definition<'a>(root: &'a Value, target: &str) -> Option<&'a Value> {

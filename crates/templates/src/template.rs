@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use handlebars::Context;
 use serde_json::{Map, Value, json};
-use stentor_domain::{Channel, Locale, Violation};
+use stentor_domain::{Channel, Locale, Violation, item::ItemContent};
 
 use crate::{
     engine::{Budget, Scope, Text},
@@ -53,7 +53,6 @@ struct Rendering<'a> {
     version: &'a LocaleVersion,
     locale: &'a Locale,
     scope: Scope<'a>,
-    variables: Map<String, Value>,
     context: Context,
 }
 
@@ -142,10 +141,10 @@ impl Template {
         variables.insert("app".to_owned(), json!({ "name": input.app_name }));
         variables.remove("mail");
         variables.remove("article");
-        let context = Context::from(Value::Object(variables.clone()));
+        let context = Context::from(Value::Object(variables));
         let messages = Some(&self.messages);
         let scope = Scope { locale, timezone: input.timezone, now: input.now, messages, budget };
-        Rendering { version, locale, scope, variables, context }
+        Rendering { version, locale, scope, context }
     }
 
     /// Writes the message for `channel`.
@@ -160,9 +159,8 @@ impl Template {
     /// Writes the inbox item.
     pub fn render_inbox(&self, input: &Input<'_>) -> Result<RenderedInbox, RenderError> {
         let budget = Budget::new();
-        let r = self.begin(input, &budget);
-        let card = r.card()?;
-        let content = r.version.words.content(&card, &r.context, &r.scope)?;
+        let mut r = self.begin(input, &budget);
+        let (card, content) = r.words()?;
         let CardParts { title, summary, image, link, actions } = card;
         Ok(RenderedInbox { title, summary, image, link, actions, content, locale: r.locale.clone() })
     }
@@ -171,19 +169,15 @@ impl Template {
     pub fn render_email(&self, input: &Input<'_>) -> Result<RenderedEmail, RenderError> {
         let budget = Budget::new();
         let mut r = self.begin(input, &budget);
-        let card = r.card()?;
-        let content = r.version.words.content(&card, &r.context, &r.scope)?;
+        let (card, content) = r.words()?;
+        r.context.data_mut()["mail"] = mail_fields(&card, &content, input.unsubscribe, r.locale);
         let text = match &r.version.mail_text {
             None => card.as_mail_text(&content, input.app_name),
-            Some(text) => {
-                let mut variables = r.variables.clone();
-                variables.insert("mail".to_owned(), mail_fields(&card, &content, input.unsubscribe, r.locale));
-                text.render(&Context::from(Value::Object(variables)), &r.scope)?
-            }
+            Some(text) => text.render(&r.context, &r.scope)?,
         };
         let html = match &r.version.mail {
-            Some(mail) => mail.render(&card, &content, std::mem::take(&mut r.variables), input, &r.scope)?,
-            None => self.layout.render(&card, &content, Map::new(), input, &r.scope)?,
+            Some(mail) => mail.render(&r.context, &r.scope)?,
+            None => self.layout.render(&r.shared_with_layout(), &r.scope)?,
         };
         let text = way_out::at_the_end(text, input.unsubscribe, r.locale);
         Ok(RenderedEmail { subject: card.title, html, text, locale: r.locale.clone() })
@@ -192,18 +186,27 @@ impl Template {
     /// Writes the SMS.
     pub fn render_sms(&self, input: &Input<'_>) -> Result<RenderedSms, RenderError> {
         let budget = Budget::new();
-        let r = self.begin(input, &budget);
+        let mut r = self.begin(input, &budget);
         let words = &r.version.words;
         let (text, at) = match &r.version.sms {
             Some(text) => (text.render(&r.context, &r.scope)?, text.place()),
-            None => (r.card()?.as_sms(&words.write_articles(&r.context, &r.scope)?), words.summary_place()),
+            None => (words.sms(&mut r.context, &r.scope)?, words.summary_place()),
         };
         message::as_sms(&text, r.locale.clone(), at)
     }
 }
 
 impl Rendering<'_> {
-    fn card(&self) -> Result<CardParts, RenderError> {
-        self.version.words.card(&self.context, &self.scope)
+    /// What the inbox and the mail have in common.
+    fn words(&mut self) -> Result<(CardParts, ItemContent), RenderError> {
+        let card = self.version.words.card(&self.context, &self.scope)?;
+        let content = self.version.words.content(&card, &mut self.context, &self.scope)?;
+        Ok((card, content))
+    }
+    /// What the layout of all templates knows: nothing of the data.
+    fn shared_with_layout(&mut self) -> Context {
+        let data = self.context.data_mut();
+        let fields = ["mail", "app"].map(|name| (name.to_owned(), data[name].take()));
+        Context::from(Value::Object(fields.into_iter().collect()))
     }
 }

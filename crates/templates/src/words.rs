@@ -104,17 +104,14 @@ impl Words {
 
     /// Writes the card.
     pub(crate) fn card(&self, context: &Context, scope: &Scope<'_>) -> Result<CardParts, RenderError> {
-        let title = short_line(&self.title.render(context, scope)?, limits::TITLE_BYTES);
-        if title.is_empty() {
-            return Err(RenderError::Empty { part: "title", at: self.title.place() });
-        }
+        let title = title(&self.title, "title", context, scope)?;
         let summary = summary(self.summary.as_ref(), context, scope)?;
         let link = link(self.link.as_ref(), "link", context, scope)?;
         let image = image(self.image.as_ref(), "image.url", context, scope)?;
         let mut actions = Vec::with_capacity(self.actions.len());
         for (i, (label, address)) in self.actions.iter().enumerate() {
             // A button whose address comes out empty is left out: that is how a template makes one optional.
-            if let Some(url) = url(address, &format!("actions[{i}].url"), LINKS, context, scope)? {
+            if let Some(url) = url(address, || format!("actions[{i}].url"), LINKS, context, scope)? {
                 let label = short_line(&label.render(context, scope)?, limits::LABEL_BYTES);
                 actions.push(Action { label, url });
             }
@@ -122,25 +119,43 @@ impl Words {
         Ok(CardParts { title, summary, image, link, actions })
     }
 
+    /// Writes the SMS of summary (of the title, if there is none) and link.
+    pub(crate) fn sms(&self, context: &mut Context, scope: &Scope<'_>) -> Result<String, RenderError> {
+        let words = match summary(self.summary.as_ref(), context, scope)? {
+            Some(summary) => summary,
+            None => title(&self.title, "title", context, scope)?,
+        };
+        let link = match link(self.link.as_ref(), "link", context, scope)? {
+            Some(link) => Some(link),
+            None => self.write_articles(context, scope)?.into_iter().find_map(|article| article.link),
+        };
+        Ok(message::sms_of(words, link.as_deref()))
+    }
+
     /// Writes the body.
-    pub(crate) fn content(&self, card: &CardParts, context: &Context, scope: &Scope<'_>) -> Result<ItemContent, RenderError> {
+    pub(crate) fn content(&self, card: &CardParts, context: &mut Context, scope: &Scope<'_>) -> Result<ItemContent, RenderError> {
         let articles = self.write_articles(context, scope)?;
-        message::content(&self.body.render(context, scope)?, card.summary.as_deref(), articles, &self.body.place())
+        let at = || self.body.place();
+        let content = message::content(&self.body.render(context, scope)?, card.summary.as_deref(), articles, at)?;
+        // Markdown and HTML do not pay by parts: they are bounded, and looked at when they are done.
+        if scope.budget.is_late() { Err(RenderError::TooSlow { at: at() }) } else { Ok(content) }
     }
 
     /// Writes the articles: of a longer list the first ten.
-    pub(crate) fn write_articles(&self, context: &Context, scope: &Scope<'_>) -> Result<Vec<Article>, RenderError> {
+    fn write_articles(&self, context: &mut Context, scope: &Scope<'_>) -> Result<Vec<Article>, RenderError> {
         let mut written = Vec::new();
         for words in &self.articles {
             let left = limits::ARTICLES - written.len();
             match &words.list {
                 None => written.extend((left > 0).then(|| words.write(context, scope)).transpose()?),
                 Some(list) => {
-                    let mut own = context.clone();
-                    for article in elements(context.data(), list, words)?.iter().take(left) {
-                        own.data_mut()["article"] = article.clone();
-                        written.push(words.write(&own, scope)?);
+                    let elements: Vec<Value> = elements(context.data(), list, words)?.iter().take(left).cloned().collect();
+                    for article in elements {
+                        context.data_mut()["article"] = article;
+                        written.push(words.write(context, scope)?);
                     }
+                    // Beside the list it speaks of nothing.
+                    context.data_mut().as_object_mut().map(|fields| fields.remove("article"));
                 }
             }
         }
@@ -195,14 +210,16 @@ impl ArticleWords {
     }
 
     fn write(&self, context: &Context, scope: &Scope<'_>) -> Result<Article, RenderError> {
-        let title = short_line(&self.title.render(context, scope)?, limits::TITLE_BYTES);
-        if title.is_empty() {
-            return Err(RenderError::Empty { part: "article's title", at: self.place() });
-        }
+        let title = title(&self.title, "article's title", context, scope)?;
         let summary = summary(self.summary.as_ref(), context, scope)?;
         let image = image(self.image.as_ref(), "articles.image.url", context, scope)?;
         Ok(Article { title, summary, image, link: link(self.link.as_ref(), "articles.link", context, scope)? })
     }
+}
+
+fn title(text: &Text, part: &'static str, context: &Context, scope: &Scope<'_>) -> Result<String, RenderError> {
+    let title = short_line(&text.render(context, scope)?, limits::TITLE_BYTES);
+    if title.is_empty() { Err(RenderError::Empty { part, at: text.place() }) } else { Ok(title) }
 }
 
 fn summary(text: Option<&Text>, context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
@@ -211,13 +228,13 @@ fn summary(text: Option<&Text>, context: &Context, scope: &Scope<'_>) -> Result<
 }
 
 fn link(text: Option<&Text>, part: &str, context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
-    text.map_or(Ok(None), |text| url(text, part, WEB, context, scope))
+    text.map_or(Ok(None), |text| url(text, || part.to_owned(), WEB, context, scope))
 }
 
 /// A picture; none if its address came out empty.
 fn image(words: Option<&(Text, Text)>, part: &str, context: &Context, scope: &Scope<'_>) -> Result<Option<Image>, RenderError> {
     let Some((address, alt)) = words else { return Ok(None) };
-    let Some(url) = url(address, part, WEB, context, scope)? else { return Ok(None) };
+    let Some(url) = url(address, || part.to_owned(), WEB, context, scope)? else { return Ok(None) };
     Ok(Some(Image { url, alt: short_line(&alt.render(context, scope)?, limits::SUMMARY_BYTES) }))
 }
 
@@ -228,13 +245,19 @@ fn of_url(field: &Spanned<String>) -> Escape {
 }
 
 /// A checked address; `None` if it came out empty.
-fn url(text: &Text, part: &str, schemes: &[&str], context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
+fn url(
+    text: &Text,
+    part: impl FnOnce() -> String,
+    schemes: &[&str],
+    context: &Context,
+    scope: &Scope<'_>,
+) -> Result<Option<String>, RenderError> {
     let url = one_line(&text.render(context, scope)?);
     if url.is_empty() {
         return Ok(None);
     }
     match check_url(&url, schemes) {
         Ok(()) => Ok(Some(url)),
-        Err(message) => Err(RenderError::BadLink { part: part.to_owned(), message, at: text.place() }),
+        Err(message) => Err(RenderError::BadLink { part: part(), message, at: text.place() }),
     }
 }

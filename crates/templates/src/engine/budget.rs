@@ -17,6 +17,8 @@ pub(crate) struct Budget {
     // Atomic only because helpers must be Sync: a rendering stays on its thread.
     steps: AtomicUsize,
     parts: AtomicUsize,
+    /// Parts written since the clock was looked at.
+    unseen: AtomicUsize,
     clock: Clock,
 }
 
@@ -27,21 +29,31 @@ pub(super) enum Spent {
     Time,
 }
 
-/// After so many rounds of loops the clock is looked at: asking the kernel costs more than a round.
-const ROUNDS_A_LOOK: usize = 64;
+/// After so many parts the clock is looked at: asking the kernel costs more than most parts.
+pub(super) const PARTS_A_LOOK: usize = 256;
 
 impl Budget {
     pub(crate) fn new() -> Self {
         let clock = Clock::start(Duration::from_millis(limits::RENDER_MS));
-        Self { steps: AtomicUsize::new(limits::LOOP_STEPS), parts: AtomicUsize::new(limits::LOOP_PARTS), clock }
+        let [steps, parts, unseen] = [limits::LOOP_STEPS, limits::LOOP_PARTS, 0].map(AtomicUsize::new);
+        Self { steps, parts, unseen, clock }
     }
 
     /// Pays for one round of a loop whose body has `parts` parts.
     pub(super) fn pay(&self, parts: usize) -> Result<(), Spent> {
         let take = |from: &AtomicUsize, n| from.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(n));
-        let left = take(&self.steps, 1).map_err(|_| Spent::Steps)?;
+        take(&self.steps, 1).map_err(|_| Spent::Steps)?;
         take(&self.parts, parts).map_err(|_| Spent::Steps)?;
-        if left % ROUNDS_A_LOOK == 0 && self.is_late() { Err(Spent::Time) } else { Ok(()) }
+        self.work(1 + parts)
+    }
+
+    /// Work that takes as long as `parts` usual parts; whoever begins it asks here whether there is time.
+    pub(super) fn work(&self, parts: usize) -> Result<(), Spent> {
+        if self.unseen.fetch_add(parts, Relaxed) + parts < PARTS_A_LOOK {
+            return Ok(());
+        }
+        self.unseen.store(0, Relaxed);
+        if self.is_late() { Err(Spent::Time) } else { Ok(()) }
     }
 
     /// Whether the message has taken longer than it may.

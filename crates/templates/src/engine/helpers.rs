@@ -6,7 +6,7 @@ use handlebars::{
 use serde_json::Value;
 
 use super::{
-    budget::{Budget, Spent},
+    budget::{Budget, PARTS_A_LOOK, Spent},
     text::{Escape, Scope},
 };
 use crate::{
@@ -32,6 +32,15 @@ impl From<HelperError> for RenderError {
     }
 }
 
+impl From<Spent> for RenderError {
+    fn from(spent: Spent) -> Self {
+        match spent {
+            Spent::Steps => HelperError::TooManySteps.into(),
+            Spent::Time => HelperError::TooSlow.into(),
+        }
+    }
+}
+
 fn bad(message: &str) -> RenderError {
     HelperError::BadValue(message.to_owned()).into()
 }
@@ -48,17 +57,32 @@ fn value<'a, 'rc>(h: &'a Helper<'rc>, index: usize, bad_use: &str) -> Result<&'a
 }
 
 /// What a helper computes from its values.
-type Compute = fn(&Helper<'_>, &Scope<'_>) -> Result<String>;
+type Compute = fn(&Helper<'_>, &Scope<'_>) -> Result<Value>;
 
-/// A helper that gives one text.
+/// A helper that a text may call: its name, what it computes, and how many usual parts that takes as long as.
+pub(super) type Named = (&'static str, Compute, usize);
+
+/// A helper that gives one value.
 pub(super) struct ValueHelper<'a> {
     pub(super) scope: &'a Scope<'a>,
     pub(super) compute: Compute,
+    pub(super) parts: usize,
 }
 
-/// Name and computation of each.
-pub(super) const VALUE_HELPERS: [(&str, Compute); 6] =
-    [("money", money), ("number", number), ("date", date), ("relative", relative), ("phone", phone), ("t", message)];
+/// What making a text for a language takes.
+const FORMAT: usize = 16;
+
+/// All that need to know the reader, or what may still be spent.
+pub(super) const VALUE_HELPERS: [Named; 7] = [
+    ("money", |h, scope| money(h, scope).map(Value::String), FORMAT),
+    ("number", |h, scope| number(h, scope).map(Value::String), FORMAT),
+    ("date", |h, scope| date(h, scope).map(Value::String), FORMAT),
+    ("relative", |h, scope| relative(h, scope).map(Value::String), FORMAT),
+    ("phone", |h, scope| phone(h, scope).map(Value::String), FORMAT),
+    ("t", |h, scope| message(h, scope).map(Value::String), FORMAT),
+    // What it finds is copied, and may be large.
+    ("lookup", |h, _| lookup(h), PARTS_A_LOOK),
+];
 
 impl HelperDef for ValueHelper<'_> {
     fn call_inner<'reg: 'rc, 'rc>(
@@ -68,7 +92,45 @@ impl HelperDef for ValueHelper<'_> {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>> {
-        (self.compute)(h, self.scope).map(|text| ScopedJson::Derived(Value::String(text)))
+        self.scope.budget.work(self.parts)?;
+        (self.compute)(h, self.scope).map(ScopedJson::Derived)
+    }
+}
+
+/// `{{lookup list 0}}`, `{{lookup object name}}`
+fn lookup(h: &Helper<'_>) -> Result<Value> {
+    let missing = |i| RenderErrorReason::ParamNotFoundForIndex("lookup", i);
+    let (within, key) = (h.param(0).ok_or(missing(0))?.value(), h.param(1).ok_or(missing(1))?.value());
+    let found = match within {
+        Value::Array(list) => key.as_u64().and_then(|i| list.get(usize::try_from(i).ok()?)),
+        Value::Object(fields) => key.as_str().and_then(|name| fields.get(name)),
+        _ => None,
+    };
+    found.cloned().ok_or_else(|| RenderError::strict_error(None))
+}
+
+/// `(eq a b)`, `(ne a b)`: of values that are no lists or objects, since to compare those may take for ever.
+pub(super) struct Compare {
+    pub(super) name: &'static str,
+    pub(super) equal: bool,
+}
+
+impl HelperDef for Compare {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>> {
+        let side = |i| match h.param(i).filter(|side| !side.is_value_missing()).map(PathAndJson::value) {
+            None => Err(RenderErrorReason::ParamNotFoundForIndex(self.name, i).into()),
+            Some(Value::Array(_) | Value::Object(_)) => {
+                Err(bad(&format!("`{}` compares texts, numbers and truth values, no lists or objects", self.name)))
+            }
+            Some(value) => Ok(value),
+        };
+        Ok(ScopedJson::Derived(Value::Bool((side(0)? == side(1)?) == self.equal)))
     }
 }
 
@@ -133,9 +195,12 @@ fn message(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
 }
 
 /// `{{{field}}}` where `template.toml` allows it: HTML from the data, sanitised before it enters anything.
-pub(super) struct Raw(pub(super) Escape);
+pub(super) struct Raw<'a> {
+    pub(super) escape: Escape,
+    pub(super) budget: &'a Budget,
+}
 
-impl HelperDef for Raw {
+impl HelperDef for Raw<'_> {
     fn call_inner<'reg: 'rc, 'rc>(
         &self,
         h: &Helper<'rc>,
@@ -143,10 +208,11 @@ impl HelperDef for Raw {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>> {
+        self.budget.work(PARTS_A_LOOK)?;
         let usage = "raw output wants a text of HTML, without too many tags";
         let html = value(h, 0, usage)?.as_str().ok_or_else(|| bad(usage))?;
         let clean = sanitize::fragment(html).map_err(|_| bad(usage))?;
-        let written = if self.0 == Escape::Markdown { markdown::shield_html(&clean) } else { clean };
+        let written = if self.escape == Escape::Markdown { markdown::shield_html(&clean) } else { clean };
         Ok(ScopedJson::Derived(Value::String(written)))
     }
 }
@@ -163,10 +229,7 @@ impl HelperDef for Step<'_> {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>> {
         let parts = h.param(0).and_then(|p| p.value().as_u64()).and_then(|n| usize::try_from(n).ok());
-        match self.0.pay(parts.unwrap_or(limits::LOOP_PARTS)) {
-            Ok(()) => Ok(ScopedJson::Derived(Value::String(String::new()))),
-            Err(Spent::Steps) => Err(HelperError::TooManySteps.into()),
-            Err(Spent::Time) => Err(HelperError::TooSlow.into()),
-        }
+        self.0.pay(parts.unwrap_or(limits::LOOP_PARTS))?;
+        Ok(ScopedJson::Derived(Value::String(String::new())))
     }
 }

@@ -4,7 +4,7 @@
 //! lead back to itself while it runs, and every limit holds for the whole.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
@@ -44,6 +44,8 @@ pub(crate) struct Partials<'a> {
     files: BTreeMap<&'a str, &'a str>,
     /// Those that were put in, by their paths.
     used: RefCell<BTreeSet<String>>,
+    /// The bytes that were put in, however often.
+    bytes: Cell<usize>,
 }
 
 /// The folder of partials.
@@ -52,7 +54,11 @@ pub(crate) const PARTIALS: &str = "_partials/";
 impl<'a> Partials<'a> {
     /// Those among `files`, all of which have their path below `templates/`.
     pub(crate) fn among(files: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        Self { files: files.filter(|(path, _)| path.starts_with(PARTIALS)).collect(), used: RefCell::default() }
+        Self {
+            files: files.filter(|(path, _)| path.starts_with(PARTIALS)).collect(),
+            used: RefCell::default(),
+            bytes: Cell::default(),
+        }
     }
 
     /// The file of the partial `name` for a text of the kind `extension`: in the language, or without one.
@@ -64,8 +70,9 @@ impl<'a> Partials<'a> {
         Some((*path, *text))
     }
 
-    /// What was put in since the last call, with its text.
+    /// What was put in since the last call, with its text. What may be put in is counted from here anew.
     pub(crate) fn take_used(&self) -> Vec<(&'a str, &'a str)> {
+        self.bytes.set(0);
         let known = |path: String| self.files.get_key_value(path.as_str()).map(|(path, text)| (*path, *text));
         self.used.take().into_iter().filter_map(known).collect()
     }
@@ -205,6 +212,13 @@ impl Expansion<'_, '_> {
         }
         if self.text.len() + text.len() > limits::FILE_BYTES {
             let what = format!("the text is longer than {} bytes with its partials", limits::FILE_BYTES);
+            return fault(Code::TooComplex, what, "Use fewer or shorter partials".to_owned());
+        }
+        // A few bytes can name a partial of 64 KiB in each of hundreds of texts.
+        let bytes = &self.rules.partials.bytes;
+        bytes.set(bytes.get() + text.len());
+        if bytes.get() > limits::PARTIALS_BYTES {
+            let what = format!("more than {} bytes of partials in all texts of the template together", limits::PARTIALS_BYTES);
             return fault(Code::TooComplex, what, "Use fewer or shorter partials".to_owned());
         }
         self.open.push(name.to_owned());

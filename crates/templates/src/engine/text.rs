@@ -4,13 +4,13 @@ use std::{fmt::Write as _, sync::LazyLock};
 
 use handlebars::{
     Context, Handlebars, RenderContext, RenderError as EngineError, RenderErrorReason, Renderable, Template, TemplateErrorReason,
-    html_escape, no_escape,
+    html_escape, no_escape, template::TemplateElement,
 };
 use stentor_domain::{Locale, Timestamp};
 
 use super::{
     budget::{Budget, LimitedOutput},
-    helpers::{HelperError, Raw, Step, VALUE_HELPERS, ValueHelper},
+    helpers::{Compare, HelperError, Named, Raw, Step, VALUE_HELPERS, ValueHelper},
     source::{Expanded, Rules, Source, SourceMap},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     locale::warm_phones,
     markdown,
     messages::Messages,
-    syntax::{Names, RAW, STEP, Uses, check_tags, meter_loops, sanitise_raw},
+    syntax::{NameFault, Names, RAW, STEP, Uses, check_tags, meter_loops, parts, sanitise_raw},
 };
 
 /// What becomes of the data's values when they enter a text.
@@ -55,6 +55,14 @@ pub(crate) struct Scope<'a> {
 pub(crate) struct Text {
     template: Template,
     escape: Escape,
+    /// What it says whatever the data, if it has no tags.
+    constant: Option<String>,
+    /// How many parts writing it visits, those of loops left out.
+    parts: usize,
+    /// What it calls: a rendering is given these helpers and no others, since to give them takes longer than a short text.
+    helpers: Vec<Named>,
+    has_raw: bool,
+    has_loops: bool,
     map: SourceMap,
     /// False if lines no longer match the file (a mail compiled from MJML).
     has_lines: bool,
@@ -89,14 +97,14 @@ impl Text {
                 return None;
             }
         };
-        let names = Names::of(&template, rules.raw);
-        if names.phones {
+        let mut names = Names::of(&template, rules.raw);
+        if names.helpers.contains("phone") {
             warm_phones();
         }
-        for fault in names.faults {
-            errors.push(LoadError::new(expanded.map.place(fault.line, fault.column), fault.code, fault.what, fault.mend));
+        for NameFault { line, column, code, what, mend } in std::mem::take(&mut names.faults) {
+            errors.push(LoadError::new(expanded.map.place(line, column), code, what, mend));
         }
-        (errors.len() == before).then(|| Self::assemble(template, escape, &expanded.map, true, names.personal))
+        (errors.len() == before).then(|| Self::assemble(template, escape, &expanded.map, true, &names))
     }
 
     /// Compiles what mrml made of a mail. Its source has passed [`Text::of_expanded`], which says what is wrong and where.
@@ -105,8 +113,8 @@ impl Text {
         let compiled = fault.map_or_else(|| Template::compile(html).map_err(|e| e.reason().to_string()), Err);
         match compiled {
             Ok(template) => {
-                let personal = Names::of(&template, &[]).personal;
-                Some(Self::assemble(template, Escape::Html, map, false, personal))
+                let names = Names::of(&template, &[]);
+                Some(Self::assemble(template, Escape::Html, map, false, &names))
             }
             Err(what) => {
                 let mend = "Put `{{#if}}`, `{{#each}}` and their ends in <mj-raw> of their own, each pair at one level";
@@ -117,10 +125,13 @@ impl Text {
         }
     }
 
-    fn assemble(mut template: Template, escape: Escape, map: &SourceMap, has_lines: bool, personal: bool) -> Self {
-        sanitise_raw(&mut template, SANITISED);
-        meter_loops(&mut template);
-        Self { template, escape, map: map.clone(), has_lines, personal }
+    fn assemble(mut template: Template, escape: Escape, map: &SourceMap, has_lines: bool, names: &Names) -> Self {
+        let has_raw = sanitise_raw(&mut template, Some(SANITISED));
+        let has_loops = meter_loops(&mut template);
+        let helpers = VALUE_HELPERS.into_iter().filter(|(name, ..)| names.helpers.contains(name)).collect();
+        let (constant, parts) = (constant(&template), parts(&template));
+        let (map, personal) = (map.clone(), names.personal);
+        Self { template, escape, constant, parts, helpers, has_raw, has_loops, map, has_lines, personal }
     }
 
     /// Where the text stands.
@@ -140,15 +151,23 @@ impl Text {
 
     /// Writes the text with the values of `context`.
     pub(crate) fn render(&self, context: &Context, scope: &Scope<'_>) -> Result<String, RenderError> {
-        let mut rc = RenderContext::new(None);
-        for (name, compute) in VALUE_HELPERS {
-            rc.register_local_helper(name, Box::new(ValueHelper { scope, compute }));
+        if let Some(constant) = &self.constant {
+            return Ok(constant.clone());
         }
-        rc.register_local_helper(RAW, Box::new(Raw(self.escape)));
-        rc.register_local_helper(STEP, Box::new(Step(scope.budget)));
+        scope.budget.work(self.parts).map_err(|_| RenderError::TooSlow { at: self.place() })?;
+        let mut rc = RenderContext::new(None);
+        for &(name, compute, parts) in &self.helpers {
+            rc.register_local_helper(name, Box::new(ValueHelper { scope, compute, parts }));
+        }
+        if self.has_raw {
+            rc.register_local_helper(RAW, Box::new(Raw { escape: self.escape, budget: scope.budget }));
+        }
+        if self.has_loops {
+            rc.register_local_helper(STEP, Box::new(Step(scope.budget)));
+        }
         let mut out = LimitedOutput::default();
         self.template.render(engine(self.escape), context, &mut rc, &mut out).map_err(|e| self.failure(e))?;
-        if scope.budget.is_late() { Err(RenderError::TooSlow { at: self.place() }) } else { Ok(out.0) }
+        Ok(out.0)
     }
 
     fn failure(&self, error: EngineError) -> RenderError {
@@ -180,6 +199,16 @@ impl Text {
     }
 }
 
+/// What a text without tags says.
+fn constant(template: &Template) -> Option<String> {
+    let word = |element: &TemplateElement| match element {
+        TemplateElement::RawString(text) => Some(text.clone()),
+        TemplateElement::Comment(_) => Some(String::new()),
+        _ => None,
+    };
+    template.elements.iter().map(word).collect()
+}
+
 fn syntax_error(expanded: &Expanded, error: &handlebars::TemplateError) -> LoadError {
     let (line, column) = error.pos().unwrap_or((1, 1));
     let what = match error.reason() {
@@ -209,6 +238,9 @@ fn strict(escape: fn(&str) -> String) -> Handlebars<'static> {
     engine.set_strict_mode(true);
     engine.register_escape_fn(escape);
     engine.unregister_helper("log"); // data must not reach a log
+    for (name, equal) in [("eq", true), ("ne", false)] {
+        engine.register_helper(name, Box::new(Compare { name, equal }));
+    }
     engine
 }
 

@@ -91,22 +91,26 @@ fn body(source: &Source<'_>, report: &mut Report) {
     let options = markdown::options();
     let arena = Arena::new();
     for node in parse_document(&arena, &masked, &options).descendants() {
+        if report.is_full() {
+            return;
+        }
         let data = node.data();
-        let start = data.sourcepos.start;
-        let column = characters(&masked, start.line, start.column);
-        let at = source.place(start.line, column);
+        let at = || {
+            let start = data.sourcepos.start;
+            source.place(start.line, characters(&masked, start.line, start.column))
+        };
         match &data.value {
             NodeValue::Link(link) => {
                 if let Some((code, why)) = fault(&unmask(&link.url), LINKS) {
-                    report.add(at, code, format!("the link {why}"), MEND_LINK);
+                    report.add(at(), code, format!("the link {why}"), MEND_LINK);
                 }
             }
             NodeValue::Image(image) => {
                 if let Some((code, why)) = fault(&unmask(&image.url), WEB) {
-                    report.add(at.clone(), code, format!("the picture {why}"), MEND_LINK);
+                    report.add(at(), code, format!("the picture {why}"), MEND_LINK);
                 }
                 if node.first_child().is_none() {
-                    report.add(at, Code::MissingAlt, "the picture has no description", "Write it: ![what it shows](…)");
+                    report.add(at(), Code::MissingAlt, "the picture has no description", "Write it: ![what it shows](…)");
                 }
             }
             _ => {}

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     error::{LoadError, Place},
     finding::{Code, Finding},
-    library, load,
+    library, limits, load,
     template::Template,
 };
 
@@ -24,9 +24,11 @@ use crate::{
 /// the files. A layout or partial that is not among them is the shipped one.
 pub fn lint(files: &BTreeMap<String, String>) -> Vec<Finding> {
     let (templates, errors) = load::read(files);
-    let mut report = Report(errors);
+    let mut report = Report { found: errors, most: 0 };
+    report.allow(limits::FINDINGS);
     links::check_partials(files, &mut report);
     for template in &templates {
+        report.allow(limits::FINDINGS);
         check(template, &templates, files, &mut report);
     }
     report.into_findings()
@@ -66,16 +68,32 @@ impl Files<'_> {
 }
 
 /// What was found so far.
-struct Report(Vec<LoadError>);
+struct Report {
+    found: Vec<LoadError>,
+    /// How much may be found at most: nobody reads more, and to find it takes time.
+    most: usize,
+}
 
 impl Report {
+    /// Allows for so many more findings.
+    fn allow(&mut self, more: usize) {
+        self.most = self.found.len() + more;
+    }
+
+    /// Whether enough is found.
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.most
+    }
+
     fn add(&mut self, at: Place, code: Code, what: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(LoadError::new(at, code, what, mend));
+        if !self.is_full() {
+            self.found.push(LoadError::new(at, code, what, mend));
+        }
     }
 
     /// In the order of the files; the same mistake at the same place is told once.
     fn into_findings(self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.0.into_iter().map(Finding::from).collect();
+        let mut findings: Vec<Finding> = self.found.into_iter().map(Finding::from).collect();
         findings.sort();
         findings.dedup_by(|b, a| {
             (&a.file, a.line, a.column, a.code) == (&b.file, b.line, b.column, b.code) && a.code != Code::UnknownVariable

@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report) {
-    let mut walk = Walk { template, report, used: Vec::new(), messages: BTreeSet::new() };
+    let mut walk = Walk { template, report, used: BTreeSet::new(), whole: BTreeSet::new(), messages: BTreeSet::new() };
     let schema = template.schema.source();
     let plain = Fields::of(schema, false, None);
     let mail = Fields::of(schema, true, None);
@@ -73,7 +73,10 @@ pub(super) fn attributes(template: &Template) -> BTreeSet<String> {
 struct Walk<'a> {
     template: &'a Template,
     report: &'a mut Report,
-    used: Vec<(Vec<Step>, Role)>,
+    /// The ways that texts name.
+    used: BTreeSet<Vec<Step>>,
+    /// Those of them that stand for all that they hold: they are written or given to a helper, and not only entered.
+    whole: BTreeSet<Vec<Step>>,
     messages: BTreeSet<String>,
 }
 
@@ -94,7 +97,7 @@ impl Walk<'_> {
                 let whole = list.split('.').map(|name| Step::Field(name.to_owned())).chain([Step::Each]);
                 path = whole.chain(path.drain(1..)).collect();
             }
-            self.used.push((path, of.role));
+            self.use_of(path, of.role);
         }
         for of in uses.messages {
             self.message(text.place_at(of.line, of.column), &of, locale);
@@ -104,10 +107,20 @@ impl Walk<'_> {
     fn list_of_articles(&mut self, path: &[Step], at: Place, fields: &Fields) {
         let of = Use { line: 0, column: 0, path: path.to_vec(), role: Role::List, asked: path.len(), has_else: true };
         self.variable(at, &of, fields);
-        self.used.push((of.path, of.role));
+        self.use_of(of.path, of.role);
+    }
+
+    fn use_of(&mut self, path: Vec<Step>, role: Role) {
+        if matches!(role, Role::Text | Role::Value) {
+            self.whole.insert(path.clone());
+        }
+        self.used.insert(path);
     }
 
     fn variable(&mut self, at: Place, of: &Use, fields: &Fields) {
+        if self.report.is_full() {
+            return;
+        }
         match fields.find(&of.path) {
             Found::Nothing { step, known } => {
                 let name = Written(&of.path[..=step]).to_string();
@@ -198,18 +211,19 @@ impl Walk<'_> {
     fn unused_fields(&mut self, files: &Files<'_>) {
         let text = files.find("schema.json").unwrap_or_default();
         let path: Arc<str> = files.place("schema.json").file;
-        let mut told: Vec<Vec<Step>> = Vec::new();
+        let mut told: BTreeSet<Vec<Step>> = BTreeSet::new();
+        // Looked up in sorted sets: a schema may have thousands of fields, and texts a hundred thousand uses.
+        let holds_a_part_of = |set: &BTreeSet<Vec<Step>>, field: &[Step]| (0..=field.len()).any(|n| set.contains(&field[..n]));
         for field in Fields::all(self.template.schema.source()) {
-            // What is written or given to a helper is used with all that it holds; what is only entered, by itself.
-            let whole = |role: Role| matches!(role, Role::Text | Role::Value);
-            let used = self.used.iter().any(|(used, role)| used.starts_with(&field) || (whole(*role) && field.starts_with(used)));
-            if used || told.iter().any(|t| field.starts_with(t)) || field.last() == Some(&Step::Each) {
+            let entered = self.used.range(field.clone()..).next().is_some_and(|used| used.starts_with(&field));
+            let used = entered || holds_a_part_of(&self.whole, &field);
+            if used || field.last() == Some(&Step::Each) || holds_a_part_of(&told, &field) {
                 continue;
             }
             let what = format!("no text uses the field `{}`", Written(&field));
             let at = place_in_schema(&path, &text, &field);
             self.report.add(at, Code::UnusedField, what, "Use it, or remove it from schema.json");
-            told.push(field);
+            told.insert(field);
         }
     }
 }

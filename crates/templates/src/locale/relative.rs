@@ -1,5 +1,7 @@
 //! Times as they lie from now: `in 3 days`, `vor 2 Stunden`, `明天`.
 
+use std::sync::LazyLock;
+
 use fixed_decimal::Decimal;
 use icu_experimental::relativetime::{
     RelativeTimeFormatter,
@@ -8,7 +10,7 @@ use icu_experimental::relativetime::{
 use jiff::{SignedDuration, civil, tz::TimeZone};
 use stentor_domain::{Locale, Timestamp};
 
-use super::icu_locale;
+use super::{icu_locale, kept::Kept};
 
 /// Writes how far `text`, a date or an RFC 3339 time, lies from `now`, on the clocks of `zone`. `None` if it is neither.
 ///
@@ -45,7 +47,7 @@ fn days(date: civil::Date, today: civil::Date, locale: &Locale) -> Option<String
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Unit {
     Second,
     Minute,
@@ -57,19 +59,23 @@ enum Unit {
 }
 
 fn write(unit: Unit, n: i64, locale: &Locale) -> Option<String> {
-    let prefs = (&icu_locale(locale)).into();
-    let mut options = RelativeTimeFormatterOptions::default();
-    options.numeric = Some(Numeric::Auto);
-    let formatter = match unit {
-        Unit::Second => RelativeTimeFormatter::try_new_long_second(prefs, options),
-        Unit::Minute => RelativeTimeFormatter::try_new_long_minute(prefs, options),
-        Unit::Hour => RelativeTimeFormatter::try_new_long_hour(prefs, options),
-        Unit::Day => RelativeTimeFormatter::try_new_long_day(prefs, options),
-        Unit::Week => RelativeTimeFormatter::try_new_long_week(prefs, options),
-        Unit::Month => RelativeTimeFormatter::try_new_long_month(prefs, options),
-        Unit::Year => RelativeTimeFormatter::try_new_long_year(prefs, options),
+    static KEPT: LazyLock<Kept<(Locale, Unit), RelativeTimeFormatter>> = LazyLock::new(Kept::none);
+    let make = || {
+        let prefs = (&icu_locale(locale)).into();
+        let mut options = RelativeTimeFormatterOptions::default();
+        options.numeric = Some(Numeric::Auto);
+        let formatter = match unit {
+            Unit::Second => RelativeTimeFormatter::try_new_long_second(prefs, options),
+            Unit::Minute => RelativeTimeFormatter::try_new_long_minute(prefs, options),
+            Unit::Hour => RelativeTimeFormatter::try_new_long_hour(prefs, options),
+            Unit::Day => RelativeTimeFormatter::try_new_long_day(prefs, options),
+            Unit::Week => RelativeTimeFormatter::try_new_long_week(prefs, options),
+            Unit::Month => RelativeTimeFormatter::try_new_long_month(prefs, options),
+            Unit::Year => RelativeTimeFormatter::try_new_long_year(prefs, options),
+        };
+        formatter.ok()
     };
-    Some(formatter.ok()?.format(Decimal::from(n)).to_string())
+    Some(KEPT.get((locale.clone(), unit), make)?.format(Decimal::from(n)).to_string())
 }
 
 #[cfg(test)]

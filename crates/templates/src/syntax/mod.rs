@@ -9,6 +9,6 @@ mod names;
 mod tags;
 mod uses;
 
-pub(crate) use names::{Names, RAW, STEP, meter_loops, sanitise_raw};
+pub(crate) use names::{NameFault, Names, RAW, STEP, meter_loops, parts, sanitise_raw};
 pub(crate) use tags::{PartialTag, check_tags, read_tags};
 pub(crate) use uses::{MessageUse, Role, Step, Use, Uses, Written};

@@ -1,5 +1,7 @@
 //! The names in a parsed template: helpers that exist, variables that it uses, loops that must be counted.
 
+use std::collections::BTreeSet;
+
 use handlebars::{
     Template,
     template::{HelperTemplate, Parameter, TemplateElement},
@@ -33,8 +35,8 @@ pub(crate) struct Names {
     pub faults: Vec<NameFault>,
     /// Whether it speaks of the recipient.
     pub personal: bool,
-    /// Whether it writes telephone numbers.
-    pub phones: bool,
+    /// The helpers that it calls.
+    pub helpers: BTreeSet<&'static str>,
 }
 
 impl Names {
@@ -101,7 +103,7 @@ impl Walk<'_> {
 
     fn expression(&mut self, expression: &HelperTemplate) {
         let name = expression.name.as_name().unwrap_or_default();
-        self.names.phones |= name == "phone";
+        self.names.helpers.extend(HELPERS.iter().filter(|known| **known == name));
         let takes_values = !expression.params.is_empty() || !expression.hash.is_empty();
         if takes_values && !HELPERS.contains(&name) {
             self.fault(
@@ -147,31 +149,37 @@ impl Walk<'_> {
 /// The helper that [`sanitise_raw`] puts into raw output.
 pub(crate) const RAW: &str = "§raw";
 
-/// Makes of each `{{{value}}}` but `trusted` a call of [`RAW`], which lets only safe HTML through.
-pub(crate) fn sanitise_raw(template: &mut Template, trusted: &str) {
+/// Makes of each `{{{value}}}` but `trusted` a call of [`RAW`], which lets only safe HTML through; true if there is any. Nothing
+/// is trusted within `each` and `with`: there the same name may mean a field of the data.
+pub(crate) fn sanitise_raw(template: &mut Template, trusted: Option<&str>) -> bool {
+    let mut found = false;
     for element in &mut template.elements {
         match element {
-            TemplateElement::HtmlExpression(expression) if expression.name.as_name() != Some(trusted) => {
+            TemplateElement::HtmlExpression(expression) if trusted.is_none() || expression.name.as_name() != trusted => {
                 let value = std::mem::replace(&mut expression.name, Parameter::Name(RAW.to_owned()));
                 expression.params.push(value);
+                found = true;
             }
             TemplateElement::HelperBlock(block) => {
+                let trusted = trusted.filter(|_| !matches!(block.name.as_name(), Some("each" | "with")));
                 for inner in [&mut block.template, &mut block.inverse].into_iter().flatten() {
-                    sanitise_raw(inner, trusted);
+                    found |= sanitise_raw(inner, trusted);
                 }
             }
             _ => {}
         }
     }
+    found
 }
 
 /// Puts at the head of each loop's body a call of [`STEP`] with the number of parts of the body, so that a
-/// rendering can count what its loops cost.
-pub(crate) fn meter_loops(template: &mut Template) {
+/// rendering can count what its loops cost; true if there is any.
+pub(crate) fn meter_loops(template: &mut Template) -> bool {
+    let mut found = false;
     for element in &mut template.elements {
         let TemplateElement::HelperBlock(block) = element else { continue };
         for inner in [&mut block.template, &mut block.inverse].into_iter().flatten() {
-            meter_loops(inner);
+            found |= meter_loops(inner);
         }
         let is_loop = block.name.as_name() == Some("each");
         if let (true, Some(body)) = (is_loop, &mut block.template)
@@ -180,12 +188,14 @@ pub(crate) fn meter_loops(template: &mut Template) {
         {
             body.elements.splice(0..0, step.elements);
             body.mapping.splice(0..0, step.mapping);
+            found = true;
         }
     }
+    found
 }
 
 /// How many elements one pass over `template` may visit, those of loops within it left out: they count themselves.
-fn parts(template: &Template) -> usize {
+pub(crate) fn parts(template: &Template) -> usize {
     let of = |element: &TemplateElement| match element {
         TemplateElement::HelperBlock(block) if block.name.as_name() != Some("each") => {
             1 + [&block.template, &block.inverse].into_iter().flatten().map(parts).sum::<usize>()

@@ -12,3 +12,4 @@ mod rich;
 mod shipped;
 mod strict;
 mod support;
+mod uploads;

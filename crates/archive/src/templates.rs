@@ -129,7 +129,8 @@ impl Archive {
         Ok(Some(read_version((hash.to_owned(), number, at.as_millis()))))
     }
 
-    /// Moves the live pointer of an app's template, to `None` for the shared one. With `expected`: only if that is live.
+    /// Moves the live pointer of an app's template, to `None` for the shared one. With `expected`: only if that is live. What is
+    /// live already is not moved again, whatever was expected: a publication that is said twice is one.
     pub async fn release_template(
         &self,
         app: &AppId,
@@ -142,6 +143,10 @@ impl Archive {
         touch(&tx, Some(app), key, at).await?;
         let row = template::Entity::find_by_id((app.to_string(), key.to_owned())).one(&tx).await?;
         let (live, released) = row.map_or((None, 0), |row| (row.live, row.released));
+        if released > 0 && hash == live.as_deref() {
+            tx.rollback().await?;
+            return Ok(Released::Done(released.unsigned_abs()));
+        }
         if expected.is_some_and(|expected| expected != live.as_deref()) {
             tx.rollback().await?;
             return Ok(Released::Conflict { live });

@@ -1,7 +1,7 @@
 //! What the catalog promises when SQL is down, when another process publishes, and when a program is another build.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use stentor_archive::Archive;
 use stentor_catalog::{Catalog, CatalogError, Files, SharedTemplates};
@@ -110,4 +110,42 @@ async fn a_version_that_is_nowhere_is_told_from_one_that_cannot_be_read_now() {
     let bad = catalog.put(&app(), KEY, BTreeMap::from([("template.toml".to_owned(), "title".to_owned())]), true, now()).await;
     assert!(matches!(bad, Err(CatalogError::Invalid(ref findings)) if !findings.is_empty()), "{bad:?}");
     assert!(catalog.find(&app(), KEY).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_another_process_published_unheard_is_published_over() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let archive = sqlite(dir.path()).await;
+    let catalog = start(&redis, &archive, None).await;
+    let (one, two) = (publish(&catalog, "One").await, publish(&catalog, "Two").await);
+    // Another process went back to the first, and this one was not told: it still believes in the second.
+    archive.release_template(&app(), KEY, Some(&one), None, now()).await.unwrap();
+    assert_eq!(catalog.live_hash(&app(), KEY).await.unwrap().unwrap(), two, "it believes so for seconds");
+    assert_eq!(catalog.release(&app(), KEY, Some(&two), None, now()).await.unwrap(), 4);
+    assert_eq!(archive.live_templates(&app()).await.unwrap()[KEY], two);
+    // Said again, also by whoever did not hear the answer and names what was live before: it is one publication.
+    assert_eq!(catalog.release(&app(), KEY, Some(&two), Some(Some(&one)), now()).await.unwrap(), 4);
+    let late = catalog.release(&app(), KEY, Some(&one), Some(None), now()).await;
+    assert!(matches!(late, Err(CatalogError::Conflict { live: Some(ref live) }) if *live == two), "{late:?}");
+}
+
+#[tokio::test]
+async fn who_goes_away_does_not_make_room_for_more_to_compile() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let catalog = start(&redis, &sqlite(dir.path()).await, None).await;
+    let mut slow = files("Slow");
+    for region in 'A'..='H' {
+        let content = format!("+++\ntitle = \"t\"\n+++\n{}", "{{a}} ".repeat(1_900));
+        slow.insert(format!("en-A{region}/content.md"), content);
+    }
+    let threads = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse::<usize>().ok()).unwrap()
+    };
+    let before = threads();
+    for _ in 0..20 {
+        let gone = tokio::time::timeout(Duration::from_millis(20), catalog.check(KEY, slow.clone())).await;
+        assert!(gone.is_err(), "it takes longer than its caller waits");
+    }
+    assert!(threads() < before + 10, "{} threads, {before} before", threads());
 }

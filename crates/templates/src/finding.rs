@@ -143,6 +143,8 @@ codes! {
     UnsafeLink = "unsafe_link",
     /// A link that leads nowhere.
     EmptyLink = "empty_link",
+    /// A mail is not written in the direction of its language.
+    WrongDirection = "wrong_direction",
     /// The mail is so large that mail programs cut it off.
     LargeHtml = "large_html",
     /// The SMS needs more segments than it should cost.

@@ -1,10 +1,13 @@
-//! Links that lead nowhere safe, and pictures without words, as they stand in the files.
+//! Links that lead nowhere safe, pictures without words, and mails in the wrong direction, as they stand in the files.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use comrak::{Arena, nodes::NodeValue, parse_document};
 use htmlparser::{ElementEnd, Token, Tokenizer};
-use stentor_domain::content::{LINKS, WEB, check_url};
+use stentor_domain::{
+    Locale,
+    content::{LINKS, WEB, check_url},
+};
 
 use super::{Files, Report};
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
     finding::Code,
     front_matter::ContentFile,
     library::LAYOUT,
-    markdown,
+    locale, markdown,
     template::Template,
 };
 
@@ -25,11 +28,11 @@ pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report)
         }
         let mail = format!("{locale}/email.mjml");
         if let Some(text) = files.find(&mail) {
-            mjml(&files.place(&mail).file, &text, report);
+            mjml(&files.place(&mail).file, &text, Some(locale), report);
         }
     }
     if let Some(layout) = files.all.get(LAYOUT) {
-        mjml(&LAYOUT.into(), &layout.replace("\r\n", "\n"), report);
+        mjml(&LAYOUT.into(), &layout.replace("\r\n", "\n"), None, report);
     }
 }
 
@@ -39,7 +42,7 @@ pub(super) fn check_partials(files: &BTreeMap<String, String>, report: &mut Repo
         let (file, text) = (path.as_str().into(), text.replace("\r\n", "\n"));
         match Path::new(path).extension().and_then(|e| e.to_str()) {
             Some("md") => body(&Source { file: &file, first_line: 1, indent: 0, text: &text }, report),
-            Some("mjml") => mjml(&file, &text, report),
+            Some("mjml") => mjml(&file, &text, None, report),
             _ => {}
         }
     }
@@ -161,6 +164,16 @@ impl Element<'_> {
         self.attributes.iter().find(|(n, ..)| *n == name).map(|(_, value, at)| (*value, *at))
     }
 
+    /// Of the element around the whole mail: without a word it is read from left to right.
+    fn check_direction(&self, locale: &Locale, place: impl Fn(usize) -> Place, report: &mut Report) {
+        let (said, at) = self.find("dir").unwrap_or(("ltr", self.at));
+        let direction = locale::direction(locale);
+        if !said.contains("{{") && said != direction {
+            let what = format!("the mail is read from the wrong side: {locale} is written {direction}");
+            report.add(place(at), Code::WrongDirection, what, "Write <mjml lang=\"{{mail.lang}}\" dir=\"{{mail.dir}}\">");
+        }
+    }
+
     fn check(&self, place: impl Fn(usize) -> Place, report: &mut Report) {
         let name = self.name;
         for attribute in ["href", "src", "background-url"] {
@@ -185,7 +198,8 @@ impl Element<'_> {
     }
 }
 
-fn mjml(file: &Arc<str>, text: &str, report: &mut Report) {
+/// `locale` is the language of a mail that is written in one alone.
+fn mjml(file: &Arc<str>, text: &str, locale: Option<&Locale>, report: &mut Report) {
     let place = |at| Place::of_byte(file, text, at);
     let mut element: Option<Element<'_>> = None;
     let (mut preview, mut body_at, mut defaults) = (false, None, false);
@@ -207,6 +221,9 @@ fn mjml(file: &Arc<str>, text: &str, report: &mut Report) {
             Token::ElementEnd { end: ElementEnd::Open | ElementEnd::Empty, .. } => {
                 if let Some(element) = element.take().filter(|_| !defaults) {
                     element.check(place, report);
+                    if let ("mjml", Some(locale)) = (element.name, locale) {
+                        element.check_direction(locale, place, report);
+                    }
                 }
             }
             // What it holds are no elements but what others are like.

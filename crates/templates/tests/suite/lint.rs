@@ -281,6 +281,27 @@ fn articles_are_checked_like_the_rest() {
 }
 
 #[test]
+fn a_mail_of_its_own_is_read_from_the_side_of_its_language() {
+    let mail = |dir: &str| {
+        format!("<mjml{dir}><mj-head><mj-preview>{{{{mail.preheader}}}}</mj-preview></mj-head><mj-body></mj-body></mjml>")
+    };
+    let content = format!("{FRONT}{REST}");
+    for (locale, dir, expected) in [
+        ("ar", "", Some("1:1")),
+        ("ar", " dir=\"ltr\"", Some("1:7")),
+        ("ar", " dir=\"rtl\"", None),
+        ("ar", " dir=\"{{mail.dir}}\"", None),
+        ("de", " dir=\"rtl\"", Some("1:7")),
+        ("de", "", None),
+    ] {
+        let (own, words) = (format!("t/{locale}/email.mjml"), format!("t/{locale}/content.md"));
+        let found = told(&findings(&[(&own, &mail(dir)), (&words, &content)]));
+        let expected: Vec<String> = expected.map(|at| format!("{own}:{at} wrong_direction")).into_iter().collect();
+        assert_eq!(found, expected, "{locale}{dir}");
+    }
+}
+
+#[test]
 fn every_code_is_a_word_of_its_own() {
     let mut words: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     words.sort_unstable();

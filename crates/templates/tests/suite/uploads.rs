@@ -35,7 +35,7 @@ fn a_partial_named_by_hundreds_of_texts_is_not_put_into_all_of_them() {
 
 #[test]
 fn findings_end_before_their_reader() {
-    let fields: Map<String, Value> = (0..100).map(|i| (format!("property{i}"), json!({}))).collect();
+    let fields: Map<String, Value> = (0..10).map(|i| (format!("property{i}"), json!({}))).collect();
     let schema = json!({ "type": "object", "properties": fields }).to_string();
     let unknown: String = (0..1_900).map(|i| format!("{{{{unknown{i}}}}}")).collect();
     let links = "[a]()\n\n".repeat(5_000);

@@ -74,14 +74,13 @@ pub(crate) async fn put(
     let (app, now) = (&key.app, state.now());
     let put = state.templates.put(app, &template, new.files, new.publish, now).await?;
     let expected = new.base.as_deref().map(|base| Some(base).filter(|base| *base != "shared"));
-    if new.publish {
-        let before = state.templates.live_hash(app, &template).await?;
-        // Publishing what is live already moves nothing.
-        if before.as_deref() != Some(&put.version.hash) {
-            state.templates.release(app, &template, Some(&put.version.hash), expected, now).await?;
-        }
-    }
-    let live = state.templates.live_hash(app, &template).await?.as_ref() == Some(&put.version.hash);
+    let live = if new.publish {
+        // What is live by now is asked where it is moved: this process may not have heard of the latest.
+        state.templates.release(app, &template, Some(&put.version.hash), expected, now).await?;
+        true
+    } else {
+        state.templates.live_hash(app, &template).await?.as_ref() == Some(&put.version.hash)
+    };
     let (version, number) = (put.version.hash, put.version.number);
     Ok(Json(VersionReceipt { key: template, version, number, live, findings: put.findings }))
 }
@@ -165,6 +164,7 @@ pub(crate) async fn rollback(
     let (app, templates) = (&key.app, &state.templates);
     let nothing =
         || ApiError::new(StatusCode::CONFLICT, "nothing_before", "nothing was live before: there is no version to go back to");
+    let mut expected = asked.base.as_deref().map(|base| Some(base).filter(|base| *base != "shared").map(str::to_owned));
     let to = match asked.to.as_deref() {
         Some("shared") => None,
         Some(name) => {
@@ -175,6 +175,8 @@ pub(crate) async fn rollback(
         None => {
             let releases = templates.list_releases(app, &template, RELEASES).await?;
             let [live, before @ ..] = releases.as_slice() else { return Err(nothing()) };
+            // A step back is one from here: two who take it at once must not undo each other's.
+            expected.get_or_insert_with(|| live.hash.clone());
             match before.iter().find(|release| release.hash != live.hash).map(|release| release.hash.as_deref()) {
                 Some(Some(hash)) => Some(templates.find_version(app, &template, hash).await?.ok_or_else(nothing)?.1),
                 // Before the first of the app's own, the shared one was live.
@@ -187,7 +189,7 @@ pub(crate) async fn rollback(
         Some(version) => _ = templates.version(app, &template, &version.hash).await?,
         None => _ = templates.find_shared(&template).ok_or_else(nothing)?,
     }
-    let expected = asked.base.as_deref().map(|base| Some(base).filter(|base| *base != "shared"));
+    let expected = expected.as_ref().map(Option::as_deref);
     templates.release(app, &template, to.as_ref().map(|v| v.hash.as_str()), expected, state.now()).await?;
     let (version, number) = to.map(|v| (v.hash, v.number)).unzip();
     Ok(Json(RollbackReceipt { key: template, version, number }))

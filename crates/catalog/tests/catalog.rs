@@ -118,9 +118,9 @@ async fn what_another_process_published_unheard_is_published_over() {
     let archive = sqlite(dir.path()).await;
     let catalog = start(&redis, &archive, None).await;
     let (one, two) = (publish(&catalog, "One").await, publish(&catalog, "Two").await);
-    // Another process went back to the first, and this one was not told: it still believes in the second.
+    assert_eq!(catalog.live_hash(&app(), KEY).await.unwrap().unwrap(), two);
+    // Another process went back to the first, and this one was not told: it may believe in the second.
     archive.release_template(&app(), KEY, Some(&one), None, now()).await.unwrap();
-    assert_eq!(catalog.live_hash(&app(), KEY).await.unwrap().unwrap(), two, "it believes so for seconds");
     assert_eq!(catalog.release(&app(), KEY, Some(&two), None, now()).await.unwrap(), 4);
     assert_eq!(archive.live_templates(&app()).await.unwrap()[KEY], two);
     // Said again, also by whoever did not hear the answer and names what was live before: it is one publication.

@@ -61,8 +61,8 @@ pub(crate) struct Text {
     parts: usize,
     /// What it calls: a rendering is given these helpers and no others, since to give them takes longer than a short text.
     helpers: Vec<Named>,
-    has_raw: bool,
-    has_loops: bool,
+    /// Whether it has loops or raw output, for which there are helpers as well.
+    has_more: bool,
     map: SourceMap,
     /// False if lines no longer match the file (a mail compiled from MJML).
     has_lines: bool,
@@ -126,12 +126,11 @@ impl Text {
     }
 
     fn assemble(mut template: Template, escape: Escape, map: &SourceMap, has_lines: bool, names: &Names) -> Self {
-        let has_raw = sanitise_raw(&mut template, Some(SANITISED));
-        let has_loops = meter_loops(&mut template);
+        let has_more = sanitise_raw(&mut template, Some(SANITISED)) | meter_loops(&mut template);
         let helpers = VALUE_HELPERS.into_iter().filter(|(name, ..)| names.helpers.contains(name)).collect();
         let (constant, parts) = (constant(&template), parts(&template));
         let (map, personal) = (map.clone(), names.personal);
-        Self { template, escape, constant, parts, helpers, has_raw, has_loops, map, has_lines, personal }
+        Self { template, escape, constant, parts, helpers, has_more, map, has_lines, personal }
     }
 
     /// Where the text stands.
@@ -159,10 +158,8 @@ impl Text {
         for &(name, compute, parts) in &self.helpers {
             rc.register_local_helper(name, Box::new(ValueHelper { scope, compute, parts }));
         }
-        if self.has_raw {
+        if self.has_more {
             rc.register_local_helper(RAW, Box::new(Raw { escape: self.escape, budget: scope.budget }));
-        }
-        if self.has_loops {
             rc.register_local_helper(STEP, Box::new(Step(scope.budget)));
         }
         let mut out = LimitedOutput::default();

@@ -109,9 +109,9 @@ impl Profiles {
             // The script travels once at the head of the pipeline, so that none of its calls can miss it.
             let mut pipe = redis::pipe();
             pipe.load_script(&SET).ignore();
-            chunk.iter().for_each(|one| {
+            for one in chunk {
                 pipe.invoke_script(&call(one));
-            });
+            }
             let replies: Vec<Vec<redis::Value>> = pipe.query_async(&mut self.conn.clone()).await?;
             out.extend(replies.into_iter().map(hot_profile));
         }

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_testkit::RedisServer;
+use stentor_testkit::{Postgres, RedisServer};
 use stentor_tests::{
     Api, Dev, at, eventually,
     serve::{Process, Serve, bank, settings, sqlite},
@@ -156,6 +156,32 @@ async fn what_was_accepted_keeps_its_words_through_a_publication_and_a_restart()
     let now = api.send(&greeting("u2")).await;
     api.completed(&now).await;
     assert_eq!((summaries(&api, "u1").await, summaries(&api, "u2").await), (vec!["One".to_owned()], vec!["Two".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_was_accepted_while_sql_is_down_is_said_afterwards_in_the_version_that_was_live() {
+    let (redis, mut postgres) = (RedisServer::start(), Postgres::start());
+    let settings = settings(&redis.url(), &postgres.url(), &[]);
+    let api = bank(&settings);
+    let mut process = Process::start(&settings).await;
+    publish(&api, "One").await;
+    publish(&api, "Two").await;
+    let before = api.send(&greeting("u0")).await;
+    api.completed(&before).await;
+    postgres.kill();
+    let mut accepted = Vec::new();
+    for n in 1..=5 {
+        accepted.push((format!("u{n}"), api.send(&greeting(&format!("u{n}"))).await));
+    }
+    // Whoever goes on afterwards has nothing in memory: the version comes from SQL alone.
+    process.kill();
+    postgres.restart();
+    process.restart().await;
+    publish(&api, "Three").await;
+    for (recipient, id) in accepted {
+        api.completed(&id).await;
+        assert_eq!(summaries(&api, &recipient).await, ["Two"], "{recipient}");
+    }
 }
 
 #[tokio::test]

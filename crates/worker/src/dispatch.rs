@@ -13,9 +13,8 @@ use serde::{Deserialize, Serialize};
 use stentor_archive::{Archive, ArchiveError};
 use stentor_catalog::{Catalog, CatalogError, Reader, Words};
 use stentor_domain::{
-    Audience, Card, Channel, Clock, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch,
-    RecipientId, SkipReason, Target, Timestamp,
-    event::DeliveryReport,
+    Audience, Card, Channel, Clock, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId, Target,
+    Timestamp,
     notification::RecipientRef,
     routing::{Route, route},
     timeline::EntryBody,

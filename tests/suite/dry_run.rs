@@ -100,7 +100,7 @@ async fn what_a_large_audience_costs_is_said_of_all_of_it_within_the_limits() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("prices.toml");
     let prices = "[sms.prices]\ncurrency = \"EUR\"\nper_segment = { \"+\" = 0.1, \"+49\" = 0.075 }\n[sms.limits]\n\
-                  app_segments_per_day = 400\nrecipient_segments_per_day = 2\n";
+                  app_segments_per_day = 400\nrecipient_segments_per_day = 1\n";
     std::fs::write(&config, prices).unwrap();
     let dev = Dev::start_with(&[("STENTOR_CONFIG", config.to_str().unwrap())]);
     let recipients: Vec<Value> = (0..500)
@@ -120,7 +120,7 @@ async fn what_a_large_audience_costs_is_said_of_all_of_it_within_the_limits() {
     // 400 fit into the day: 10 at 0.10 and 390 at 0.075.
     let sms = json!({"recipients": 500, "more": false, "messages": 400, "segments": 400, "price_estimate": "30.25 EUR"});
     assert_eq!(short["sms"], sms);
-    let long = run(&"a".repeat(400)).await;
-    assert_eq!((&long["sms"]["messages"], &long["deliveries"][0]["reason"]), (&json!(0), &json!("throttled")), "3 of 2 to each");
+    let long = run(&"a".repeat(161)).await;
+    assert_eq!((&long["sms"]["messages"], &long["deliveries"][0]["reason"]), (&json!(0), &json!("throttled")), "2 of 1 to each");
     assert_eq!(run("short").await["sms"], sms, "nothing was counted");
 }

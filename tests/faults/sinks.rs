@@ -40,11 +40,12 @@ pub async fn at_rest(stack: &Stack) {
     }
 }
 
+type Fields = HashMap<String, redis::Value>;
+
 /// True if every group of the events log was given and has acknowledged all of it; the newest stay in it all the same.
 async fn is_archived(conn: &mut redis::aio::MultiplexedConnection) -> redis::RedisResult<bool> {
     let mut pipe = redis::pipe();
     pipe.cmd("XINFO").arg("STREAM").arg("stentor:{events:0}:log").cmd("XINFO").arg("GROUPS").arg("stentor:{events:0}:log");
-    type Fields = HashMap<String, redis::Value>;
     let (stream, groups): (Fields, Vec<Fields>) = pipe.query_async(conn).await?;
     let text = |fields: &Fields, name: &str| fields.get(name).and_then(|v| redis::from_redis_value::<String>(v.clone()).ok());
     let pending = |group: &Fields| group.get("pending").and_then(|v| redis::from_redis_value::<u64>(v.clone()).ok());

@@ -13,7 +13,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 use stentor_domain::{
-    AppId, Event, EventKind, NotificationId, RecipientId, Timestamp,
+    AppId, Event, EventKind, Notification, NotificationId, RecipientId, Timestamp,
     event::{DeliveryReport, ItemChange},
     item::ItemContent,
 };
@@ -139,17 +139,12 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
     let mut contents: BTreeMap<(&AppId, NotificationId, &str), (i64, &ItemContent)> = BTreeMap::new();
     for e in events {
         match &e.kind {
-            EventKind::Accepted { notification } => accepted.push(notification::ActiveModel {
-                app: Set(e.app.to_string()),
-                id: Set(notification.id.as_uuid()),
-                accepted_at: Set(notification.accepted_at.as_millis()),
-                body: Set(serde_json::to_string(notification).unwrap_or_default()),
-                recalled_at: Set(None),
-                version: Set(notification.version()),
-                template: Set(notification.request.template.clone()),
-                send_at: Set(notification.request.send_at.map(Timestamp::as_millis)),
-            }),
-            EventKind::Updated { notification } => updated.push((&e.app, notification)),
+            EventKind::Accepted { notification } => accepted.push(row_of(&e.app, notification)),
+            EventKind::Updated { notification } => {
+                // It may be told before its dispatch, which is under way, tells that it was accepted.
+                accepted.push(row_of(&e.app, notification));
+                updated.push((&e.app, notification));
+            }
             EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {
                 app: Set(e.app.to_string()),
                 notification: Set(notification.as_uuid()),
@@ -187,6 +182,19 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
         update.filter(first).exec(db).await?;
     }
     Ok(())
+}
+
+fn row_of(app: &AppId, n: &Notification) -> notification::ActiveModel {
+    notification::ActiveModel {
+        app: Set(app.to_string()),
+        id: Set(n.id.as_uuid()),
+        accepted_at: Set(n.accepted_at.as_millis()),
+        body: Set(serde_json::to_string(n).unwrap_or_default()),
+        recalled_at: Set(None),
+        version: Set(n.version()),
+        template: Set(n.request.template.clone()),
+        send_at: Set(n.request.send_at.map(Timestamp::as_millis)),
+    }
 }
 
 async fn write_contents(

@@ -386,11 +386,11 @@ impl Dispatch {
             }
         }
         self.write_items(page, &inbox, written, facts).await?;
+        if !(email.is_empty() && sms.is_empty()) {
+            self.facts.flush(facts).await?; // whoever delivers them tells of a notification that is on record
+        }
         for (queue, jobs) in [(&self.email, email), (&self.sms, sms)] {
-            if !jobs.is_empty() {
-                self.facts.flush(facts).await?; // whoever delivers them tells of a notification that is on record
-                self.enqueue(page, queue, &jobs, facts).await?;
-            }
+            self.enqueue(page, queue, &jobs, facts).await?;
         }
         if self.is_recalled(page.n).await? {
             self.facts.flush(facts).await?;

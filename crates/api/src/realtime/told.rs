@@ -110,7 +110,7 @@ impl Told {
 
 fn end_of(unread: u64, cursor: &Cursor) -> arrayvec::ArrayString<128> {
     let mut end = arrayvec::ArrayString::new();
-    // 111 bytes at most. Piece by piece, which takes half the time of one format of all: it is done for every frame.
+    // 111 bytes at most. Piece by piece, which is less work than one format of all: it is done for every frame.
     end.push_str(r#","unread":"#);
     let _ = write!(end, "{unread}");
     end.push_str(r#","cursor":""#);

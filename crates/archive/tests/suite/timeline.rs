@@ -17,6 +17,7 @@ on_both! {
     entries_and_marks_are_right_in_whatever_order_they_are_written
     who_is_first_seen_keeps_when_that_was
     what_is_recalled_or_said_otherwise_is_so_on_record
+    what_is_said_otherwise_before_it_is_told_as_accepted_stays_so
 }
 
 fn topic(name: &str) -> TopicId {
@@ -169,4 +170,13 @@ async fn what_is_recalled_or_said_otherwise_is_so_on_record(f: Fixture) {
     assert_eq!((found.notification, found.recalled_at), (said, None));
     assert_eq!(f.archive.find_content(&app(), id(2), "en").await.unwrap().unwrap().body_text, "new");
     assert_eq!(f.archive.find_notification(&app(), id(1)).await.unwrap().unwrap().recalled_at, Some(at(6)));
+}
+
+async fn what_is_said_otherwise_before_it_is_told_as_accepted_stays_so(f: Fixture) {
+    let mut said = notification(3);
+    said.updated_at = Some(at(5));
+    f.write(&[Event::new(app(), at(5), EventKind::Updated { notification: Box::new(said.clone()) })]).await;
+    f.write(&[Event::new(app(), at(1), EventKind::Accepted { notification: Box::new(notification(3)) })]).await;
+    let found = f.archive.find_notification(&app(), id(3)).await.unwrap().unwrap();
+    assert_eq!(found.notification, said);
 }

@@ -9,6 +9,7 @@
 //! A [`Connection`] is cheap to clone and reconnects by itself. A call is tried once: who calls is told at once that Redis
 //! is away, and tries again in their own time. Whatever was sent may have happened all the same.
 
+mod call;
 mod place;
 mod sentinel;
 
@@ -24,6 +25,7 @@ use redis::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use call::Call;
 pub use place::{BadUrl, Place};
 use sentinel::SentinelMaster;
 
@@ -198,22 +200,13 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// A pipeline in a Cluster: its commands go to the nodes of their keys, all at once; scripts are loaded everywhere before.
+/// A pipeline in a Cluster: its commands go to the nodes of their keys, all at once.
 ///
 /// A transaction is never asked for here: what must happen together is in a script.
 async fn scatter(conn: &ClusterConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-    let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
-    let is_load = |cmd: &&Cmd| cmd.args_iter().next().is_some_and(|name| matches!(name, redis::Arg::Simple(b"SCRIPT")));
-    let loads = commands.iter().take_while(|cmd| is_load(cmd)).count();
-    let mut answers = Vec::with_capacity(commands.len());
-    for part in [&commands[..loads], &commands[loads..]] {
-        let calls = part.iter().map(|cmd| {
-            let mut conn = conn.clone();
-            async move { conn.req_packed_command(cmd).await }
-        });
-        for answer in join_all(calls).await {
-            answers.push(answer?);
-        }
-    }
-    Ok(answers)
+    let calls = pipeline.cmd_iter().map(|cmd| {
+        let mut conn = conn.clone();
+        async move { conn.req_packed_command(cmd).await }
+    });
+    join_all(calls).await.into_iter().collect()
 }

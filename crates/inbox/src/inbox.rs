@@ -2,8 +2,8 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::{Script, ScriptInvocation, Value};
-use stentor_connection::Connection;
+use redis::{Script, Value};
+use stentor_connection::{Call, Connection};
 use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
 
 use crate::{
@@ -17,6 +17,8 @@ const KNOWN_FOR: Duration = Duration::from_hours(24);
 const SEQ_JUMP: u64 = 1_000_000;
 /// The most items written in one pipeline.
 const PIPELINE: usize = 500;
+/// How many items are looked at at once where archived ones made a page too short.
+const PAGE_ON: usize = 100;
 
 /// A script with the head that all inbox scripts share. What was accepted is delivered, read and trimmed also beyond Redis's
 /// `maxmemory`: intake stops there, and a full Redis could never become empty again if this did too.
@@ -66,17 +68,14 @@ impl Inbox {
     }
 
     /// A call of `script` on one inbox, with the arguments that all have.
-    fn call<'a>(&self, script: &'a Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> ScriptInvocation<'a> {
-        let mut call = script.prepare_invoke();
-        for key in keys::inbox(app, recipient) {
-            call.key(key);
-        }
+    fn call(&self, script: &'static Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Call {
+        let mut call = keys::inbox_call(script, app, recipient);
         call.arg(now.as_millis()).arg(self.conn.publishing());
         call
     }
 
-    async fn ask(&self, call: &ScriptInvocation<'_>) -> Result<Value, InboxError> {
-        Ok(call.invoke_async(&mut self.connection()).await?)
+    async fn ask(&self, call: &Call) -> Result<Value, InboxError> {
+        Ok(call.ask(&mut self.connection()).await?)
     }
 
     /// Writes items, each with one script call, in one round trip per 500. Answers in order.
@@ -96,7 +95,7 @@ impl Inbox {
             let at = Timestamp::from_millis;
             Ok(answer.map(|(new, seq, rev, unread, ms)| Written { seq, rev, unread, new: new == 1, at: at(ms) }))
         };
-        self.ask_many(&WRITE, calls).await?.into_iter().map(written).collect()
+        self.ask_many(calls).await?.into_iter().map(written).collect()
     }
 
     /// Changes the state of items (at most 100), each with its place in the timeline if it is an entry there. What is so already
@@ -182,7 +181,7 @@ impl Inbox {
             call.arg(id.to_string()).arg(place.map_or_else(String::new, |seq| seq.to_string()));
             call
         };
-        let replies = self.ask_many(&RECALL, recipients.iter().map(call).collect()).await?;
+        let replies = self.ask_many(recipients.iter().map(call).collect()).await?;
         let recalled = |value| {
             let answer: Hot<(i8, u64)> = reply::hot(value)?;
             Ok(answer.map(|(what, rev)| match what {
@@ -211,28 +210,21 @@ impl Inbox {
                 Hot::Warm(_) | Hot::Cold => None,
             })
         };
-        self.ask_many(&UPDATE, calls).await?.into_iter().map(updated).collect()
+        self.ask_many(calls).await?.into_iter().map(updated).collect()
     }
 
     /// Lets items whose time is over leave, and tells the devices; in one round trip per 500.
     pub async fn purge(&self, app: &AppId, recipients: &[RecipientId], now: Timestamp) -> Result<(), InboxError> {
         let calls = recipients.iter().map(|recipient| self.call(&OVERVIEW, app, recipient, now)).collect();
-        self.ask_many(&OVERVIEW, calls).await.map(drop)
+        self.ask_many(calls).await.map(drop)
     }
 
-    async fn ask_many(&self, script: &Script, calls: Vec<ScriptInvocation<'_>>) -> Result<Vec<Value>, InboxError> {
-        if let [call] = &calls[..] {
-            return Ok(vec![self.ask(call).await?]); // by its hash alone: the script is longer than all else
-        }
+    async fn ask_many(&self, mut calls: Vec<Call>) -> Result<Vec<Value>, InboxError> {
         let mut replies = Vec::with_capacity(calls.len());
-        for chunk in calls.chunks(PIPELINE) {
-            // The script travels once at the head of the pipeline, so that none of its calls can miss it.
-            let mut pipe = redis::pipe();
-            pipe.load_script(script).ignore();
-            for call in chunk {
-                pipe.invoke_script(call);
-            }
-            replies.extend(pipe.query_async::<Vec<Value>>(&mut self.connection()).await?);
+        while !calls.is_empty() {
+            let rest = calls.split_off(calls.len().min(PIPELINE));
+            replies.extend(Call::ask_all(calls, &mut self.connection()).await?);
+            calls = rest;
         }
         Ok(replies)
     }
@@ -292,7 +284,7 @@ impl Inbox {
             call.arg(field).arg(value);
             call
         };
-        self.ask_many(&SET_READER, fields.iter().map(call).collect()).await.map(drop)
+        self.ask_many(fields.iter().map(call).collect()).await.map(drop)
     }
 
     /// Hot items below `before_seq`, or the newest; newest first, without archived ones.
@@ -304,11 +296,26 @@ impl Inbox {
         limit: usize,
         now: Timestamp,
     ) -> Result<Hot<Page>, InboxError> {
-        let mut call = self.call(&PAGE, app, recipient, now);
-        call.arg(before_seq.map_or_else(String::new, |seq| seq.to_string())).arg(limit);
-        let answer: Hot<(u64, Vec<String>, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((floor, flat, reader)) = answer else { return Ok(Hot::Cold) };
-        Ok(Hot::Warm(Page { items: reply::items(&flat)?, floor, reader: reply::reader(&reader)? }))
+        type Answer = (u64, Vec<String>, Vec<Option<String>>, Vec<Option<String>>, Vec<String>);
+        let (mut items, mut before, mut ask) = (Vec::with_capacity(limit), before_seq, limit);
+        loop {
+            let mut call = self.call(&PAGE, app, recipient, now);
+            call.arg(before.map_or_else(String::new, |seq| seq.to_string())).arg(ask);
+            let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
+            let Hot::Warm((floor, seqs, states, cards, reader)) = answer else { return Ok(Hot::Cold) };
+            for ((seq, state), card) in seqs.iter().zip(&states).zip(&cards) {
+                let (Some(state), Some(card)) = (state, card) else { continue };
+                let found = reply::item(seq, state, card)?;
+                before = Some(found.seq);
+                if found.item.state.archived_at.is_none() && items.len() < limit {
+                    items.push(found);
+                }
+            }
+            if items.len() == limit || seqs.len() < ask {
+                return Ok(Hot::Warm(Page { items, floor, reader: reply::reader(&reader)? }));
+            }
+            ask = PAGE_ON; // some were archived
+        }
     }
 
     /// One item; `None` if it is not hot.
@@ -359,10 +366,7 @@ impl Inbox {
         let lowest = state.items.iter().map(|i| i.seq).min();
         // Fewer than a full list of items means that there are no others.
         let floor = if all_hot && state.items.len() < crate::inboxes::FULL { 0 } else { lowest.unwrap_or(0) };
-        let mut call = WARM.prepare_invoke();
-        for key in keys::inbox(app, recipient) {
-            call.key(key);
-        }
+        let mut call = keys::inbox_call(&WARM, app, recipient);
         let reader = state.reader.as_ref().map(Reader::to_fields).unwrap_or_default();
         call.arg(begin).arg(begin).arg(seq).arg(floor).arg(state.items.len()).arg(reader.len());
         for (field, value) in &reader {
@@ -409,7 +413,7 @@ impl Inbox {
             Hot::Warm(flat) => reply::items(&flat),
             Hot::Cold => Ok(Vec::new()),
         };
-        self.ask_many(&EXCESS, recipients.iter().map(call).collect()).await?.into_iter().map(items).collect()
+        self.ask_many(recipients.iter().map(call).collect()).await?.into_iter().map(items).collect()
     }
 
     /// Drops items that the record holds at the given revision, but for the newest `keep`. Returns how many.
@@ -435,11 +439,11 @@ impl Inbox {
     /// Removes everything hot of a recipient.
     pub async fn forget(&self, app: &AppId, recipient: &RecipientId) -> Result<(), InboxError> {
         let keys = keys::inbox(app, recipient);
-        Ok(redis::cmd("DEL").arg(&keys[..12]).query_async(&mut self.connection()).await?)
+        Ok(redis::cmd("DEL").arg(&keys).query_async(&mut self.connection()).await?)
     }
 }
 
-fn push_item(call: &mut ScriptInvocation<'_>, item: &HotItem) -> Result<(), InboxError> {
+fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {
     let card = serde_json::to_string(&item.item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
     call.arg(item.seq).arg(reply::state_line(&item.item)).arg(item.item.card.id.to_string());
     call.arg(format!("{} {}\n{card}", item.at.as_millis(), item.variant))

@@ -1,15 +1,34 @@
 //! Every key of this crate, named here only. The braces are Redis Cluster's hash tag: what is in them shares a slot.
 
+use redis::Script;
+use stentor_connection::Call;
 use stentor_domain::{AppId, NotificationId, RecipientId};
 
-/// The keys of an inbox, in the order in which its scripts take them (`scripts/_inbox.lua` explains each).
+/// What an inbox keeps, in the order in which its scripts take it (`scripts/_inbox.lua` explains each).
 const PARTS: [&str; 12] =
     ["meta", "order", "cards", "state", "unread", "ids", "seen", "expires", "revs", "gone", "cold_unread", "timeline"];
 
-/// All keys of an inbox, its live channel last.
-pub(crate) fn inbox(app: &AppId, recipient: &RecipientId) -> [String; 13] {
-    let tag = format!("stentor:inbox:{{{app}:{recipient}}}:");
-    std::array::from_fn(|i| PARTS.get(i).map_or_else(|| live(app, recipient), |part| format!("{tag}{part}")))
+/// A call of an inbox's script with all its keys, the live channel last.
+pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
+    let mut call = Call::new(script, PARTS.len() + 1);
+    let mut key = String::with_capacity(96);
+    let tag = tag(app, recipient);
+    for part in PARTS {
+        key.clear();
+        key.extend([tag.as_str(), part]);
+        call.arg(&key);
+    }
+    call.arg(live(app, recipient));
+    call
+}
+
+/// The keys of what an inbox keeps.
+pub(crate) fn inbox(app: &AppId, recipient: &RecipientId) -> [String; PARTS.len()] {
+    PARTS.map(|part| tag(app, recipient) + part)
+}
+
+fn tag(app: &AppId, recipient: &RecipientId) -> String {
+    format!("stentor:inbox:{{{app}:{recipient}}}:")
 }
 
 /// The channel on which an inbox's changes are published.
@@ -17,8 +36,16 @@ pub(crate) fn live(app: &AppId, recipient: &RecipientId) -> String {
     format!("{LIVE_PREFIX}{app}:{recipient}}}")
 }
 
+/// A call of a timeline's script with all its keys.
+pub(crate) fn timeline_call(script: &'static Script, app: &AppId) -> Call {
+    let keys = timeline(app);
+    let mut call = Call::new(script, keys.len());
+    call.arg(&keys);
+    call
+}
+
 /// All keys of a timeline, its live channel last (`scripts/_timeline.lua` explains each).
-pub(crate) fn timeline(app: &AppId) -> [String; 7] {
+fn timeline(app: &AppId) -> [String; 7] {
     ["meta", "entries", "revs", "expires", "times", "ids", "live"].map(|part| format!("stentor:timeline:{{{app}}}:{part}"))
 }
 

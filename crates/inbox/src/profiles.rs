@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use redis::Script;
 use serde_json::Value;
-use stentor_connection::Connection;
+use stentor_connection::{Call, Connection};
 use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
 
 use crate::{InboxError, keys};
@@ -95,25 +95,18 @@ impl Profiles {
     async fn call(&self, app: &AppId, changes: &[(&RecipientId, Vec<Field>, bool)]) -> Result<Vec<HotProfile>, InboxError> {
         let mut out = Vec::with_capacity(changes.len());
         let call = |(recipient, fields, complete): &(&RecipientId, Vec<Field>, bool)| {
-            let mut call = SET.key(keys::profile(app, recipient));
-            call.arg(LIFE_MS).arg(u8::from(*complete));
+            let mut call = Call::new(&SET, 1);
+            call.arg(keys::profile(app, recipient)).arg(LIFE_MS).arg(u8::from(*complete));
             for (name, at, json) in fields {
                 call.arg(*name).arg(at.as_millis()).arg(json);
             }
             call
         };
-        if let [one] = changes {
-            return Ok(vec![hot_profile(call(one).invoke_async(&mut self.conn.clone()).await?)]);
-        }
         for chunk in changes.chunks(500) {
-            // The script travels once at the head of the pipeline, so that none of its calls can miss it.
-            let mut pipe = redis::pipe();
-            pipe.load_script(&SET).ignore();
-            for one in chunk {
-                pipe.invoke_script(&call(one));
+            let replies = Call::ask_all(chunk.iter().map(call).collect(), &mut self.conn.clone()).await?;
+            for reply in replies {
+                out.push(hot_profile(redis::from_redis_value(reply).map_err(redis::RedisError::from)?));
             }
-            let replies: Vec<Vec<redis::Value>> = pipe.query_async(&mut self.conn.clone()).await?;
-            out.extend(replies.into_iter().map(hot_profile));
         }
         Ok(out)
     }

@@ -2,8 +2,8 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::{Script, ScriptInvocation, Value};
-use stentor_connection::Connection;
+use redis::{Script, Value};
+use stentor_connection::{Call, Connection};
 use stentor_domain::{
     AppId, Entry, NotificationId, Timestamp,
     timeline::{EntryBody, Gone},
@@ -67,17 +67,14 @@ impl Timeline {
         Self { conn }
     }
 
-    fn call<'a>(&self, script: &'a Script, app: &AppId, now: Timestamp) -> ScriptInvocation<'a> {
-        let mut call = script.prepare_invoke();
-        for key in keys::timeline(app) {
-            call.key(key);
-        }
+    fn call(&self, script: &'static Script, app: &AppId, now: Timestamp) -> Call {
+        let mut call = keys::timeline_call(script, app);
         call.arg(now.as_millis()).arg(self.conn.publishing()).arg(u64::try_from(RETENTION.as_millis()).unwrap_or(u64::MAX));
         call
     }
 
-    async fn ask(&self, call: &ScriptInvocation<'_>) -> Result<Value, InboxError> {
-        Ok(call.invoke_async(&mut self.conn.clone()).await?)
+    async fn ask(&self, call: &Call) -> Result<Value, InboxError> {
+        Ok(call.ask(&mut self.conn.clone()).await?)
     }
 
     /// Writes an entry, unless the timeline has the notification already; tells the entry that there is now.
@@ -123,10 +120,7 @@ impl Timeline {
 
     /// Builds a cold timeline from its record; does nothing if somebody else was faster.
     pub async fn warm(&self, app: &AppId, entries: &[Entry], now: Timestamp) -> Result<(), InboxError> {
-        let mut call = WARM.prepare_invoke();
-        for key in keys::timeline(app) {
-            call.key(key);
-        }
+        let mut call = keys::timeline_call(&WARM, app);
         let highest = entries.iter().map(|e| e.rev.max(e.seq)).max();
         call.arg(now.as_millis()).arg(highest.map_or(0, |rev| rev + REV_JUMP));
         for e in entries {
@@ -134,7 +128,7 @@ impl Timeline {
             call.arg(e.seq).arg(e.rev).arg(e.at.as_millis()).arg(e.body.id.to_string()).arg(expires);
             call.arg(format!("{} {} {} {}\n{}", e.seq, e.rev, e.at.as_millis(), gone_word(e.gone), json(&e.body)?));
         }
-        call.invoke_async::<u8>(&mut self.conn.clone()).await?;
+        call.ask::<u8>(&mut self.conn.clone()).await?;
         Ok(())
     }
 }

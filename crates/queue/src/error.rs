@@ -3,7 +3,7 @@
 use redis::RedisError;
 
 /// A queue could not be read or changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum QueueError {
     /// Redis does not answer, or refused. A write may have happened all the same; every write here can be repeated.
     #[error("Redis does not answer")]

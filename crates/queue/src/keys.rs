@@ -69,7 +69,7 @@ impl Keys {
         format!("{}held:{name}", self.prefix)
     }
 
-    /// The hash that remembers an idempotency key.
+    /// The string that remembers an idempotency key: "id fingerprint".
     pub(crate) fn idempotency(&self, key: &str) -> String {
         format!("{}idem:{key}", self.prefix)
     }

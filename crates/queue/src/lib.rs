@@ -37,6 +37,7 @@ mod pace;
 mod queue;
 mod reports;
 mod scripts;
+mod submit;
 mod tail;
 
 pub use backend::{StreamsBackend, WorkerConfig};
@@ -47,5 +48,6 @@ pub use lane::Lane;
 pub use lease::{Begin, Claim, Lease, Sending};
 pub use outcome::Outcome;
 pub use pace::Turn;
-pub use queue::{Depth, Idempotency, JobRecord, NewJob, Oldest, Queue, Submitted};
+pub use queue::{Depth, JobRecord, NewJob, Oldest, Queue};
+pub use submit::{Idempotency, Submitted};
 pub use tail::EventTail;

@@ -2,13 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use redis::ScriptInvocation;
-use stentor_connection::Connection;
+use stentor_connection::{Call, Connection};
 
-use crate::{Lane, QueueError, keys::Keys, scripts};
+use crate::{Lane, QueueError, keys::Keys, scripts, submit::Gathering};
 
-/// The most jobs that one script adds: about 2 ms of Redis's single thread.
-const STEP: usize = 200;
+/// The most jobs that one script adds: about 1 ms of Redis's single thread.
+pub(crate) const STEP: usize = 100;
 
 /// A cheap handle to a queue.
 #[derive(Clone)]
@@ -16,14 +15,15 @@ pub struct Queue {
     pub(crate) conn: Connection,
     pub(crate) keys: std::sync::Arc<Keys>,
     name: std::sync::Arc<str>,
-    replication: Option<Replication>,
+    pub(crate) replication: Option<Replication>,
+    pub(crate) gathering: std::sync::Arc<Gathering>,
 }
 
 #[derive(Clone)]
-struct Replication {
-    conn: Connection,
-    replicas: u32,
-    patience: Duration,
+pub(crate) struct Replication {
+    pub conn: Connection,
+    pub replicas: u32,
+    pub patience: Duration,
 }
 
 /// A job to add.
@@ -41,34 +41,6 @@ pub struct NewJob<'a> {
     pub due: Option<i64>,
     /// Refused by [`Lease::claim`](crate::Lease::claim) past this time (ms).
     pub expires: Option<i64>,
-}
-
-/// An idempotency key.
-#[derive(Clone, Copy, Debug)]
-pub struct Idempotency<'a> {
-    /// The key, with whatever scopes it.
-    pub key: &'a str,
-    /// What a repeat must equal.
-    pub fingerprint: &'a [u8],
-    /// How long a repeat is recognised.
-    pub ttl: Duration,
-}
-
-/// What became of a submission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Submitted {
-    /// It was added.
-    Accepted,
-    /// The key had been used for this job.
-    Replayed {
-        /// The job of the first.
-        id: String,
-    },
-    /// The key had been used with another fingerprint.
-    Conflict {
-        /// The job of the first.
-        id: String,
-    },
 }
 
 /// A job's record.
@@ -115,7 +87,13 @@ pub struct Oldest {
 impl Queue {
     /// The queue `name` in the Redis behind `conn`.
     pub fn new(conn: Connection, name: &str) -> Self {
-        Self { conn, keys: std::sync::Arc::new(Keys::new(name)), name: name.into(), replication: None }
+        Self {
+            conn,
+            keys: std::sync::Arc::new(Keys::new(name)),
+            name: name.into(),
+            replication: None,
+            gathering: Default::default(),
+        }
     }
 
     /// Its name.
@@ -139,67 +117,24 @@ impl Queue {
     pub async fn enqueue(&self, jobs: &[NewJob<'_>]) -> Result<usize, QueueError> {
         let mut new = 0;
         for chunk in jobs.chunks(STEP) {
-            let mut call = scripts::FOLLOW_UP.prepare_invoke();
-            self.push_keys(&mut call);
+            let mut call = self.adding(&scripts::FOLLOW_UP, chunk.len());
             for job in chunk {
-                call.key(self.keys.job(job.id));
+                call.arg(self.keys.job(job.id));
             }
             for job in chunk {
-                push_job(&mut call, job);
+                call.arg(job.id).arg(job.lane as u8).arg(job.due.unwrap_or(0)).arg(job.expires.unwrap_or(0));
+                call.arg(job.payload).arg(job.body.unwrap_or_default());
             }
-            new += call.invoke_async::<usize>(&mut self.connection()).await?;
+            new += call.ask::<usize>(&mut self.connection()).await?;
         }
         Ok(new)
     }
 
-    /// Adds one job, under an idempotency key if one is given: record, key and entry in one script.
-    ///
-    /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call.
-    pub async fn submit(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
-        if self.replication.is_some() {
-            return self.submit_many(&[(*job, idempotency)]).await?.pop().ok_or_else(too_short);
-        }
-        let reply = self.submission(job, idempotency).invoke_async(&mut self.connection()).await?;
-        submitted(reply, idempotency)
-    }
-
-    /// Adds many jobs in one round trip. Answers in order; earlier ones count for later ones of the same key.
-    pub async fn submit_many(&self, jobs: &[(NewJob<'_>, Option<Idempotency<'_>>)]) -> Result<Vec<Submitted>, QueueError> {
-        let mut pipe = redis::pipe();
-        // The scripts travel once at the head of the pipeline, so that none of their calls can miss them.
-        pipe.load_script(&scripts::SUBMIT).ignore().load_script(&scripts::ENQUEUE).ignore();
-        for (job, idempotency) in jobs {
-            pipe.invoke_script(&self.submission(job, *idempotency));
-        }
-        let mut replies: Vec<redis::Value> = match &self.replication {
-            None => pipe.query_async(&mut self.connection()).await?,
-            Some(Replication { conn, replicas, patience }) => {
-                pipe.cmd("WAIT").arg(replicas).arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-                pipe.query_async(&mut conn.clone()).await?
-            }
-        };
-        if let Some(Replication { replicas, .. }) = &self.replication {
-            let have: u32 = replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?;
-            if have < *replicas {
-                return Err(QueueError::NotReplicated { have, want: *replicas });
-            }
-        }
-        replies.into_iter().zip(jobs).map(|(value, (_, idempotency))| submitted(value, *idempotency)).collect()
-    }
-
-    fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> ScriptInvocation<'static> {
-        let mut call = if idempotency.is_some() { scripts::SUBMIT.prepare_invoke() } else { scripts::ENQUEUE.prepare_invoke() };
-        self.push_keys(&mut call);
-        call.key(self.keys.job(job.id));
-        push_job(&mut call, job);
-        if let Some(Idempotency { key, fingerprint, ttl }) = idempotency {
-            call.key(self.keys.idempotency(key)).arg(fingerprint).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        }
+    /// A call of a script that adds jobs, with the keys that all of these have; so many follow.
+    pub(crate) fn adding(&self, script: &'static redis::Script, keys: usize) -> Call {
+        let mut call = Call::new(script, 1 + self.keys.lanes.len() + keys);
+        call.arg(&self.keys.due).arg(&self.keys.lanes);
         call
-    }
-
-    fn push_keys(&self, call: &mut ScriptInvocation<'_>) {
-        call.key(&self.keys.due).key(&self.keys.lanes[0]).key(&self.keys.lanes[1]).key(&self.keys.lanes[2]);
     }
 
     /// A job's record, if there still is one.
@@ -228,18 +163,14 @@ impl Queue {
     /// Withdraws jobs: who claims one, or is about to begin sending, is refused with `reason`. What is being sent may win. Gives
     /// the state that each was in, in order; `None` where there is no record.
     pub async fn withdraw(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipe = redis::pipe();
-        pipe.load_script(&scripts::WITHDRAW).ignore();
-        for id in ids {
-            let mut call = scripts::WITHDRAW.key(self.keys.job(id));
-            call.arg(reason);
-            pipe.invoke_script(&call);
-        }
-        let states: Vec<String> = pipe.query_async(&mut self.connection()).await?;
-        Ok(states.into_iter().map(|state| Some(state).filter(|s| !s.is_empty())).collect())
+        let calls = ids.iter().map(|id| {
+            let mut call = Call::new(&scripts::WITHDRAW, 1);
+            call.arg(self.keys.job(id)).arg(reason);
+            call
+        });
+        let states = Call::ask_all(calls.collect(), &mut self.connection()).await?;
+        let state = |value| redis::from_redis_value::<String>(value).map(|state| Some(state).filter(|s| !s.is_empty()));
+        Ok(states.into_iter().map(state).collect::<Result<_, _>>().map_err(redis::RedisError::from)?)
     }
 
     /// Replaces what is kept with a job, if there still is a record.
@@ -291,30 +222,5 @@ impl Queue {
         let entered = |(id, _): &(String, redis::Value)| id.split_once('-').and_then(|(ms, _)| ms.parse::<i64>().ok());
         let entry = [high, normal, bulk].iter().filter_map(|first| first.first().and_then(entered)).min();
         Ok(Oldest { entry, due: due.first().map(|(_, at)| *at as i64) })
-    }
-}
-
-fn push_job(call: &mut ScriptInvocation<'_>, job: &NewJob<'_>) {
-    call.arg(job.id).arg(job.lane as u8).arg(job.due.unwrap_or(0)).arg(job.expires.unwrap_or(0));
-    call.arg(job.payload).arg(job.body.unwrap_or_default());
-}
-
-fn too_short() -> QueueError {
-    QueueError::Malformed("an answer is too short".into())
-}
-
-fn submitted(reply: redis::Value, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
-    if idempotency.is_none() {
-        return Ok(Submitted::Accepted);
-    }
-    let reply: Vec<redis::Value> = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
-    let mut reply = reply.into_iter();
-    let code = reply.next().and_then(|v| redis::from_redis_value::<u8>(v).ok());
-    let id = reply.next().and_then(|v| redis::from_redis_value::<String>(v).ok());
-    match (code, id) {
-        (Some(0), _) => Ok(Submitted::Accepted),
-        (Some(1), Some(id)) => Ok(Submitted::Replayed { id }),
-        (Some(2), Some(id)) => Ok(Submitted::Conflict { id }),
-        other => Err(QueueError::Malformed(format!("{other:?} is no answer to a submission"))),
     }
 }

@@ -14,7 +14,6 @@ macro_rules! scripts {
 // What adds work stops at `maxmemory`.
 scripts! { "":
     SUBMIT = "_add.lua" "submit.lua";
-    ENQUEUE = "_add.lua" "enqueue.lua";
     REPLAY = "replay.lua";
     PACE = "pace.lua";
 }

@@ -1,8 +1,8 @@
 -- The head of every inbox script: the keys by name, and what all scripts do first.
 --
 -- KEYS (the same for all, one hash tag): meta, order, cards, state, unread, ids, seen, expires, revs, gone, cold_unread, timeline, live
---   meta         hash: epoch, seq (highest given), rev (latest), base (changes up to it cannot be told any more),
---                floor (every item from this seq on is hot; 0: all there are)
+--   meta         hash: epoch, seq (highest given), rev (latest), base (changes up to it cannot be told any more), at (when the
+--                latest item was written), floor (every item from this seq on is hot; 0: all there are)
 --   order        zset of the hot items' seqs        cards  hash seq -> "written_at variant" LF card (JSON, opaque here)
 --   state        hash seq -> "rev seen read archived id" (times in ms, 0: not)
 --   unread       set of seqs, of trimmed items too  cold_unread  hash seq -> state of those trimmed
@@ -16,6 +16,9 @@
 local META, ORDER, CARDS, STATE, UNREAD, IDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local SEEN, EXPIRES, REVS, GONE, COLD_UNREAD, TIMELINE, LIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local NOW = tonumber(ARGV[1])
+-- What META says, read once: each command that a script gives costs about as much as all that it computes.
+local EPOCH, REV, SEQ, AT = unpack(redis.call('HMGET', META, 'epoch', 'rev', 'seq', 'at'))
+if not EPOCH then return 'cold' end
 
 local function int(text) return string.format('%.0f', text) end
 
@@ -26,12 +29,16 @@ end
 
 local function told(rev, s) return rev .. ' ' .. int(s.seen) .. ' ' .. int(s.read) .. ' ' .. int(s.archived) .. ' ' .. s.id end
 
-local function next_rev() return int(redis.call('HINCRBY', META, 'rev', 1)) end
+local function next_rev()
+  REV = int(REV + 1)
+  redis.call('HSET', META, 'rev', REV)
+  return REV
+end
 
 -- One message: its kind, epoch, rev, unread, then what is particular to it.
 local function publish(kind, rev, rest)
   local unread = redis.call('SCARD', UNREAD)
-  redis.call(ARGV[2], LIVE, kind .. ' ' .. redis.call('HGET', META, 'epoch') .. ' ' .. rev .. ' ' .. unread .. ' ' .. rest)
+  redis.call(ARGV[2], LIVE, kind .. ' ' .. EPOCH .. ' ' .. rev .. ' ' .. unread .. ' ' .. rest)
   return unread
 end
 
@@ -68,5 +75,4 @@ end
 -- What this person is to the timeline, for those who count.
 local function reader() return redis.call('HGETALL', TIMELINE) end
 
-if redis.call('EXISTS', META) == 0 then return 'cold' end
 purge()

@@ -13,13 +13,20 @@ local NOW = tonumber(ARGV[1])
 
 local function int(text) return string.format('%.0f', text) end
 
-local function next_rev() return int(redis.call('HINCRBY', META, 'rev', 1)) end
+local EPOCH, REV, AT = unpack(redis.call('HMGET', META, 'epoch', 'rev', 'at'))
+if not EPOCH then return 'cold' end
+
+local function next_rev()
+  REV = int(REV + 1)
+  redis.call('HSET', META, 'rev', REV)
+  return REV
+end
 
 local function put(seq, rev, at, gone, body)
   local value = seq .. ' ' .. rev .. ' ' .. at .. ' ' .. gone .. '\n' .. body
   redis.call('HSET', ENTRIES, seq, value)
   redis.call('ZADD', REVS, rev, seq)
-  redis.call(ARGV[2], LIVE, redis.call('HGET', META, 'epoch') .. ' ' .. value)
+  redis.call(ARGV[2], LIVE, EPOCH .. ' ' .. value)
   return value
 end
 
@@ -29,8 +36,6 @@ local function read(seq)
   local at, gone, body = string.match(value, '^%d+ %d+ (%d+) (%S+)\n(.*)$')
   return { at = at, gone = gone, body = body, value = value }
 end
-
-if redis.call('EXISTS', META) == 0 then return 'cold' end
 
 -- Entries whose time is over leave before anything else happens: at most 100 a call, the rest next time.
 for _, seq in ipairs(redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', NOW, 'LIMIT', 0, 100)) do

@@ -2,11 +2,10 @@
 --
 -- ARGV[3] epoch, ARGV[4] rev, ARGV[5] the most changes to tell
 -- Returns {1 if all of it is told else 0, epoch, rev, unread, {seq, state, card, …}, {ids that left}, reader} or 'cold'.
-local meta = redis.call('HMGET', META, 'epoch', 'rev', 'base')
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local unread = redis.call('SCARD', UNREAD)
-local lost = { 0, meta[1], meta[2], unread, {}, {}, reader() }
-if ARGV[3] ~= meta[1] or since > tonumber(meta[2]) or since < tonumber(meta[3]) then return lost end
+local lost = { 0, EPOCH, REV, unread, {}, {}, reader() }
+if ARGV[3] ~= EPOCH or since > tonumber(REV) or since < tonumber(redis.call('HGET', META, 'base')) then return lost end
 local seqs = redis.call('ZRANGEBYSCORE', REVS, '(' .. ARGV[4], '+inf', 'LIMIT', 0, limit + 1)
 local left = redis.call('ZRANGEBYSCORE', GONE, '(' .. ARGV[4], '+inf', 'LIMIT', 0, limit + 1)
 if #seqs + #left > limit then return lost end
@@ -19,4 +18,4 @@ if #seqs > 0 then
     else items[#items + 1] = seq items[#items + 1] = states[i] items[#items + 1] = cards[i] end
   end
 end
-return { 1, meta[1], meta[2], unread, items, left, reader() }
+return { 1, EPOCH, REV, unread, items, left, reader() }

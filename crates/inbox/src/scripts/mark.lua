@@ -64,5 +64,4 @@ if #changed > 0 then
   end
   publish('state', rev, change .. '\n' .. table.concat(told_of, '\n'))
 end
-local meta = redis.call('HMGET', META, 'epoch', 'rev')
-return { meta[1], meta[2], redis.call('SCARD', UNREAD), lines, missing, entries, reader() }
+return { EPOCH, REV, redis.call('SCARD', UNREAD), lines, missing, entries, reader() }

@@ -6,8 +6,7 @@
 --   {"seq seen read archived id" of each entry of the timeline that had been marked unread}, "seq at" if read_upto rose else '',
 --   reader} or 'cold'.
 local lines, entries, told_of, upto, more = {}, {}, {}, '', 0
-local epoch = redis.call('HGET', META, 'epoch')
-if ARGV[3] == '' or ARGV[3] == epoch then
+if ARGV[3] == '' or ARGV[3] == EPOCH then
   local changed = {}
   for _, seq in ipairs(redis.call('SMEMBERS', UNREAD)) do
     if #changed == 1000 then more = 1 break end
@@ -66,5 +65,4 @@ if ARGV[3] == '' or ARGV[3] == epoch then
     publish('state', rev, 'read\n' .. table.concat(told_of, '\n'))
   end
 end
-local meta = redis.call('HMGET', META, 'epoch', 'rev')
-return { meta[1], meta[2], redis.call('SCARD', UNREAD), lines, more, entries, upto, reader() }
+return { EPOCH, REV, redis.call('SCARD', UNREAD), lines, more, entries, upto, reader() }

@@ -5,10 +5,9 @@
 local id = ARGV[3]
 local known = redis.call('HGET', IDS, id)
 local seq = known and string.match(known, '^%d+') or ARGV[4]
-local rev = redis.call('HGET', META, 'rev')
-if redis.call('ZSCORE', GONE, id) then return { 0, rev } end
-if seq == '' then return { -1, rev } end
-rev = next_rev()
+if redis.call('ZSCORE', GONE, id) then return { 0, REV } end
+if seq == '' then return { -1, REV } end
+local rev = next_rev()
 redis.call('ZREM', ORDER, seq) redis.call('HDEL', CARDS, seq) redis.call('HDEL', STATE, seq) redis.call('ZREM', REVS, seq)
 redis.call('SREM', UNREAD, seq) redis.call('HDEL', COLD_UNREAD, seq) redis.call('ZREM', EXPIRES, seq .. ' ' .. id)
 redis.call('ZADD', GONE, rev, id) -- its id stays known: a repeated dispatch does not write it again

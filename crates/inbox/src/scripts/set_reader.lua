@@ -25,5 +25,4 @@ if #set > 0 then
   if set.reload then raise('base', rev) end
   publish('reader', rev, table.concat(set, '\n'))
 end
-local meta = redis.call('HMGET', META, 'epoch', 'rev')
-return { meta[1], meta[2], redis.call('SCARD', UNREAD) }
+return { EPOCH, REV, redis.call('SCARD', UNREAD) }

@@ -6,7 +6,7 @@ local id = ARGV[3]
 local known = redis.call('HGET', IDS, id)
 local seq = known and string.match(known, '^%d+')
 local state = seq and redis.call('HGET', STATE, seq)
-if not state then return { 0, redis.call('HGET', META, 'rev') } end
+if not state then return { 0, REV } end
 local at, before = string.match(redis.call('HGET', CARDS, seq), '^(%d+) (.*)$')
 local after = ARGV[4] .. '\n' .. ARGV[6]
 if before == after then return { 1, parse(state).rev } end

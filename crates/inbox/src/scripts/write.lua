@@ -8,21 +8,20 @@ if known then
   local seq = string.match(known, '^%d+')
   local state = redis.call('HGET', STATE, seq)
   local written = string.match(redis.call('HGET', CARDS, seq) or ARGV[1], '^%d+')
-  return { 0, seq, state and parse(state).rev or redis.call('HGET', META, 'rev'), redis.call('SCARD', UNREAD), written }
+  return { 0, seq, state and parse(state).rev or REV, redis.call('SCARD', UNREAD), written }
 end
+local seq, rev = int(SEQ + 1), int(REV + 1)
 -- ids that are known for long enough and belong to no hot item are let go, a few at a time
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', NOW - ARGV[7], 'LIMIT', 0, 4)) do
   redis.call('ZREM', SEEN, old)
-  local seq = string.match(redis.call('HGET', IDS, old) or '0', '^%d+')
-  if redis.call('HEXISTS', STATE, seq) == 0 then redis.call('HDEL', IDS, old) end
+  local place = string.match(redis.call('HGET', IDS, old) or '0', '^%d+')
+  if redis.call('HEXISTS', STATE, place) == 0 then redis.call('HDEL', IDS, old) end
 end
-local seq = int(redis.call('HINCRBY', META, 'seq', 1))
-local rev = next_rev()
 -- by Redis's clock, as the timeline, so that the two merge into one order; never back, whatever the clock does
 local time = redis.call('TIME')
 local at = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-at = int(math.max(tonumber(redis.call('HGET', META, 'at') or '0'), at))
-redis.call('HSET', META, 'at', at)
+at = int(math.max(tonumber(AT or '0'), at))
+redis.call('HSET', META, 'seq', seq, 'rev', rev, 'at', at)
 redis.call('ZADD', ORDER, seq, seq)
 redis.call('HSET', CARDS, seq, at .. ' ' .. ARGV[4] .. '\n' .. ARGV[6])
 redis.call('HSET', STATE, seq, rev .. ' 0 0 0 ' .. id)

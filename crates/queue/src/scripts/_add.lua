@@ -1,13 +1,15 @@
--- The head of the scripts that add jobs: a record, and an entry on its lane or in the due set.
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
--- KEYS[base + 1] due, then high, normal, bulk. lane 0..2; due, expires in ms or '0'. False if the job has a record.
-local function add(base, record, id, lane, due, expires, payload, body)
-  if redis.call('EXISTS', record) == 1 then return false end
-  redis.call('HSET', record, 'state', 'queued', 'lane', lane, 'tries', 0, 'holder', '', 'until', 0, 'doubt', 0)
+-- The head of the scripts that add jobs: a record, and an entry on its lane or in the due set. A record has no more than it needs
+-- until somebody claims it: every field is written to the log of Redis, too.
+local now
+local function add(record, id, lane, due, expires, payload, body)
+  if body ~= '' then redis.call('HSET', record, 'state', 'queued', 'body', body)
+  else redis.call('HSET', record, 'state', 'queued') end
   if expires ~= '0' then redis.call('HSET', record, 'expires', expires) end
-  if body ~= '' then redis.call('HSET', record, 'body', body) end
-  if tonumber(due) > now then redis.call('ZADD', KEYS[base + 1], due, lane .. ' 0 ' .. id .. ' ' .. payload)
-  else redis.call('XADD', KEYS[base + 2 + lane], '*', 'i', id, 'a', 0, 'd', payload) end
-  return true
+  -- KEYS[1] due, then high, normal, bulk. lane 0..2; due, expires in ms or '0'.
+  if due ~= '0' and not now then
+    local t = redis.call('TIME')
+    now = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  if due ~= '0' and tonumber(due) > now then redis.call('ZADD', KEYS[1], due, lane .. ' 0 ' .. id .. ' ' .. payload)
+  else redis.call('XADD', KEYS[2 + lane], '*', 'i', id, 'a', '0', 'd', payload) end
 end

@@ -9,9 +9,9 @@ local r = redis.call('HMGET', KEYS[1], 'state', 'holder', 'until', 'cancel', 'ex
 if not r[1] then return { 'done', '' } end -- ended so long ago that the record has gone
 if r[1] ~= 'queued' and r[1] ~= 'claimed' and r[1] ~= 'sending' then return { 'done', r[6] or '' } end
 if r[1] ~= 'queued' and r[2] ~= ARGV[1] and tonumber(r[3]) > now then return { 'held', r[3] } end
-local doubt = tonumber(r[8])
+local doubt = tonumber(r[8] or 0)
 if r[1] == 'sending' then doubt = redis.call('HINCRBY', KEYS[1], 'doubt', 1)
 elseif r[4] then return { 'refused', r[4] }
 elseif r[5] and tonumber(r[5]) <= now then return { 'refused', 'expired' } end
 redis.call('HSET', KEYS[1], 'state', 'claimed', 'holder', ARGV[1], 'until', string.format('%.0f', now + ARGV[2]))
-return { 'claimed', tonumber(r[7]), doubt }
+return { 'claimed', tonumber(r[7] or 0), doubt }

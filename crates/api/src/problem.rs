@@ -144,12 +144,24 @@ impl ApiError {
         &self.detail
     }
 
-    /// Writes the cause to the log; called once, where the error leaves the process.
+    /// Writes the cause to the log; called once, where the error leaves the process by another way than as a response.
     pub(crate) fn log(&self) {
-        if let Some(cause) = &self.cause {
-            tracing::warn!(code = self.code, error = %Chain(cause.as_ref()), "a request was not served");
+        if let Some(Unserved { code, error }) = self.unserved() {
+            tracing::warn!(code, error, "a request was not served");
         }
     }
+
+    fn unserved(&self) -> Option<Unserved> {
+        let cause = self.cause.as_ref()?;
+        Some(Unserved { code: self.code, error: Chain(cause.as_ref()).to_string() })
+    }
+}
+
+/// Why a request was not served, for the log: an extension of its response.
+#[derive(Clone, Debug)]
+pub(crate) struct Unserved {
+    pub code: &'static str,
+    pub error: String,
 }
 
 /// An error with its sources, in one line.
@@ -169,8 +181,10 @@ impl std::fmt::Display for Chain<'_> {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        self.log();
         let mut response = (self.status, Json(self.problem())).into_response();
+        if let Some(unserved) = self.unserved() {
+            response.extensions_mut().insert(unserved);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(wait) = self.retry_after {

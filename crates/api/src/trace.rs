@@ -1,29 +1,63 @@
 //! What is logged and measured of each request, and the answers where no handler is.
 
-use std::time::Instant;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::StatusCode,
+    http::{Method, StatusCode},
     middleware::Next,
     response::Response,
 };
+use metrics::Histogram;
 use tracing::Instrument;
 
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Unserved};
 
-/// One span and one measurement a request. The path is logged as its pattern: ids of people stay out of the log.
+/// One measurement a request, and a line of the log if it could not be served; a span where debugging asks for it, since each costs
+/// about as much as to check the request. The path is told as its pattern: ids of people stay out of the log.
 pub(crate) async fn request(request: Request, next: Next) -> Response {
-    let pattern = request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |p| p.as_str().to_owned());
-    let method = request.method().as_str().to_owned();
-    let span = tracing::info_span!("request", method, path = pattern);
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let path = || path.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let method = request.method().clone();
+    let span = tracing::debug_span!("request", %method, path = path());
     let started = Instant::now();
     let response = next.run(request).instrument(span.clone()).await;
-    let (status, took) = (response.status().as_u16(), started.elapsed());
-    span.in_scope(|| tracing::debug!(status, took_ms = took.as_secs_f64() * 1e3, "answered"));
-    metrics::histogram!("stentor_http_request_seconds", "method" => method, "path" => pattern, "status" => status.to_string())
-        .record(took.as_secs_f64());
+    let (status, took) = (response.status(), started.elapsed());
+    if let Some(Unserved { code, error }) = response.extensions().get() {
+        tracing::warn!(%method, path = path(), status = status.as_u16(), code, error, "a request was not served");
+    }
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), took_ms = took.as_secs_f64() * 1e3, "answered"));
+    measure(&method, path(), status, took);
     response
+}
+
+/// The histogram of a kind of request.
+type Kind = (Method, StatusCode);
+
+thread_local! {
+    /// To look a histogram up by its labels costs more than all else here.
+    static HISTOGRAMS: RefCell<HashMap<Box<str>, Vec<(Kind, Histogram)>>> = RefCell::default();
+}
+
+fn measure(method: &Method, path: &str, status: StatusCode, took: Duration) {
+    HISTOGRAMS.with_borrow_mut(|all| {
+        if !all.contains_key(path) {
+            all.insert(path.into(), Vec::new());
+        }
+        let Some(of_path) = all.get_mut(path) else { return };
+        let known = of_path.iter().position(|((m, s), _)| m == method && *s == status);
+        let at = known.unwrap_or_else(|| {
+            let (path, status_text) = (path.to_owned(), status.as_str().to_owned());
+            let labels = [("method", method.to_string()), ("path", path), ("status", status_text)];
+            of_path.push(((method.clone(), status), metrics::histogram!("stentor_http_request_seconds", &labels)));
+            of_path.len() - 1
+        });
+        of_path[at].1.record(took.as_secs_f64());
+    });
 }
 
 pub(crate) async fn not_found() -> ApiError {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use stentor_domain::{
     AppId, Audience, Event, EventKind, Locale, Notification, NotificationId, NotificationRequest, Priority, ProfilePatch,
@@ -28,6 +29,13 @@ pub(crate) struct Checked {
     body: Vec<u8>,
     payload: Vec<u8>,
     idempotency: Option<(String, [u8; 32])>,
+}
+
+/// What the job of a dispatch is given.
+#[derive(Serialize)]
+struct Payload<'a> {
+    app: &'a AppId,
+    notification: NotificationId,
 }
 
 /// A request that was found good, and what is kept beside it.
@@ -114,7 +122,7 @@ impl ApiState {
         let written = |e| ApiError::unavailable("the encoder", e);
         Ok(Checked {
             body: serde_json::to_vec(&notification).map_err(written)?,
-            payload: serde_json::to_vec(&serde_json::json!({ "app": app, "notification": id })).map_err(written)?,
+            payload: serde_json::to_vec(&Payload { app, notification: id }).map_err(written)?,
             // The app is part of the key, so that two apps never share one.
             idempotency: idempotency.map(|(k, fingerprint)| (format!("{app}:{k}"), fingerprint)),
             notification,

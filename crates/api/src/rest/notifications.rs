@@ -1,11 +1,11 @@
 //! Sending, and asking how far it has come.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{HeaderName, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -65,11 +65,11 @@ impl From<&Accepted> for Receipt {
 pub(crate) async fn send(
     State(state): State<ApiState>,
     key: Key<Send>,
-    headers: HeaderMap,
+    IdempotencyKey(idempotency): IdempotencyKey,
     RawJson(mut request, bytes): RawJson<NotificationRequest>,
 ) -> Result<Response, ApiError> {
     state.settle_phones(&key.app, &mut request).await;
-    let checked = state.check(&key.app, request, idempotency_key(&headers)?, || fingerprint(&bytes)).await?;
+    let checked = state.check(&key.app, request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
     if checked.notification().request.dry_run {
         return Ok(Json(state.dry_run(checked.notification()).await?).into_response());
@@ -82,11 +82,18 @@ pub(crate) async fn send(
     Ok(response)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let not_text =
-        |_| ApiError::invalid(vec![Violation::new("", "bad_idempotency_key", "the idempotency key must be visible ASCII")]);
-    value.to_str().map(Some).map_err(not_text)
+/// The key of a single request, if it has one.
+pub(crate) struct IdempotencyKey(Option<String>);
+
+impl FromRequestParts<ApiState> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let not_text =
+            |_| ApiError::invalid(vec![Violation::new("", "bad_idempotency_key", "the idempotency key must be visible ASCII")]);
+        value.to_str().map(|key| Self(Some(key.to_owned()))).map_err(not_text)
+    }
 }
 
 /// Many requests in one call.
@@ -172,14 +179,7 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
         let message = format!("one request is at most {} bytes", crate::json::MAX_BODY);
         return Err(ApiError::invalid(vec![Violation::new("", "too_large", message)]));
     }
-    // The key is taken out first, so that what is left is the request of the single call.
-    let mut fields: serde_json::Map<String, serde_json::Value> = parse(bytes)?;
-    let key = match fields.remove("idempotency_key") {
-        None => None,
-        Some(serde_json::Value::String(key)) => Some(key),
-        Some(_) => return Err(ApiError::invalid(vec![Violation::new("/idempotency_key", "wrong_value", "must be a string")])),
-    };
-    let bytes = if key.is_some() { serde_json::to_vec(&fields).unwrap_or_default() } else { bytes.to_vec() };
+    let (key, bytes) = part_key(bytes)?;
     let mut request: NotificationRequest = parse(&bytes)?;
     state.settle_phones(app, &mut request).await;
     if request.dry_run {
@@ -188,6 +188,25 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
         return Err(ApiError::invalid(vec![Violation::new("/dry_run", "not_in_a_batch", message)]));
     }
     state.check(app, request, key.as_deref(), || fingerprint(&bytes)).await
+}
+
+/// Takes the key out, so that what is left is the request of the single call.
+fn part_key(bytes: &[u8]) -> Result<(Option<String>, Cow<'_, [u8]>), ApiError> {
+    /// Whether there is one: to look costs less than to take it apart.
+    #[derive(Deserialize)]
+    struct Keyed {
+        #[serde(default)]
+        idempotency_key: Option<serde::de::IgnoredAny>,
+    }
+    if let Ok(Keyed { idempotency_key: None }) = serde_json::from_slice(bytes) {
+        return Ok((None, Cow::Borrowed(bytes)));
+    }
+    let mut fields: serde_json::Map<String, serde_json::Value> = parse(bytes)?;
+    match fields.remove("idempotency_key") {
+        None => Ok((None, Cow::Borrowed(bytes))),
+        Some(serde_json::Value::String(key)) => Ok((Some(key), serde_json::to_vec(&fields).unwrap_or_default().into())),
+        Some(_) => Err(ApiError::invalid(vec![Violation::new("/idempotency_key", "wrong_value", "must be a string")])),
+    }
 }
 
 /// A notification and how far it has come.

@@ -27,6 +27,9 @@ pub struct Lease {
     pub(crate) queue: Queue,
 }
 
+/// From this delivery on an entry is a suspect.
+const SUSPECT: u64 = 3;
+
 /// Identifies a lease. The delivery belongs to it: a worker that was frozen may take over its own entry.
 pub(crate) type LeaseKey = (Lane, Arc<str>, u64);
 
@@ -99,6 +102,11 @@ impl Lease {
     /// True once another worker took the entry over: stop before the next outside effect.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Relaxed)
+    }
+
+    /// Whether it was taken over twice from workers that died or froze.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.deliveries >= SUSPECT
     }
 
     pub(crate) fn key(&self) -> LeaseKey {

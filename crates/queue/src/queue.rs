@@ -113,10 +113,9 @@ impl Queue {
     }
 
     /// Adds jobs that follow from work in hand, also beyond Redis's `maxmemory`; those that have a record are left alone.
-    /// Returns how many were new.
+    /// Returns how many were new. One round trip, however many they are.
     pub async fn enqueue(&self, jobs: &[NewJob<'_>]) -> Result<usize, QueueError> {
-        let mut new = 0;
-        for chunk in jobs.chunks(STEP) {
+        let call = |chunk: &[NewJob<'_>]| {
             let mut call = self.adding(&scripts::FOLLOW_UP, chunk.len());
             for job in chunk {
                 call.arg(self.keys.job(job.id));
@@ -125,7 +124,11 @@ impl Queue {
                 call.arg(job.id).arg(job.lane as u8).arg(job.due.unwrap_or(0)).arg(job.expires.unwrap_or(0));
                 call.arg(job.payload).arg(job.body.unwrap_or_default());
             }
-            new += call.ask::<usize>(&mut self.connection()).await?;
+            call
+        };
+        let mut new = 0;
+        for reply in Call::ask_all(jobs.chunks(STEP).map(call).collect(), &mut self.connection()).await? {
+            new += redis::from_redis_value::<usize>(reply).map_err(redis::RedisError::from)?;
         }
         Ok(new)
     }

@@ -33,8 +33,6 @@ impl<A> Clone for Doors<A> {
 pub(crate) type Entry = (String, u64, Vec<Vec<u8>>);
 type Reply = Option<Vec<(String, Vec<(String, Vec<Vec<u8>>)>)>>;
 
-/// From this delivery on an entry is a suspect: it was taken over twice from workers that died or froze.
-const SUSPECT: u64 = 3;
 /// How long an entry that was fetched for a place that is taken now waits for another: reaping reserves for about so long.
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -49,7 +47,6 @@ impl Shared {
         (id, deliveries, fields): Entry,
         places: Option<Places>,
     ) -> Option<Lease> {
-        let suspect = deliveries >= SUSPECT;
         let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice());
         let text = |name: &[u8]| field(name).and_then(|v| std::str::from_utf8(v).ok());
         let lease = Lease {
@@ -64,6 +61,7 @@ impl Shared {
             sending_ms: self.config.sending_ms(),
             queue: self.queue.clone(),
         };
+        let suspect = lease.is_suspect();
         let payload = field(b"d").ok_or_else(|| "no payload".to_owned());
         let job = payload.and_then(|json| serde_json::from_slice::<A>(json).map_err(|e| e.to_string()));
         // Held from now on, so that a stop gives it back.

@@ -19,7 +19,7 @@ pub(crate) const GROUP: &str = "workers";
 /// The most entries that one script touches: about 2 ms of Redis's single thread.
 pub(crate) const STEP: usize = 500;
 
-/// A place of the worker, and one of those that `high` leaves to the others.
+/// A place of the worker, and one of those that `high` leaves to the others; of one that has ended, its room until it is settled.
 pub(crate) type Places = [Option<OwnedSemaphorePermit>; 2];
 
 /// One lease, and the places it takes.
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub places: Arc<Semaphore>,
     /// Four fifths of the places: what `normal` and `bulk` may take together.
     pub common: Arc<Semaphore>,
+    /// How many more may wait to be settled without a place.
+    unsettled: Arc<Semaphore>,
     held: Mutex<HashMap<LeaseKey, Holding>>,
     settled: mpsc::UnboundedSender<Settlement>,
     closing: watch::Sender<bool>,
@@ -55,6 +57,7 @@ impl Shared {
             consumer: format!("{}-{}", std::process::id(), ulid::Ulid::new()).into(),
             places: Arc::new(Semaphore::new(config.concurrency)),
             common: Arc::new(Semaphore::new((config.concurrency * 4).div_ceil(5))),
+            unsettled: Arc::new(Semaphore::new(config.concurrency)),
             held: Mutex::default(),
             settled,
             closing: watch::channel(false).0,
@@ -82,8 +85,15 @@ impl Shared {
         self.held().get_mut(&lease.key()).map(|holding| holding.started = true).is_some()
     }
 
-    /// Hands an outcome over to be settled. The queue behind is bounded by the places, which are freed after settling.
+    /// Hands an outcome over to be settled. Its place is free for the next at once, unless as many as there are places wait to be
+    /// settled: then it keeps the place for so long, as suspects keep their turn.
     pub(crate) fn report(&self, lease: Lease, outcome: Outcome) {
+        if !lease.is_suspect()
+            && let Ok(room) = self.unsettled.clone().try_acquire_owned()
+            && let Some(holding) = self.held().get_mut(&lease.key())
+        {
+            holding.places = [Some(room), None];
+        }
         let _ = self.settled.send(Settlement { lease, outcome });
     }
 

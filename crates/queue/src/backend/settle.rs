@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use redis::RedisResult;
+use stentor_connection::Call;
 use tokio::sync::mpsc;
 
 use super::held::{GROUP, STEP, Settlement, Shared};
@@ -39,11 +40,28 @@ pub(crate) async fn run(shared: Arc<Shared>, mut outcomes: mpsc::UnboundedReceiv
 
 /// Safe to repeat: the second time nothing is ours any more. Hence a refusal means a lost lease only at the first try.
 async fn acknowledge(shared: &Shared, lane: Lane, leases: &[Lease], tries: u32) -> RedisResult<()> {
-    let refused: Vec<String> = shared.fenced(&scripts::ACK, lane, None, leases).await?;
+    let mut call = Call::new(&scripts::ACK, 2);
+    call.arg(shared.queue.keys.lane(lane)).arg(&shared.queue.keys.starts).arg(GROUP).arg(&*shared.consumer);
+    // To look up what lies between them at once pays only if most of that is to be ended.
+    let many = leases.len() * 2 >= shared.held().len();
+    let (first, last) = if many { ends(leases) } else { ("", "") };
+    call.arg(first).arg(last);
+    for lease in leases {
+        call.arg(&*lease.entry).arg(lease.deliveries);
+    }
+    let refused: Vec<String> = call.ask(&mut shared.queue.connection()).await?;
     if tries == 0 && !refused.is_empty() {
         count_refused(shared, refused.len());
     }
     Ok(())
+}
+
+/// The ids of the first and the last entry.
+fn ends(leases: &[Lease]) -> (&str, &str) {
+    let place =
+        |lease: &&Lease| lease.entry.split_once('-').and_then(|(ms, n)| Some((ms.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
+    let (first, last) = (leases.iter().min_by_key(place), leases.iter().max_by_key(place));
+    (first.map_or("", |lease| &lease.entry), last.map_or("", |lease| &lease.entry))
 }
 
 fn count_refused(shared: &Shared, n: usize) {

@@ -1,11 +1,20 @@
 -- Ends entries that are done.
--- KEYS stream, starts. ARGV group, consumer, then per entry: id, deliveries. Returns the ids that were not ours (any more).
+-- KEYS stream, starts. ARGV group, consumer, the first and last id between which to look all pending entries of the consumer up at
+-- once ('' to look each up by itself), then per entry: id, deliveries. Returns the ids that were not ours (any more).
+local pending
+if ARGV[3] ~= '' then
+  pending = {}
+  for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[4], 100000, ARGV[2])) do pending[p[1]] = p[4] end
+end
 local ok, refused = {}, {}
-for i = 3, #ARGV, 2 do
-  if mine(ARGV[i], ARGV[i + 1]) then
-    ok[#ok + 1] = ARGV[i]
-    if tonumber(ARGV[i + 1]) > 2 then redis.call('HDEL', KEYS[2], KEYS[1] .. ARGV[i]) end
-  else refused[#refused + 1] = ARGV[i] end
+for i = 5, #ARGV, 2 do
+  local id, deliveries = ARGV[i], tonumber(ARGV[i + 1])
+  local ours
+  if pending then ours = pending[id] == deliveries else ours = mine(id, deliveries) end
+  if ours then
+    ok[#ok + 1] = id
+    if deliveries > 2 then redis.call('HDEL', KEYS[2], KEYS[1] .. id) end
+  else refused[#refused + 1] = id end
 end
 if #ok > 0 then
   redis.call('XACK', KEYS[1], ARGV[1], unpack(ok))

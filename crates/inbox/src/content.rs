@@ -3,6 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use redis::Script;
+use stentor_connection::Call;
 use stentor_domain::{AppId, NotificationId, item::ItemContent};
 
 use crate::{Inbox, InboxError, keys};
@@ -11,17 +12,23 @@ use crate::{Inbox, InboxError, keys};
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])"));
 
 impl Inbox {
-    /// Stores content; it stays until [`expire_contents`](Self::expire_contents).
-    pub async fn put_content(
+    /// Stores the contents of a notification, by variant, in one round trip; they stay until
+    /// [`expire_contents`](Self::expire_contents).
+    pub async fn put_contents<S: AsRef<str>>(
         &self,
         app: &AppId,
         notification: NotificationId,
-        variant: &str,
-        content: &ItemContent,
+        contents: &[(S, ItemContent)],
     ) -> Result<(), InboxError> {
-        let json = serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))?;
-        let key = keys::content(app, notification, variant);
-        Ok(PUT.key(key).arg(json).invoke_async(&mut self.connection()).await?)
+        let mut calls = Vec::with_capacity(contents.len());
+        for (variant, content) in contents {
+            let json = serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))?;
+            let mut call = Call::new(&PUT, 1);
+            call.arg(keys::content(app, notification, variant.as_ref())).arg(json);
+            calls.push(call);
+        }
+        Call::ask_all(calls, &mut self.connection()).await?;
+        Ok(())
     }
 
     /// The content, if it is hot.

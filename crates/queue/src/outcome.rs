@@ -10,6 +10,11 @@ use apalis_core::task::into_response::IntoResponse;
 pub enum Outcome {
     /// The entry is done with.
     Done,
+    /// The entry is done with, and the record of its job, if nobody has ended it yet, ends in this state: both at once.
+    Ended {
+        /// How it ended.
+        state: &'static str,
+    },
     /// Try again after a while; counts as a try.
     RetryAfter {
         /// How long.

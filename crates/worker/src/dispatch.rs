@@ -15,12 +15,13 @@ use stentor_catalog::{Catalog, CatalogError, Reader, Words};
 use stentor_domain::{
     Audience, Card, Channel, Clock, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId, Target,
     Timestamp,
+    item::ItemContent,
     notification::RecipientRef,
     routing::{Route, route},
     timeline::EntryBody,
 };
 use stentor_inbox::{InboxError, Inboxes, NewItem, Profiles};
-use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
+use stentor_queue::{JobRecord, Lane, Lease, NewJob, Outcome, Queue, QueueError};
 use stentor_templates::RenderError;
 
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     profiles::{ProfileError, look_up, resolve},
     recall::RECALLED,
     suppressed::{Suppressed, SuppressedError},
+    update::newer,
 };
 
 /// The most recipients that are worked on at once.
@@ -122,12 +124,12 @@ impl Dispatch {
         let progress: Progress = record.progress.as_deref().and_then(|p| serde_json::from_slice(p).ok()).unwrap_or_default();
         let resolved = if record.withdrawn.is_some() {
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
-            Ok(Resolved::Whole { deliveries: progress.deliveries, error })
+            Ok(Resolved::Whole { deliveries: progress.deliveries, error, seen: None })
         } else {
             self.resolve(&notification, progress, lease, &mut facts).await
         };
-        let (deliveries, error) = match resolved {
-            Ok(Resolved::Whole { deliveries, error }) => (deliveries, error),
+        let (deliveries, error, seen) = match resolved {
+            Ok(Resolved::Whole { deliveries, error, seen }) => (deliveries, error, seen),
             Ok(Resolved::Part { pause }) => {
                 self.facts.flush(&mut facts).await?;
                 return Ok(Outcome::HoldFor { wait: pause });
@@ -140,14 +142,16 @@ impl Dispatch {
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         facts.push(Event::new(notification.app.clone(), self.clock.now(), dispatched));
-        let (written, rewritten) = tokio::join!(self.facts.flush(&mut facts), self.rewritten(&notification));
-        written?;
-        if let Some(newest) = rewritten? {
+        self.facts.flush(&mut facts).await?;
+        let rewritten = match seen {
+            Some(record) => newer(record, &notification),
+            None => self.rewritten(&notification).await?,
+        };
+        if let Some(newest) = rewritten {
             self.say_rewritten(&newest).await?;
         }
         self.announce_expiry(&notification).await?;
-        lease.settle("dispatched", b"").await;
-        Ok(Outcome::Done)
+        Ok(Outcome::Ended { state: "dispatched" })
     }
 
     async fn resolve(
@@ -159,7 +163,7 @@ impl Dispatch {
     ) -> Result<Resolved, DispatchError> {
         match Words::of(n, &self.templates).await? {
             Ok(words) => self.deliver_to_all(n, &words, progress, lease, facts).await,
-            Err(reason) => Ok(Resolved::Whole { deliveries: 0, error: Some(reason) }),
+            Err(reason) => Ok(Resolved::Whole { deliveries: 0, error: Some(reason), seen: None }),
         }
     }
 
@@ -197,11 +201,11 @@ impl Dispatch {
                 && !n.is_expired(now)
                 && let Err(error) = self.write_entry(n, words, target.clone(), now).await?
             {
-                return Ok(Resolved::Whole { deliveries: 0, error: Some(error.to_string()) });
+                return Ok(Resolved::Whole { deliveries: 0, error: Some(error.to_string()), seen: None });
             }
         }
         if channels.is_empty() {
-            return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
+            return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None, seen: None });
         }
         self.deliver_to_audience(n, words, &target, &channels, progress, lease).await
     }
@@ -226,7 +230,7 @@ impl Dispatch {
             let ids: Vec<RecipientId> = recipients.into_iter().map(|(id, _)| id).collect();
             deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, facts).await?;
         }
-        Ok(Resolved::Whole { deliveries, error: None })
+        Ok(Resolved::Whole { deliveries, error: None, seen: written.seen })
     }
 
     /// Tells the record what the request said of its recipients.
@@ -282,7 +286,7 @@ impl Dispatch {
     ) -> Result<Result<EntryBody, RenderError>, DispatchError> {
         let (category, nothing) = (category(n, words), serde_json::Map::new());
         let page = Page { n, words, channels: &[], category, now };
-        let (mut cards, mut default_variant, mut facts) = (BTreeMap::new(), None, Vec::new());
+        let (mut cards, mut default_variant, mut contents) = (BTreeMap::new(), None, Vec::new());
         for locale in words.locales() {
             let reader =
                 Reader { recipient: None, locale: locale.as_ref(), timezone: None, attributes: &nothing, now, unsubscribe: None };
@@ -292,12 +296,12 @@ impl Dispatch {
                 Err(error) => return Ok(Err(error)),
             };
             cards.insert(variant.clone(), page.card(&rendered));
-            self.inboxes.hot().put_content(&n.app, n.id, &variant, &rendered.content).await?;
-            let (content, version) = (rendered.content, n.version());
-            let kind = EventKind::Content { notification: n.id, variant: variant.clone(), content, version };
-            facts.push(Event::new(n.app.clone(), now, kind));
-            default_variant.get_or_insert(variant);
+            default_variant.get_or_insert(variant.clone());
+            contents.push((variant, rendered.content));
         }
+        self.inboxes.hot().put_contents(&n.app, n.id, &contents).await?;
+        let mut facts = Vec::with_capacity(contents.len());
+        page.tell_contents(contents, &mut facts);
         self.facts.write(&facts).await?;
         Ok(Ok(EntryBody { id: n.id, target, cards, default_variant: default_variant.unwrap_or_default() }))
     }
@@ -316,7 +320,7 @@ impl Dispatch {
         let mut written = Written::default();
         for _ in 0..PAGES_A_TURN {
             if self.is_recalled(n).await? {
-                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
+                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None, seen: None });
             }
             if self.waiting(n.request.priority).await? > MAX_WAITING {
                 return Ok(Resolved::Part { pause: CROWDED });
@@ -332,7 +336,7 @@ impl Dispatch {
             progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, &mut facts).await?;
             self.facts.flush(&mut facts).await?;
             let Some(last) = ids.last().filter(|_| ids.len() == PAGE) else {
-                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None });
+                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None, seen: None });
             };
             progress.after = Some(last.clone());
             lease.keep_progress(&serde_json::to_vec(&progress).unwrap_or_default()).await?;
@@ -340,7 +344,6 @@ impl Dispatch {
         Ok(Resolved::Part { pause: Duration::ZERO })
     }
 
-    /// The mark of a recall may have been set while the page was written; whoever set it may have been too early to see the page.
     async fn is_recalled(&self, n: &Notification) -> Result<bool, DispatchError> {
         Ok(self.queue.withdrawn(&n.id.to_string()).await?.is_some())
     }
@@ -392,22 +395,24 @@ impl Dispatch {
         for (queue, jobs) in [(&self.email, email), (&self.sms, sms)] {
             self.enqueue(page, queue, &jobs, facts).await?;
         }
-        if self.is_recalled(page.n).await? {
+        let seen = self.queue.find_job(&page.n.id.to_string()).await?;
+        // Whoever set the mark may have been too early to see the page.
+        if seen.as_ref().is_some_and(|record| record.withdrawn.is_some()) {
             self.facts.flush(facts).await?;
             self.recall_page(page.n, recipients).await?;
         }
+        written.seen = seen;
         Ok(deliveries)
     }
 
-    /// Renders a card for each reader, and writes the content of each variant once.
-    pub(crate) async fn write_contents<'r>(
-        &self,
+    /// Writes a card for each reader out, and the content of each variant that is not `written` yet.
+    pub(crate) fn write_out<'r>(
         page: &Page<'_>,
         readers: &[(&'r RecipientId, &Profile)],
         written: &mut Written,
         facts: &mut Vec<Event>,
-    ) -> Result<Vec<(&'r RecipientId, Arc<Card>, String)>, DispatchError> {
-        let mut cards = Vec::with_capacity(readers.len());
+    ) -> (Vec<(&'r RecipientId, Arc<Card>, String)>, Contents) {
+        let (mut cards, mut contents) = (Vec::with_capacity(readers.len()), Vec::new());
         for &(recipient, profile) in readers {
             let reader = page.reader(recipient, profile);
             let variant = page.words.variant(reader);
@@ -416,11 +421,7 @@ impl Dispatch {
                 None => match page.words.inbox(page.n, reader) {
                     Ok(rendered) => {
                         let card = Arc::new(page.card(&rendered));
-                        self.inboxes.hot().put_content(&page.n.app, page.n.id, &variant, &rendered.content).await?;
-                        let (notification, content) = (page.n.id, rendered.content);
-                        let version = page.n.version();
-                        let kind = EventKind::Content { notification, variant: variant.clone(), content, version };
-                        facts.push(Event::new(page.n.app.clone(), page.now, kind));
+                        contents.push((variant.clone(), rendered.content));
                         if !page.words.is_personal() {
                             written.cards.insert(variant.clone(), card.clone());
                         }
@@ -434,7 +435,7 @@ impl Dispatch {
             };
             cards.push((recipient, card, variant));
         }
-        Ok(cards)
+        (cards, contents)
     }
 
     /// Writes the inbox items of a page: content once per variant, then one card per recipient.
@@ -445,10 +446,15 @@ impl Dispatch {
         written: &mut Written,
         facts: &mut Vec<Event>,
     ) -> Result<(), DispatchError> {
-        let cards = self.write_contents(page, readers, written, facts).await?;
+        let (cards, contents) = Self::write_out(page, readers, written, facts);
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
-        let outcomes = self.inboxes.write(&page.n.app, &items, page.now).await?;
+        // In the same breath: an item whose content is not there yet says so, and that it will be in a moment.
+        let (_, outcomes) = tokio::try_join!(
+            self.inboxes.hot().put_contents(&page.n.app, page.n.id, &contents),
+            self.inboxes.write(&page.n.app, &items, page.now)
+        )?;
+        page.tell_contents(contents, facts);
         for ((recipient, card, variant), outcome) in cards.iter().zip(outcomes) {
             let kind = EventKind::ItemWritten {
                 recipient: (*recipient).clone(),
@@ -499,15 +505,25 @@ struct Progress {
 /// What came of resolving an audience.
 enum Resolved {
     /// All of it was.
-    Whole { deliveries: u32, error: Option<String> },
+    Whole {
+        deliveries: u32,
+        error: Option<String>,
+        /// The record as it was after the last write, if it was looked at.
+        seen: Option<JobRecord>,
+    },
     /// There is more to do, after a pause.
     Part { pause: Duration },
 }
+
+/// Contents by variant.
+type Contents = Vec<(String, ItemContent)>;
 
 /// What was rendered and written so far, by variant.
 #[derive(Default)]
 pub(crate) struct Written {
     cards: HashMap<String, Arc<Card>>,
+    /// The record of the notification as it was after the last write.
+    seen: Option<JobRecord>,
 }
 
 fn channels<'a>(n: &'a Notification, words: &'a Words<'_>) -> &'a [Channel] {

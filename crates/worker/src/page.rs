@@ -3,7 +3,7 @@
 use stentor_catalog::{Reader, Words};
 use stentor_domain::{
     Card, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, RecipientId, SkipReason, Timestamp,
-    event::DeliveryReport,
+    event::DeliveryReport, item::ItemContent,
 };
 
 use crate::jobs::DeliveryJob;
@@ -42,6 +42,13 @@ impl Page<'_> {
             created_at: self.n.accepted_at,
             expires_at: self.n.request.expires_at,
         }
+    }
+
+    /// The facts of contents that were stored.
+    pub(crate) fn tell_contents(&self, contents: Vec<(String, ItemContent)>, facts: &mut Vec<Event>) {
+        let (notification, version) = (self.n.id, self.n.version());
+        let kind = |(variant, content)| EventKind::Content { notification, variant, content, version };
+        facts.extend(contents.into_iter().map(kind).map(|kind| Event::new(self.n.app.clone(), self.now, kind)));
     }
 
     pub(crate) fn job(&self, recipient: &RecipientId, profile: &Profile, channel: Channel, to: &str) -> DeliveryJob {

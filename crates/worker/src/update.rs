@@ -6,7 +6,7 @@
 use stentor_catalog::Words;
 use stentor_domain::{Audience, Channel, Event, EventKind, Notification, Profile, RecipientId, Target};
 use stentor_inbox::{EntryEdit, NewItem};
-use stentor_queue::{Lease, Outcome};
+use stentor_queue::{JobRecord, Lease, Outcome};
 
 use crate::{
     dispatch::{Dispatch, DispatchError, KEPT, PAGE, Written, category},
@@ -53,9 +53,7 @@ impl Dispatch {
 
     /// The notification as it was said otherwise since, if it was.
     pub(crate) async fn rewritten(&self, n: &Notification) -> Result<Option<Notification>, DispatchError> {
-        let body = self.queue.find_job(&n.id.to_string()).await?.and_then(|record| record.body);
-        let newest = body.and_then(|body| serde_json::from_slice::<Notification>(&body).ok());
-        Ok(newest.filter(|newest| newest.version() > n.version()))
+        Ok(self.queue.find_job(&n.id.to_string()).await?.and_then(|record| newer(record, n)))
     }
 
     /// Says again what a dispatch wrote, which was said otherwise meanwhile: whoever said so may have been too early to see it.
@@ -119,7 +117,9 @@ impl Dispatch {
         let page = Page { n, words, channels: &[], category: category(n, words), now: self.clock.now() };
         let readers: Vec<(&RecipientId, &Profile)> = ids.iter().zip(&profiles).collect();
         let mut facts = Vec::new();
-        let cards = self.write_contents(&page, &readers, &mut Written::default(), &mut facts).await?;
+        let (cards, contents) = Self::write_out(&page, &readers, &mut Written::default(), &mut facts);
+        self.inboxes.hot().put_contents(&n.app, n.id, &contents).await?;
+        page.tell_contents(contents, &mut facts);
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
         let revs = self.inboxes.hot().update(&n.app, &items, page.now).await?;
@@ -135,6 +135,12 @@ impl Dispatch {
         }
         Ok(self.facts.write(&facts).await?)
     }
+}
+
+/// What a record says, if it was said later than `n`.
+pub(crate) fn newer(record: JobRecord, n: &Notification) -> Option<Notification> {
+    let newest = serde_json::from_slice::<Notification>(&record.body?).ok()?;
+    (newest.version() > n.version()).then_some(newest)
 }
 
 /// True if each of a large audience has an item of their own.

@@ -15,8 +15,8 @@ fn text(text: &str) -> ItemContent {
 async fn it_is_found_by_app_notification_and_variant() {
     let (f, inboxes, _) = inboxes().await;
     let other: AppId = "other".parse().unwrap();
-    f.inbox.put_content(&f.app, id(1), "en", &text("hello")).await.unwrap();
-    f.inbox.put_content(&f.app, id(1), "de", &text("Größe")).await.unwrap();
+    f.inbox.put_contents(&f.app, id(1), &[("en", text("hello"))]).await.unwrap();
+    f.inbox.put_contents(&f.app, id(1), &[("de", text("Größe"))]).await.unwrap();
     assert_eq!(f.inbox.find_content(&f.app, id(1), "en").await.unwrap(), Some(text("hello")));
     assert_eq!(inboxes.content(&f.app, id(1), "de").await.unwrap(), Some(text("Größe")));
     for (app, n, variant) in [(&f.app, 1, "fr"), (&f.app, 2, "en"), (&other, 1, "en")] {
@@ -29,7 +29,7 @@ async fn it_is_found_by_app_notification_and_variant() {
 async fn it_stays_until_it_is_let_go() {
     let f = Fixture::cold().await;
     for variant in ["en", "de"] {
-        f.inbox.put_content(&f.app, id(1), variant, &text("hello")).await.unwrap();
+        f.inbox.put_contents(&f.app, id(1), &[(variant, text("hello"))]).await.unwrap();
     }
     let life = async |variant: &str| {
         let mut cmd = redis::cmd("PTTL");
@@ -40,7 +40,7 @@ async fn it_stays_until_it_is_let_go() {
     assert!((86_000_000..=86_400_000).contains(&life("en").await), "{}", life("en").await);
     assert_eq!(f.inbox.find_content(&f.app, id(1), "en").await.unwrap(), Some(text("hello")));
 
-    f.inbox.put_content(&f.app, id(1), "en", &text("again")).await.unwrap();
+    f.inbox.put_contents(&f.app, id(1), &[("en", text("again"))]).await.unwrap();
     assert_eq!((f.inbox.find_content(&f.app, id(1), "en").await.unwrap(), life("en").await), (Some(text("again")), -1));
 
     f.inbox.expire_contents(&[(&f.app, id(1), "en")], Duration::from_millis(1)).await.unwrap();

@@ -127,10 +127,46 @@ fn shares(weights: [usize; 3], hungry: [bool; 3], free: usize, common: usize) ->
     out
 }
 
+/// What the last rounds found.
+struct Seen {
+    /// Lanes that gave as many as they were asked for.
+    hungry: [bool; 3],
+    /// The last read waited, and took all that there was: to look again before waiting again would find nothing.
+    calm: bool,
+}
+
 /// One round: look into each lane without waiting; only if all are empty, wait.
 ///
 /// Never cancelled: what the server hands out to a reader that went away stays pending, unseen, until the lease ends.
-async fn round(shared: &Shared, reader: &mut Connection, hungry: &mut [bool; 3]) -> RedisResult<Vec<(Lane, Entry)>> {
+async fn round(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> RedisResult<Vec<(Lane, Entry)>> {
+    let (_, common) = shared.free();
+    if !(seen.calm && common > 0) {
+        let found = look(shared, reader, &mut seen.hungry).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        seen.hungry = [true; 3];
+    }
+    if common == 0 {
+        // Only places kept for `high` are free: wake for a place as well as for an entry.
+        tokio::select! { _ = shared.common.acquire() => {} () = sleep(Duration::from_millis(5)) => {} }
+        return Ok(Vec::new());
+    }
+    let most = (common / 3).max(1);
+    let waiting = read(shared, most, Some(shared.config.block), &Lane::ALL);
+    let reply: Reply = waiting.query_async(reader).await?;
+    let mut out = Vec::new();
+    seen.calm = true;
+    for (key, entries) in reply.into_iter().flatten() {
+        let Some(lane) = Lane::ALL.into_iter().find(|lane| shared.queue.keys.lane(*lane) == key) else { continue };
+        seen.calm &= entries.len() < most;
+        out.extend(entries.into_iter().map(|(id, fields)| (lane, (id, 1, fields))));
+    }
+    Ok(out)
+}
+
+/// Looks into each lane without waiting.
+async fn look(shared: &Shared, reader: &mut Connection, hungry: &mut [bool; 3]) -> RedisResult<Vec<(Lane, Entry)>> {
     let (free, common) = shared.free();
     let quota = shares(shared.config.weights, *hungry, free, common);
     let asked: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| quota[*lane as usize] > 0).collect();
@@ -145,21 +181,6 @@ async fn round(shared: &Shared, reader: &mut Connection, hungry: &mut [bool; 3])
         out.extend(reply.into_iter().flatten().flat_map(|(_, entries)| entries).map(|(id, fields)| (lane, (id, 1, fields))));
         hungry[lane as usize] = out.len() - before == quota[lane as usize];
     }
-    if !out.is_empty() {
-        return Ok(out);
-    }
-    *hungry = [true; 3];
-    if common == 0 {
-        // Only places kept for `high` are free: wake for a place as well as for an entry.
-        tokio::select! { _ = shared.common.acquire() => {} () = sleep(Duration::from_millis(5)) => {} }
-        return Ok(out);
-    }
-    let waiting = read(shared, (common / 3).max(1), Some(shared.config.block), &Lane::ALL);
-    let reply: Reply = waiting.query_async(reader).await?;
-    for (key, entries) in reply.into_iter().flatten() {
-        let Some(lane) = Lane::ALL.into_iter().find(|lane| shared.queue.keys.lane(*lane) == key) else { continue };
-        out.extend(entries.into_iter().map(|(id, fields)| (lane, (id, 1, fields))));
-    }
     Ok(out)
 }
 
@@ -173,7 +194,7 @@ async fn create_groups(shared: &Shared) {
 
 /// Fetches until the worker stops.
 pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Connection, doors: Doors<A>) {
-    let (mut hungry, mut tries) = ([true; 3], 0);
+    let (mut seen, mut tries) = (Seen { hungry: [true; 3], calm: false }, 0);
     create_groups(&shared).await;
     while !shared.is_closing() {
         if shared.free().0 == 0 {
@@ -182,7 +203,7 @@ pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Co
         }
         // The connection has no response timeout of its own: a peer that vanished without a word is noticed here.
         let patience = shared.config.lease + shared.config.block;
-        match timeout(patience, round(&shared, &mut reader, &mut hungry)).await {
+        match timeout(patience, round(&shared, &mut reader, &mut seen)).await {
             Ok(Ok(entries)) => {
                 tries = 0;
                 // While a read waits, taking over may fill the places that it was meant for (and COUNT is per stream).

@@ -13,10 +13,15 @@ use crate::{Lane, Lease, Outcome, dead, scripts};
 pub(crate) async fn run(shared: Arc<Shared>, mut outcomes: mpsc::UnboundedReceiver<Settlement>) {
     let mut batch = Vec::new();
     while outcomes.recv_many(&mut batch, STEP).await > 0 {
-        let mut done: [Vec<Lease>; 3] = Default::default();
+        let mut done: [Vec<Done>; 3] = Default::default();
         for Settlement { lease, outcome } in batch.drain(..) {
-            if outcome == Outcome::Done {
-                done[lease.lane as usize].push(lease);
+            let state = match outcome {
+                Outcome::Done => Some(None),
+                Outcome::Ended { state } => Some(Some(state)),
+                _ => None,
+            };
+            if let Some(state) = state {
+                done[lease.lane as usize].push(Done { lease, state });
                 continue;
             }
             let mut tries = 0;
@@ -25,29 +30,41 @@ pub(crate) async fn run(shared: Arc<Shared>, mut outcomes: mpsc::UnboundedReceiv
             }
             shared.held().remove(&lease.key());
         }
-        for (lane, leases) in Lane::ALL.into_iter().zip(done).filter(|(_, leases)| !leases.is_empty()) {
+        for (lane, done) in Lane::ALL.into_iter().zip(done).filter(|(_, done)| !done.is_empty()) {
             let mut tries = 0;
-            while let Err(error) = acknowledge(&shared, lane, &leases, tries).await {
+            while let Err(error) = acknowledge(&shared, lane, &done, tries).await {
                 shared.wait_out(&mut tries, &error, "acknowledge").await;
             }
             let mut held = shared.held();
-            for lease in &leases {
+            for Done { lease, .. } in &done {
                 held.remove(&lease.key());
             }
         }
     }
 }
 
+/// An entry that is done with.
+struct Done {
+    lease: Lease,
+    /// What the record of its job ends in.
+    state: Option<&'static str>,
+}
+
 /// Safe to repeat: the second time nothing is ours any more. Hence a refusal means a lost lease only at the first try.
-async fn acknowledge(shared: &Shared, lane: Lane, leases: &[Lease], tries: u32) -> RedisResult<()> {
-    let mut call = Call::new(&scripts::ACK, 2);
-    call.arg(shared.queue.keys.lane(lane)).arg(&shared.queue.keys.starts).arg(GROUP).arg(&*shared.consumer);
+async fn acknowledge(shared: &Shared, lane: Lane, done: &[Done], tries: u32) -> RedisResult<()> {
+    let keys = &shared.queue.keys;
+    let ended = done.iter().filter(|done| done.state.is_some());
+    let mut call = Call::new(&scripts::ACK, 2 + ended.clone().count());
+    call.arg(keys.lane(lane)).arg(&keys.starts);
+    for Done { lease, .. } in ended {
+        call.arg(keys.job(&lease.job));
+    }
     // To look up what lies between them at once pays only if most of that is to be ended.
-    let many = leases.len() * 2 >= shared.held().len();
-    let (first, last) = if many { ends(leases) } else { ("", "") };
-    call.arg(first).arg(last);
-    for lease in leases {
-        call.arg(&*lease.entry).arg(lease.deliveries);
+    let many = done.len() * 2 >= shared.held().len();
+    let (first, last) = if many { ends(done) } else { ("", "") };
+    call.arg(GROUP).arg(&*shared.consumer).arg(first).arg(last);
+    for Done { lease, state } in done {
+        call.arg(&*lease.entry).arg(lease.deliveries).arg(state.unwrap_or_default());
     }
     let refused: Vec<String> = call.ask(&mut shared.queue.connection()).await?;
     if tries == 0 && !refused.is_empty() {
@@ -57,11 +74,10 @@ async fn acknowledge(shared: &Shared, lane: Lane, leases: &[Lease], tries: u32) 
 }
 
 /// The ids of the first and the last entry.
-fn ends(leases: &[Lease]) -> (&str, &str) {
-    let place =
-        |lease: &&Lease| lease.entry.split_once('-').and_then(|(ms, n)| Some((ms.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
-    let (first, last) = (leases.iter().min_by_key(place), leases.iter().max_by_key(place));
-    (first.map_or("", |lease| &lease.entry), last.map_or("", |lease| &lease.entry))
+fn ends(done: &[Done]) -> (&str, &str) {
+    let place = |id: &&str| id.split_once('-').and_then(|(ms, n)| Some((ms.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
+    let ids = || done.iter().map(|done| &*done.lease.entry);
+    (ids().min_by_key(place).unwrap_or_default(), ids().max_by_key(place).unwrap_or_default())
 }
 
 fn count_refused(shared: &Shared, n: usize) {
@@ -70,7 +86,7 @@ fn count_refused(shared: &Shared, n: usize) {
 
 async fn move_entry(shared: &Shared, lease: &Lease, outcome: &Outcome, tries: u32) -> RedisResult<()> {
     let (noted, due, reason) = match outcome {
-        Outcome::Done => return Ok(()),
+        Outcome::Done | Outcome::Ended { .. } => return Ok(()),
         Outcome::RetryAfter { wait, reason } => (lease.tries + 1, format!("+{}", wait.as_millis()), reason.as_str()),
         Outcome::HoldFor { wait } => (lease.tries, format!("+{}", wait.as_millis()), ""),
         Outcome::HoldUntil { at_ms } => (lease.tries, at_ms.to_string(), ""),

@@ -46,7 +46,7 @@ bench: test-deps ## Measure what Stentor costs beside bare floors and peers; ARG
 	@$(or $(CARGO_TARGET_DIR),target)/release/bench $(ARGS)
 
 bench-live: ## Measure pushes alone: 1,000, 5,000 and 10,000 sockets beside raw send(), bare axum and peers
-	@$(MAKE) bench ARGS=live
+	@SOCKETS="$${SOCKETS:-1000,5000,10000}" $(MAKE) bench ARGS=live
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

@@ -1,17 +1,17 @@
 //! Submitting: under an idempotency key, one by one or many.
 //!
-//! Submissions of the same turn of the event loop go to Redis as one: under load, dozens share a call and its round trip; alone,
-//! one waits for nothing but that turn.
+//! While a few calls are under way, further submissions wait for the end of one and go together: alone, one waits for nothing;
+//! under load, dozens share a call and its round trip.
 
 use std::{
     mem,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use redis::{Cmd, ErrorKind, RedisError};
 use stentor_connection::Call;
-use tokio::{sync::oneshot, task::yield_now};
+use tokio::sync::oneshot;
 
 use crate::{
     NewJob, Queue, QueueError,
@@ -48,8 +48,7 @@ pub enum Submitted {
 }
 
 impl Queue {
-    /// Adds one job, under an idempotency key if one is given: record, key and entry in one script. Those that are submitted in the
-    /// same turn of the event loop go together.
+    /// Adds one job, under an idempotency key if one is given: record, key and entry in one script.
     ///
     /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call.
     pub async fn submit(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
@@ -111,18 +110,35 @@ impl Queue {
         if submitted.len() == all.len() { Ok(submitted) } else { Err(too_short()) }
     }
 
-    async fn submit_gathered(&self) {
-        let (all, tell): (Vec<Submission>, Vec<Told>) = self.gathering.take().into_iter().unzip();
-        match self.submit_all(&all).await {
-            Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
-            Err(error) => tell.into_iter().for_each(|tell| drop(tell.send(Err(error.clone())))),
+    /// Submits whatever waits, until nothing does.
+    async fn submit_waiting(&self) {
+        while let Some(waiting) = self.gathering.take() {
+            let (all, tell): (Vec<Submission>, Vec<Told>) = waiting.into_iter().unzip();
+            match self.submit_all(&all).await {
+                Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
+                Err(error) => {
+                    // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
+                    let behind = if matches!(error, QueueError::Redis(_)) { self.gathering.take_all() } else { Vec::new() };
+                    let tell = tell.into_iter().chain(behind.into_iter().map(|(_, tell)| tell));
+                    tell.for_each(|tell| drop(tell.send(Err(error.clone()))));
+                }
+            }
         }
     }
 }
 
-/// What waits for the end of this turn.
+/// The most calls under way: as many as keep Redis and this process busy at the same time.
+const UNDER_WAY: usize = 4;
+
+/// Submissions that wait for the end of a call.
 #[derive(Default)]
-pub(crate) struct Gathering(Mutex<Vec<(Submission, Told)>>);
+pub(crate) struct Gathering(Mutex<Gathered>);
+
+#[derive(Default)]
+struct Gathered {
+    waiting: Vec<(Submission, Told)>,
+    under_way: usize,
+}
 
 type Told = oneshot::Sender<Result<Submitted, QueueError>>;
 
@@ -130,24 +146,37 @@ impl Gathering {
     /// Submits along with whoever else does.
     pub(crate) async fn submit(&self, queue: &Queue, submission: Submission) -> Result<Submitted, QueueError> {
         let (tell, told) = oneshot::channel();
-        let is_first = {
-            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push((submission, tell));
-            waiting.len() == 1
+        let is_free = {
+            let mut gathered = self.lock();
+            gathered.waiting.push((submission, tell));
+            let is_free = gathered.under_way < UNDER_WAY;
+            gathered.under_way += usize::from(is_free);
+            is_free
         };
-        if is_first {
+        if is_free {
             // In a task of its own: that the first caller goes away must not take the others along.
             let queue = queue.clone();
-            tokio::spawn(async move {
-                yield_now().await;
-                queue.submit_gathered().await;
-            });
+            tokio::spawn(async move { queue.submit_waiting().await });
         }
         told.await.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "the process ends")).into()))
     }
 
-    fn take(&self) -> Vec<(Submission, Told)> {
-        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What waits; `None` ends the call that asks.
+    fn take(&self) -> Option<Vec<(Submission, Told)>> {
+        let mut gathered = self.lock();
+        if gathered.waiting.is_empty() {
+            gathered.under_way -= 1;
+            return None;
+        }
+        Some(mem::take(&mut gathered.waiting))
+    }
+
+    fn take_all(&self) -> Vec<(Submission, Told)> {
+        mem::take(&mut self.lock().waiting)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -87,7 +87,6 @@ struct Bare {
     /// Names of the texts of a card: title, summary, link, actions.
     card: Vec<String>,
     sms: Vec<String>,
-    context: Context,
     data: Value,
     mjml: String,
     mail: Value,
@@ -145,19 +144,23 @@ impl Bare {
         let mut data = richest(template).clone();
         data.insert("app".to_owned(), json!({ "name": "Example Bank" }));
         let data = Value::Object(data);
-        let context = Context::from(data.clone());
         let card = texts.into_keys().collect();
-        let mut bare = Self { engine, markdown, card, sms, context, data, mjml: layout, mail: Value::Null, formats };
+        let mut bare = Self { engine, markdown, card, sms, data, mjml: layout, mail: Value::Null, formats };
         bare.mail = bare.mail_fields();
         bare
     }
 
-    fn texts(&self, names: &[String]) -> Vec<String> {
-        names.iter().map(|name| self.engine.render_with_context(name, &self.context).expect("it is written")).collect()
+    /// The data as the engine takes it: made for each message, as `Handlebars::render` does.
+    fn context(&self) -> Context {
+        Context::wraps(&self.data).expect("plain values")
     }
 
-    fn body(&self) -> (String, String) {
-        let markdown = self.markdown.render_with_context("body", &self.context).expect("it is written");
+    fn texts(&self, names: &[String], context: &Context) -> Vec<String> {
+        names.iter().map(|name| self.engine.render_with_context(name, context).expect("it is written")).collect()
+    }
+
+    fn body(&self, context: &Context) -> (String, String) {
+        let markdown = self.markdown.render_with_context("body", context).expect("it is written");
         let mut options = comrak::Options::default();
         options.extension.table = true;
         options.extension.strikethrough = true;
@@ -169,8 +172,9 @@ impl Bare {
 
     /// What the mail is filled in with; made from the texts, as ours are.
     fn mail_fields(&self) -> Value {
-        let texts = self.texts(&self.card);
-        let (html, text) = self.body();
+        let context = self.context();
+        let texts = self.texts(&self.card, &context);
+        let (html, text) = self.body(&context);
         let value = |name: &str| self.card.iter().position(|n| n == name).map(|i| texts[i].clone()).unwrap_or_default();
         let actions: Vec<Value> = (0..5)
             .map(|i| (value(&format!("action.{i}.label")), value(&format!("action.{i}.url"))))
@@ -189,8 +193,11 @@ impl Bare {
 
     fn write(&self, channel: Channel) {
         match channel {
-            Channel::Sms => _ = black_box(self.texts(&self.sms)),
-            Channel::Inbox => _ = black_box((self.texts(&self.card), self.body())),
+            Channel::Sms => _ = black_box(self.texts(&self.sms, &self.context())),
+            Channel::Inbox => {
+                let context = self.context();
+                _ = black_box((self.texts(&self.card, &context), self.body(&context)));
+            }
             Channel::Email => {
                 let context = Context::from(json!({ "mail": self.mail_fields(), "app": { "name": "Example Bank" } }));
                 _ = black_box(self.markdown.render_with_context("mail", &context).expect("it is written"));

@@ -83,6 +83,35 @@ async fn of_a_hundred_identical_submissions_one_wins() {
 }
 
 #[tokio::test]
+async fn submissions_at_the_same_time_share_calls_and_each_gets_its_own_answer() {
+    let f = Fixture::new().await;
+    f.command::<()>("CONFIG RESETSTAT").await;
+    let submissions = (0..300).map(|n: usize| {
+        let queue = f.queue.clone();
+        tokio::spawn(async move {
+            // Each key comes three times, the third time with another request.
+            let (id, key, fingerprint) = (format!("id-{n}"), format!("k-{}", n / 3), [u8::from(n % 3 == 2)]);
+            let key = Idempotency { key: &key, fingerprint: &fingerprint, ttl: DAY };
+            queue.submit(&new_job(&id, Lane::Normal, "{\"n\":1}"), Some(key)).await.unwrap()
+        })
+    });
+    for (n, submission) in submissions.collect::<Vec<_>>().into_iter().enumerate() {
+        let first = format!("id-{}", n / 3 * 3);
+        let expected = match n % 3 {
+            0 => Submitted::Accepted,
+            1 => Submitted::Replayed { id: first },
+            _ => Submitted::Conflict { id: first },
+        };
+        assert_eq!(submission.await.unwrap(), expected, "submission {n}");
+    }
+    assert_eq!(f.queue.depth().await.unwrap().normal, 100);
+    let stats: String = f.command("INFO commandstats").await;
+    let calls =
+        stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next()?.parse::<u32>().ok());
+    assert!(calls.is_some_and(|calls| calls <= 30), "300 submissions took {calls:?} calls");
+}
+
+#[tokio::test]
 async fn a_batch_answers_in_order_and_its_own_repeats_count() {
     let f = Fixture::new().await;
     let key = |fingerprint| Some(Idempotency { key: "k", fingerprint, ttl: DAY });

@@ -42,6 +42,25 @@ async fn a_retry_counts_and_a_hold_does_not() {
 }
 
 #[tokio::test]
+async fn an_entry_and_its_record_end_at_once_unless_the_record_has_ended() {
+    let f = Fixture::new().await;
+    f.add(Lane::Normal, 0..3).await;
+    f.queue.withdraw(&["job-1"], "recalled").await.unwrap();
+    let handle = move |job: Job, lease: Lease| async move {
+        if job.n == 2 {
+            lease.settle("sent", b"ours").await;
+        }
+        Outcome::Ended { state: "dispatched" }
+    };
+    let _worker = f.work(config(4), handle).await;
+    f.drained().await;
+    for (n, state) in ["dispatched", "dispatched", "sent"].into_iter().enumerate() {
+        let record = f.queue.find_job(&format!("job-{n}")).await.unwrap().unwrap();
+        assert_eq!((record.state.as_str(), record.withdrawn), (state, None), "job {n}");
+    }
+}
+
+#[tokio::test]
 async fn waiting_holds_no_place() {
     let f = Fixture::new().await;
     let (tx, mut rx) = mpsc::unbounded_channel();

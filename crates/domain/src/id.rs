@@ -153,12 +153,12 @@ text_id! {
     AppId, check_app
 }
 text_id! {
-    /// A recipient, by the app's own id: 1 to 128 bytes of UTF-8 without control characters.
-    RecipientId, check_recipient
+    /// A recipient, by the app's own id: 1 to 128 bytes of UTF-8 without control characters, neither `.` nor `..`.
+    RecipientId, check_step
 }
 text_id! {
-    /// A topic: a named group of recipients. 1 to 128 bytes of UTF-8 without control characters.
-    TopicId, check_recipient
+    /// A topic: a named group of recipients. 1 to 128 bytes of UTF-8 without control characters, neither `.` nor `..`.
+    TopicId, check_step
 }
 
 fn check_app(text: &str) -> Result<(), TextError> {
@@ -167,8 +167,10 @@ fn check_app(text: &str) -> Result<(), TextError> {
     if text.bytes().all(plain) { Ok(()) } else { Err(TextError::Control) }
 }
 
-fn check_recipient(text: &str) -> Result<(), TextError> {
-    check_line(text, 128)
+/// An id that stands in paths of URLs.
+fn check_step(text: &str) -> Result<(), TextError> {
+    check_line(text, 128)?;
+    if matches!(text, "." | "..") { Err(TextError::Dots) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -197,6 +199,11 @@ mod tests {
         assert!("u\r\n1".parse::<RecipientId>().is_err());
         assert!("u\u{0}1".parse::<RecipientId>().is_err());
         assert!("Größe 7".parse::<RecipientId>().is_ok());
+        for dots in [".", ".."] {
+            assert_eq!(dots.parse::<RecipientId>(), Err(TextError::Dots));
+            assert_eq!(dots.parse::<TopicId>(), Err(TextError::Dots));
+        }
+        assert!("...".parse::<RecipientId>().is_ok() && "a/../b".parse::<RecipientId>().is_ok());
         assert!("demo{x}".parse::<AppId>().is_err());
         assert!("demo-1".parse::<AppId>().is_ok());
     }

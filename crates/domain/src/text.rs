@@ -12,6 +12,9 @@ pub enum TextError {
     /// It holds a control character, such as a line break or NUL.
     #[error("must not contain line breaks, NUL or other control characters")]
     Control,
+    /// It is `.` or `..`, which every reader of URLs takes for a step of the path, encoded or not.
+    #[error("must not be \".\" or \"..\": no URL can name it; put something before it, such as \"id-.\"")]
+    Dots,
 }
 
 impl TextError {
@@ -21,6 +24,7 @@ impl TextError {
             Self::Empty => "empty",
             Self::TooLong(_) => "too_long",
             Self::Control => "control_character",
+            Self::Dots => "dots",
         }
     }
 }

@@ -182,10 +182,8 @@ export class InboxElement extends LitElement implements StentorInboxElement {
   show(): void {
     this.open = true;
     this.#arrange();
-    void this.updateComplete.then(() => {
-      this.#arrange();
-      this.renderRoot.querySelector<HTMLElement>(".box")?.focus();
-    });
+    void this.updateComplete.then(this.#arrange);
+    this.#focus(".box");
   }
 
   close(): void {
@@ -196,7 +194,17 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     this.#opened = this.#preferences = undefined;
     const root = this.renderRoot as ShadowRoot;
     // Focus goes back to where it came from, unless somebody has put it elsewhere.
-    if (root.activeElement) void this.updateComplete.then(() => root.querySelector<HTMLElement>(".bell")?.focus());
+    if (root.activeElement) this.#focus(".bell");
+  }
+
+  /** Once it is drawn, the first of these that is there has the focus. */
+  #focus(...places: (string | undefined)[]): void {
+    void this.updateComplete.then(() => {
+      for (const place of places) {
+        const found = place && this.renderRoot.querySelector<HTMLElement>(place);
+        if (found) return found.focus();
+      }
+    });
   }
 
   #arrange = (): void => {
@@ -216,12 +224,9 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     }
   };
 
-  /** Who tabs out of the popover has left it. */
-  #focusLeft = (event: FocusEvent): void => {
-    if (this.variant === "bell" && this.open && event.relatedTarget && event.relatedTarget !== this && !this.contains(event.relatedTarget as Node)) {
-      const box = (event.currentTarget as HTMLElement);
-      if (!box.contains(event.relatedTarget as Node)) this.close();
-    }
+  /** Who tabs out of the bell and its popover has left them. */
+  #focusLeft = ({ relatedTarget }: FocusEvent): void => {
+    if (relatedTarget && !this.renderRoot.contains(relatedTarget as Node)) this.close();
   };
 
   // --- doing ---
@@ -232,8 +237,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     if (this.variant === "bell" && !this.open) this.show();
     this.requestUpdate();
     await this.#load(id);
-    await this.updateComplete;
-    this.renderRoot.querySelector<HTMLElement>("article h3")?.focus();
+    this.#focus("article h3");
   }
 
   async #load(id: string): Promise<void> {
@@ -248,15 +252,10 @@ export class InboxElement extends LitElement implements StentorInboxElement {
   }
 
   #back = (): void => {
-    const id = this.#opened?.id;
-    const preferences = this.#preferences !== undefined;
+    const from = this.#preferences ? ".settings" : cardOf(this.#opened?.id);
     this.#opened = this.#preferences = undefined;
     this.requestUpdate();
-    void this.updateComplete.then(() => {
-      const card = id && this.renderRoot.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"] .card`);
-      const settings = preferences ? this.renderRoot.querySelector<HTMLElement>(".settings") : null;
-      (card || settings || this.renderRoot.querySelector<HTMLElement>(".box"))?.focus();
-    });
+    this.#focus(from, ".box");
   };
 
   #archive(id: string): void {
@@ -271,16 +270,14 @@ export class InboxElement extends LitElement implements StentorInboxElement {
       this.requestUpdate();
     }, UNDO_FOR);
     if (this.#opened) return this.#back();
-    const focused = (this.renderRoot as ShadowRoot).activeElement;
-    if (focused) void this.updateComplete.then(() =>
-      (next ? this.renderRoot.querySelector<HTMLElement>(`[data-id="${CSS.escape(next)}"] .card`) : this.renderRoot.querySelector<HTMLElement>(".box"))?.focus());
+    if ((this.renderRoot as ShadowRoot).activeElement) this.#focus(cardOf(next), ".box");
   }
 
   #undo = (): void => {
     this.#inbox!.unarchive(this.#archived);
     this.#archived = [];
     this.requestUpdate();
-    this.renderRoot.querySelector<HTMLElement>(".box")?.focus();
+    this.#focus(".box");
   };
 
   #loadMore = (): void => {
@@ -316,8 +313,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
       this.#preferences = { failed: true };
     }
     this.requestUpdate();
-    await this.updateComplete;
-    this.renderRoot.querySelector<HTMLElement>(".preferences h3")?.focus();
+    this.#focus(".preferences h3");
   };
 
   #setPreferences = async (value: Preferences): Promise<void> => {
@@ -355,14 +351,14 @@ export class InboxElement extends LitElement implements StentorInboxElement {
         <section class="box" part="box" tabindex="-1" aria-label=${words.title} @keydown=${this.#keys}>${this.#box()}</section>
         ${said}${tray}</div>`;
     }
-    return html`<div class="root" dir=${direction} lang=${this.#language.locale}>
+    return html`<div class="root" dir=${direction} lang=${this.#language.locale} @focusout=${this.#focusLeft}>
       <button class="bell" part="bell" type="button" aria-haspopup="dialog" aria-expanded=${this.open}
         aria-label=${unread ? `${words.title}, ${counted}` : words.title} @click=${() => (this.open ? this.close() : this.show())}>
         ${icons.bell}${unread ? html`<span class="badge" part="badge" aria-hidden="true">${unread > 99 ? `${this.#language.number(99)}+` : this.#language.number(unread)}</span>` : nothing}
       </button>
       ${this.open
         ? html`<div class="box popover" part="box popover" role="dialog" aria-label=${words.title} tabindex="-1" popover="manual"
-            @keydown=${this.#keys} @focusout=${this.#focusLeft}>${this.#box()}</div>`
+            @keydown=${this.#keys}>${this.#box()}</div>`
         : nothing}
       ${said}${tray}</div>`;
   }
@@ -450,6 +446,8 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     if (looked && this.#inbox?.status === "live" && this.#inbox.more(this.#category) === undefined) this.#loadMore();
   }
 }
+
+const cardOf = (id?: string): string | undefined => id && `[data-id="${CSS.escape(id)}"] .card`;
 
 const titled = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1).replace(/[-_]/g, " ");
 

@@ -63,6 +63,7 @@ export class StentorInbox extends EventTarget {
   #status: Status = "connecting";
   #problem: Problem | undefined;
   #store: Store | undefined;
+  #alias: string | undefined;
   #sharing: Sharing<Shared, Told> | undefined;
   #connection: Connection | undefined;
   /** What this tab asked for and the server did not confirm yet; shown as if it had. */
@@ -232,16 +233,20 @@ export class StentorInbox extends EventTarget {
     if (event.persisted) void this.#join((this.#starting += 1));
   };
 
-  /** Whose inbox it is, stands in the token: it names what is kept, and the lock. */
+  /** Whose inbox it is, app and recipient, stands in the token: it names what is kept, and the lock. */
   async #join(start: number): Promise<void> {
-    const { recipient, share = true } = this.#options;
-    if (recipient !== undefined) this.#recall(recipient);
+    const { token: source, recipient, share } = this.#options;
+    const home = `stentor:${this.#rest.url("/")}:`;
+    // The page names a person and no app. Which it was, is remembered until a token says it.
+    this.#alias = recipient && `${home}${typeof source === "string" ? source : ""}:${recipient}`;
+    this.#recall(Store.known(this.#alias));
     for (let pause = 500; ; pause = Math.min(pause * 2, 30_000)) {
       try {
         const token = await this.#tokens.get();
         if (start !== this.#starting) return;
-        this.#recall(recipient ?? token.owner);
-        const name = `stentor:${this.#rest.url("/")}:${token.owner}`;
+        const name = home + token.owner;
+        this.#recall(name);
+        this.#store!.claim();
         this.#sharing = new Sharing<Shared, Told>(name, {
           lead: () => this.#lead(),
           follow: () => this.#follow(),
@@ -255,7 +260,7 @@ export class StentorInbox extends EventTarget {
             if (command.type === "ping") this.#connection?.retry();
             return this.#connection?.ask(command) ?? Promise.reject(new Broken());
           },
-        }, share);
+        }, share ?? true);
         if (this.#sharing.leads) this.#lead(); // it led before we had a name for it
         return;
       } catch (error) {
@@ -268,10 +273,10 @@ export class StentorInbox extends EventTarget {
     }
   }
 
-  /** Brings back what was kept of whose inbox it is: as the page names them, or app and recipient as the token does. */
-  #recall(whose: string): void {
-    if (this.#store) return;
-    this.#store = new Store(`stentor:${this.#rest.url("/")}:${whose}`, this.#options.cache ?? true);
+  /** Brings back what was kept of an inbox; its name is that of app and recipient. */
+  #recall(name: string | undefined): void {
+    if (!name || this.#store?.name === name) return;
+    this.#store = new Store(name, this.#options.cache ?? true, this.#alias);
     this.#known = this.#store.load();
     this.#pending = this.#store.queue();
     this.#changed();

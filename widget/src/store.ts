@@ -16,7 +16,22 @@ export interface Queued {
 export class Store {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly name: string, private readonly on: boolean) {}
+  /** `alias` is what the page calls it, who does not know the app. */
+  constructor(readonly name: string, private readonly on: boolean, private readonly alias?: string) {}
+
+  /** What the page's name for it stood for the last time. */
+  static known(alias?: string): string | undefined {
+    try {
+      return (alias && localStorage.getItem(alias)) || undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Remembers what the page's name stands for. */
+  claim(): void {
+    if (this.alias && this.on) put(this.alias, this.name);
+  }
 
   load(): Known {
     const kept = this.#read<Known>("page");
@@ -53,7 +68,7 @@ export class Store {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     try {
-      for (const what of ["page", "queue"]) localStorage.removeItem(`${this.name}:${what}`);
+      for (const key of [`${this.name}:page`, `${this.name}:queue`, this.alias ?? ""]) localStorage.removeItem(key);
     } catch { /* storage is forbidden: nothing was kept */ }
   }
 
@@ -66,12 +81,16 @@ export class Store {
   }
 
   #write(what: string, value: unknown): boolean {
-    try {
-      if (this.on) localStorage.setItem(`${this.name}:${what}`, JSON.stringify(value));
-      return this.on;
-    } catch {
-      return false; // storage is full or forbidden: the page works without
-    }
+    return this.on && put(`${this.name}:${what}`, JSON.stringify(value));
+  }
+}
+
+function put(key: string, text: string): boolean {
+  try {
+    localStorage.setItem(key, text);
+    return true;
+  } catch {
+    return false; // storage is full or forbidden: the page works without
   }
 }
 

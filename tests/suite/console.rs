@@ -370,13 +370,34 @@ async fn what_is_scheduled_and_what_went_to_many_is_found_before_its_time_and_by
     })
     .await;
     assert_eq!(titles("recipient=u1&state=sent").await, [""; 0]);
+    // before its time it is found by whose it will be: by name, by topic, by being there
+    eventually("it is found by its recipient", async || {
+        (titles("recipient=u9").await == ["tomorrow", "tomorrow too"]).then_some(())
+    })
+    .await;
+    assert_eq!(titles("recipient=u9&state=scheduled").await, ["tomorrow", "tomorrow too"]);
+    for (audience, title) in [(json!({"topic": "red"}), "tomorrow to red"), (json!("everyone"), "tomorrow to all")] {
+        dev.api.send(&json!({"audience": audience, "content": content(title), "send_at": tomorrow})).await;
+    }
+    eventually("what will go to many is found", async || {
+        (titles("recipient=u1&state=scheduled").await == ["tomorrow to all", "tomorrow to red"]).then_some(())
+    })
+    .await;
+    assert_eq!(titles("recipient=u2&state=scheduled").await, ["tomorrow to all"]);
+    // and whoever has nothing but that has a page, which says so
+    let page = browser.page("/console/recipients/u9?app=demo").await;
+    assert!(page.contains("To be sent later") && page.contains("tomorrow too"), "{page}");
+    assert_eq!(browser.see("/console/recipients?id=..").await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let list = browser.page("/console/notifications?app=demo").await;
     assert!(list.contains("scheduled</span>") && list.contains(&tomorrow[..16]), "{list}");
     let one = browser.page(&format!("/console/notifications/{id}?app=demo")).await;
     assert!(one.contains("scheduled</span>") && one.contains("next at"), "{one}");
     let recalled = browser.post(&format!("/console/notifications/{id}/recall?app=demo"), &[]).await;
     assert!(browser.page(&recalled.place.unwrap()).await.contains("cancelled"), "it says so at once");
-    eventually("it is scheduled no more", async || (titles("state=scheduled").await == ["tomorrow too"]).then_some(())).await;
+    eventually("it is scheduled no more", async || {
+        (titles("recipient=u9&state=scheduled").await == ["tomorrow to all", "tomorrow too"]).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

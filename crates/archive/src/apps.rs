@@ -1,6 +1,8 @@
 //! Apps and their keys.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+};
 use stentor_domain::{AppId, Timestamp};
 
 use crate::{
@@ -122,6 +124,28 @@ impl Archive {
     pub async fn list_keys(&self, app: &AppId) -> Result<Vec<ApiKey>, ArchiveError> {
         let keys = api_key::Entity::find().filter(api_key::Column::App.eq(app.as_str())).order_by_asc(api_key::Column::Id);
         keys.all(&self.db).await?.into_iter().map(ApiKey::try_from).collect()
+    }
+
+    /// A page of an app's keys: those that hold first, of both kinds the newest first; those after the key `after`.
+    pub async fn page_of_keys(&self, app: &AppId, after: Option<&str>, limit: usize) -> Result<Vec<ApiKey>, ArchiveError> {
+        use api_key::Column;
+        let mut rows = api_key::Entity::find().filter(Column::App.eq(app.as_str()));
+        let last = match after {
+            Some(after) => self.find_key(after).await?.filter(|key| key.app == *app),
+            None => None,
+        };
+        if let Some(last) = last {
+            let at = last.created_at.as_millis();
+            let older = Column::CreatedAt.lt(at).or(Column::CreatedAt.eq(at).and(Column::Id.gt(last.id.as_str())));
+            rows = rows.filter(if last.revoked_at.is_some() {
+                Condition::all().add(Column::RevokedAt.is_not_null()).add(older)
+            } else {
+                Condition::any().add(Column::RevokedAt.is_not_null()).add(Column::RevokedAt.is_null().and(older))
+            });
+        }
+        let rows = rows.order_by(Column::RevokedAt.is_not_null(), Order::Asc).order_by_desc(Column::CreatedAt);
+        let rows = rows.order_by_asc(Column::Id).limit(limit as u64);
+        rows.all(&self.db).await?.into_iter().map(ApiKey::try_from).collect()
     }
 
     /// Revokes a key; false if the app has no such key that is valid.

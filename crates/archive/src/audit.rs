@@ -1,6 +1,6 @@
-//! What operators did: who, when, what. Written before it is done, and never changed.
+//! What operators did: who, when, what. Written before it is done, and never changed; what came of it is added once it is known.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use stentor_domain::{AppId, Timestamp};
 use uuid::Uuid;
 
@@ -32,7 +32,12 @@ pub struct AuditEntry {
     pub id: Uuid,
     /// What was done.
     pub deed: Deed,
+    /// What came of it: [`DONE`], or why not. `None` while it is under way, and for ever if its process died before it could say.
+    pub outcome: Option<String>,
 }
+
+/// The outcome of what was done.
+pub const DONE: &str = "done";
 
 /// Which entries.
 #[derive(Clone, Debug, Default)]
@@ -58,17 +63,18 @@ impl TryFrom<audit::Model> for AuditEntry {
             subject: row.subject,
             detail: row.detail,
         };
-        Ok(Self { id: row.id, deed })
+        Ok(Self { id: row.id, deed, outcome: row.outcome })
     }
 }
 
 impl Archive {
-    /// Puts a deed on record.
-    pub async fn insert_audit(&self, deed: &Deed) -> Result<(), ArchiveError> {
+    /// Puts on record a deed that is about to be done; gives the id of its entry.
+    pub async fn insert_audit(&self, deed: &Deed) -> Result<Uuid, ArchiveError> {
         let millis = u64::try_from(deed.at.as_millis()).unwrap_or(0);
         let (seconds, nanos) = (millis / 1_000, u32::try_from(millis % 1_000 * 1_000_000).unwrap_or(0));
+        let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos));
         let row = audit::ActiveModel {
-            id: Set(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))),
+            id: Set(id),
             at: Set(deed.at.as_millis()),
             operator: Set(deed.operator.clone()),
             name: Set(deed.name.clone()),
@@ -76,8 +82,17 @@ impl Archive {
             action: Set(deed.action.clone()),
             subject: Set(deed.subject.clone()),
             detail: Set(deed.detail.clone()),
+            outcome: Set(None),
         };
         audit::Entity::insert(row).exec_without_returning(&self.db).await?;
+        Ok(id)
+    }
+
+    /// Adds what came of a deed: [`DONE`], or why it was not done. Once: the first word stands.
+    pub async fn end_audit(&self, id: Uuid, outcome: &str) -> Result<(), ArchiveError> {
+        use audit::Column;
+        let update = audit::Entity::update_many().col_expr(Column::Outcome, Expr::value(outcome));
+        update.filter(Column::Id.eq(id).and(Column::Outcome.is_null())).exec(&self.db).await?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod inbox;
 mod notifications;
 mod operators;
 mod recipients;
+mod scheduled;
 mod search;
 mod suppressions;
 mod templates;
@@ -29,7 +30,7 @@ mod writer;
 
 pub use activity::Activity;
 pub use apps::{ApiKey, App, NewApp};
-pub use audit::{AuditEntry, AuditFilter, Deed};
+pub use audit::{AuditEntry, AuditFilter, DONE, Deed};
 pub use connect::Archive;
 pub use error::ArchiveError;
 pub use inbox::{ArchivedInbox, ArchivedItem, ArchivedUnread};

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
-use stentor_domain::{AppId, Event, Notification, NotificationId, Timestamp, item::ItemContent};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{CaseStatement, SimpleExpr},
+};
+use stentor_domain::{AppId, Event, EventKind, Notification, NotificationId, Timestamp, item::ItemContent};
+use uuid::Uuid;
 
 use crate::{
     Archive, ArchiveError,
@@ -46,8 +50,14 @@ impl Archive {
         ArchivedNotification::read(&row, dispatched).map(Some)
     }
 
-    /// The events that concern a notification, in order of time.
-    pub async fn list_events(&self, app: &AppId, id: NotificationId, limit: usize) -> Result<Vec<Event>, ArchiveError> {
+    /// The events that concern a notification, in order of time, those after the event `after`; and after which one there are more.
+    pub async fn list_events(
+        &self,
+        app: &AppId,
+        id: NotificationId,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<(Vec<Event>, Option<Uuid>), ArchiveError> {
         let concerned = event_subject::Entity::find()
             .select_only()
             .column(event_subject::Column::Event)
@@ -55,18 +65,32 @@ impl Archive {
         let about = Condition::any()
             .add(event::Column::Notification.eq(id.as_uuid()))
             .add(event::Column::Id.in_subquery(concerned.into_query()));
-        let rows = event::Entity::find()
-            .filter(event::Column::App.eq(app.as_str()))
-            .filter(about)
-            .order_by_asc(event::Column::At)
-            .limit(limit as u64);
+        let mut rows = event::Entity::find().filter(event::Column::App.eq(app.as_str())).filter(about);
+        let last = match after {
+            Some(after) => event::Entity::find_by_id(after).filter(event::Column::App.eq(app.as_str())).one(&self.db).await?,
+            None => None,
+        };
+        if let Some(last) = last {
+            let same_rank = rank_in_sql().eq(rank(&last.kind)).and(event::Column::Id.gt(last.id));
+            let same_time = event::Column::At.eq(last.at).and(rank_in_sql().gt(rank(&last.kind)).or(same_rank));
+            rows = rows.filter(event::Column::At.gt(last.at).or(same_time));
+        }
+        let rows = rows.order_by_asc(event::Column::At).order_by(rank_in_sql(), Order::Asc).order_by_asc(event::Column::Id);
+        let mut rows = rows.limit(limit as u64 + 1).all(&self.db).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| row.id);
         // Of what happened in the same millisecond, the order of life: ids are no times.
         let mut events = BTreeMap::new();
-        for row in rows.all(&self.db).await? {
+        for row in rows {
             let event: Event = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("events", e))?;
-            events.insert((event.at, rank(&event), event.id), event);
+            let step = match &event.kind {
+                EventKind::Delivery(report) => report.state.version(report.attempt),
+                _ => 0,
+            };
+            events.insert((event.at, rank(event.kind.name()), step, event.id), event);
         }
-        Ok(events.into_values().collect())
+        Ok((events.into_values().collect(), next))
     }
 
     /// The content of a notification in `variant`.
@@ -81,21 +105,27 @@ impl Archive {
     }
 }
 
-/// What comes first of what happened at the same time.
-fn rank(event: &Event) -> (u8, u32) {
-    use stentor_domain::EventKind::{
-        Accepted, Content, Delivery, Dispatched, ItemRecalled, ItemUpdated, ItemWritten, ItemsChanged, Recalled,
-        RecipientUpserted, Suppressed, SuppressionLifted, TimelineEntry, TimelineMarked, Updated,
-    };
-    match &event.kind {
-        Accepted { .. } => (0, 0),
-        RecipientUpserted { .. } => (1, 0),
-        Content { .. } => (2, 0),
-        ItemWritten { .. } | TimelineEntry { .. } => (3, 0),
-        Delivery(report) => (4, report.state.version(report.attempt)),
-        Updated { .. } => (5, 0),
-        ItemsChanged { .. } | TimelineMarked { .. } | ItemUpdated { .. } => (5, 1),
-        ItemRecalled { .. } => (6, 0),
-        Dispatched { .. } | Recalled { .. } | Suppressed { .. } | SuppressionLifted { .. } => (7, 0),
-    }
+/// What comes first of what happened at the same time, by the names of events; all others come last.
+const RANKS: [(&str, i32); 11] = [
+    ("accepted", 0),
+    ("recipient_upserted", 1),
+    ("content", 2),
+    ("item_written", 3),
+    ("timeline_entry", 3),
+    ("delivery", 4),
+    ("updated", 5),
+    ("items_changed", 6),
+    ("timeline_marked", 6),
+    ("item_updated", 6),
+    ("item_recalled", 7),
+];
+const LAST: i32 = 8;
+
+fn rank(kind: &str) -> i32 {
+    RANKS.iter().find(|(name, _)| *name == kind).map_or(LAST, |(_, rank)| *rank)
+}
+
+fn rank_in_sql() -> SimpleExpr {
+    let case = RANKS.iter().fold(CaseStatement::new(), |case, (name, rank)| case.case(event::Column::Kind.eq(*name), *rank));
+    case.finally(LAST).into()
 }

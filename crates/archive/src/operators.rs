@@ -1,6 +1,6 @@
 //! Operators: who may open the console. They belong to no app.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, sea_query::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use stentor_domain::Timestamp;
 
 use crate::{Archive, ArchiveError, entities::operator};
@@ -57,6 +57,22 @@ impl Archive {
     /// Every operator, the oldest first, revoked ones among them.
     pub async fn list_operators(&self) -> Result<Vec<Operator>, ArchiveError> {
         let rows = operator::Entity::find().order_by_asc(operator::Column::CreatedAt).order_by_asc(operator::Column::Id);
+        rows.all(&self.db).await?.into_iter().map(Operator::try_from).collect()
+    }
+
+    /// A page of operators, the oldest first, revoked ones among them; those after the operator `after`.
+    pub async fn page_of_operators(&self, after: Option<&str>, limit: usize) -> Result<Vec<Operator>, ArchiveError> {
+        use operator::Column;
+        let mut rows = operator::Entity::find();
+        let last = match after {
+            Some(after) => self.find_operator(after).await?,
+            None => None,
+        };
+        if let Some(last) = last {
+            let at = last.created_at.as_millis();
+            rows = rows.filter(Column::CreatedAt.gt(at).or(Column::CreatedAt.eq(at).and(Column::Id.gt(last.id))));
+        }
+        let rows = rows.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).limit(limit as u64);
         rows.all(&self.db).await?.into_iter().map(Operator::try_from).collect()
     }
 

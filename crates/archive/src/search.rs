@@ -42,7 +42,7 @@ pub struct NotificationFilter {
     pub states: Vec<DeliveryState>,
     /// With a delivery whose reason contains this.
     pub reason: Option<String>,
-    /// Beside those with a delivery in one of `states`, those that are to be sent only after this time.
+    /// Beside those with a delivery that fits, those that are to be sent only after this time; with a `recipient`, to them.
     pub or_sent_after: Option<Timestamp>,
 }
 

@@ -143,10 +143,22 @@ impl Archive {
         rows.iter().map(|id| recipient(id)).collect()
     }
 
-    /// The topics that a recipient is a member of.
-    pub async fn list_topics_of(&self, app: &AppId, recipient: &RecipientId) -> Result<Vec<TopicId>, ArchiveError> {
-        let stays = stays_of(&self.db, app, recipient).await?;
-        Ok(stays.into_iter().filter(|(_, stays)| stays.iter().any(|s| s.left.is_none())).map(|(topic, _)| topic).collect())
+    /// The topics that a recipient is a member of, by id, those after `after`.
+    pub async fn list_topics_of(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        after: Option<&TopicId>,
+        limit: usize,
+    ) -> Result<Vec<TopicId>, ArchiveError> {
+        use topic_member::Column;
+        let of = Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str())).and(Column::Left.is_null());
+        let mut rows = topic_member::Entity::find().select_only().column(Column::Topic).distinct().filter(of);
+        if let Some(after) = after {
+            rows = rows.filter(Column::Topic.gt(after.as_str()));
+        }
+        let rows = rows.order_by_asc(Column::Topic).limit(limit as u64).into_tuple::<String>().all(&self.db).await?;
+        rows.iter().map(|id| id.parse().map_err(|e| ArchiveError::unreadable("topic_members", e))).collect()
     }
 
     /// Makes recipients members of a topic from revision `now` of the timeline on, or ends that they are. Who is already, or is not,

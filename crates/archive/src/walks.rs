@@ -26,7 +26,7 @@ pub(crate) enum Walk {
     Deliveries(Option<(Channel, DeliveryState)>),
     /// Entries of the timeline: what went to a topic or to everyone has no delivery of each person.
     Timeline,
-    /// Notifications that are to be sent only after this time.
+    /// Notifications that are to be sent only after this time; to the recipient, if one is asked for.
     After(Timestamp),
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Walked {
 
 impl Walked {
     /// What a query of at most `limit` gave.
-    fn of(found: Vec<Uuid>, limit: usize) -> Self {
+    pub(crate) fn of(found: Vec<Uuid>, limit: usize) -> Self {
         let down_to = found.last().copied().filter(|_| found.len() >= limit);
         Self { found, down_to }
     }
@@ -51,7 +51,7 @@ pub(crate) fn lowest(at: Timestamp) -> Uuid {
 }
 
 /// Ids of the span of time that is asked for, those below `below`.
-fn within(column: impl ColumnTrait, filter: &NotificationFilter, below: Option<Uuid>) -> Condition {
+pub(crate) fn within(column: impl ColumnTrait, filter: &NotificationFilter, below: Option<Uuid>) -> Condition {
     let mut of = Condition::all();
     if let Some(below) = below {
         of = of.add(column.lt(below));
@@ -88,7 +88,10 @@ impl Archive {
     ) -> Result<Walked, ArchiveError> {
         match walk {
             Walk::All => self.walk_notifications(app, filter, None, below, limit).await,
-            Walk::After(time) => self.walk_notifications(app, filter, Some(time), below, limit).await,
+            Walk::After(time) => match &filter.recipient {
+                Some(recipient) => self.walk_scheduled(app, filter, (recipient, time), below, limit).await,
+                None => self.walk_notifications(app, filter, Some(time), below, limit).await,
+            },
             Walk::Deliveries(pair) => self.walk_deliveries(app, filter, pair, below, limit).await,
             Walk::Timeline => self.walk_timeline(app, filter, below, limit).await,
         }

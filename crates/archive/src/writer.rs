@@ -23,7 +23,7 @@ use crate::{
     Archive, ArchiveError, activity,
     entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
     error::is_refused,
-    recipients, suppressions, timeline,
+    recipients, scheduled, suppressions, timeline,
 };
 
 /// The most rows of one statement: the widest table has 13 columns, and SQL takes 32,000 values at the most.
@@ -74,6 +74,7 @@ impl Archive {
         let new_reports = activity::new_reports(&transaction, events).await?;
         write_facts(&transaction, events).await?;
         write_notifications(&transaction, events).await?;
+        scheduled::write(&transaction, events).await?;
         write_deliveries(&transaction, events).await?;
         write_items(&transaction, events).await?;
         timeline::write(&transaction, events).await?;
@@ -98,7 +99,7 @@ impl Archive {
 }
 
 /// Inserts rows whose keys are new, in statements of a bounded size.
-async fn insert_new<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<(), DbErr>
+pub(crate) async fn insert_new<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<(), DbErr>
 where
     A: sea_orm::ActiveModelTrait + Send,
 {

@@ -25,7 +25,7 @@ pub use mail_server::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail
 pub use name_server::NameServer;
 pub use port::free_port;
 pub use postfix::Postfix;
-pub use postgres::Postgres;
+pub use postgres::{Held, Postgres};
 pub use redis_server::RedisServer;
 pub use redis_topology::{RedisCluster, RedisSentinel};
 pub use sms_gateway::{Answer, SmsGateway};

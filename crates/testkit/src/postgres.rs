@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::{
         fs::{MetadataExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -85,6 +85,24 @@ impl Postgres {
             .expect("psql runs");
         assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
+    }
+
+    /// Runs `sql` in a transaction that stays open until the value is dropped: a lock, say, that others wait for.
+    pub fn hold(&self, sql: &str) -> Held {
+        let mut child = self
+            .command("psql")
+            .args(["--host=127.0.0.1", "--username=postgres", "--no-password", "--tuples-only", "--no-align", "--quiet"])
+            .arg(format!("--port={}", self.port))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql runs");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        writeln!(stdin, "BEGIN; {sql}; SELECT 'held';").expect("psql reads");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("psql answers");
+        assert_eq!(line.trim(), "held", "{sql}");
+        Held { child, stdin: Some(stdin) }
     }
 
     /// Its port.
@@ -182,6 +200,20 @@ impl Postgres {
             command.uid(uid).gid(gid);
         }
         command
+    }
+}
+
+/// An open transaction, rolled back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.stdin.take()); // psql ends with its input
+        let _ = self.child.wait();
     }
 }
 

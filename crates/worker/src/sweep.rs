@@ -1,6 +1,6 @@
 //! The sweep: keeps hot inboxes small. What SQL holds in the very state that Redis has is trimmed; unread never is.
 //!
-//! Once an hour it forgets what charts do not show any more.
+//! Once an hour it forgets what charts do not show any more, and for whom something was to be sent whose time has come long since.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,6 +23,8 @@ const GATHER: Duration = Duration::from_secs(2);
 /// How often old activity is forgotten, and how old it is then.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 const ACTIVITY_LIFE: Duration = Duration::from_hours(8 * 24);
+/// How long after its time it is still known for whom a notification was scheduled.
+const SCHEDULED_LIFE: Duration = Duration::from_hours(24);
 
 /// How many inboxes are asked at once for what is too much in them: nearly always it is nothing.
 const AT_ONCE: usize = 50;
@@ -75,6 +77,11 @@ impl Sweep {
         let before = Timestamp::from_millis(self.clock.now().as_millis().saturating_sub(life));
         if let Err(error) = self.archive.trim_activity(before).await {
             tracing::warn!(error = %chain(&error), "old activity is forgotten later");
+        }
+        let life = i64::try_from(SCHEDULED_LIFE.as_millis()).unwrap_or(i64::MAX);
+        let before = Timestamp::from_millis(self.clock.now().as_millis().saturating_sub(life));
+        if let Err(error) = self.archive.trim_scheduled(before).await {
+            tracing::warn!(error = %chain(&error), "for whom something was scheduled is forgotten later");
         }
     }
 

@@ -8,7 +8,7 @@ use stentor_domain::{AppId, Timestamp};
 use super::{
     asked::Query,
     page::{Failure, Page, Section, Shell},
-    visit::Visit,
+    visit::{Entry, Visit},
     words::{address, thousands},
 };
 use crate::{
@@ -128,17 +128,16 @@ pub(super) async fn decide(
         // Only what is there now: what dies meanwhile was not looked at.
         let query = LetterQuery { until: Some(state.now()), ..wanted.query() };
         let subject = format!("all that fit: queue {:?}, reason {:?}", wanted.queue, wanted.reason);
-        visit.audit(&state, app, action, subject, None).await?;
-        state.settle_letters(app, &query, verdict).await?
+        visit.on_record(&state, app, Entry::new(action, subject), state.settle_letters(app, &query, verdict)).await?
     } else {
         let mut settled = 0;
         for id in &ids {
-            visit.audit(&state, app, action, id.clone(), None).await?;
-            match state.settle_letter(app, id, verdict).await {
+            let entry = Entry::new(action, id.clone());
+            match visit.on_record(&state, app, entry, state.settle_letter(app, id, verdict)).await {
                 Ok(there) => settled += usize::from(there),
                 // Somebody else has decided on it meanwhile.
-                Err(error) if error.status() == StatusCode::NOT_FOUND => {}
-                Err(error) => return Err(error.into()),
+                Err(failure) if failure.status() == StatusCode::NOT_FOUND => {}
+                Err(failure) => return Err(failure),
             }
         }
         settled

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use stentor_archive::{Deed, Operator};
+use stentor_archive::{DONE, Deed, Operator};
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     assets,
     page::{Failure, Page},
     session::{Session, Sql},
-    visit::Visit,
+    visit::{Entry, Visit},
 };
 use crate::{auth::OPERATOR_PREFIX, problem::ApiError, state::ApiState};
 
@@ -116,8 +116,11 @@ async fn let_in(state: &ApiState, shown: &Shown) -> Result<Option<Response>, Fai
         subject: "console".into(),
         detail: None,
     };
-    state.archive.insert_audit(&deed).await?;
+    let entry = state.archive.insert_audit(&deed).await?;
     let (_, cookie) = Session::begin(state, operator.id, operator.name).await?;
+    if let Err(error) = state.archive.end_audit(entry, DONE).await {
+        tracing::warn!(%error, "the audit log does not say that a session began");
+    }
     Ok(Some(([(header::SET_COOKIE, cookie)], Redirect::to(inside(&shown.next))).into_response()))
 }
 
@@ -132,10 +135,17 @@ async fn find(state: &ApiState, key: &str) -> Result<Option<Operator>, ApiError>
 
 /// Signs out. That is done even if it cannot be put on record: nobody is to be kept signed in by an archive that is down.
 pub(super) async fn end(State(state): State<ApiState>, visit: Visit) -> Result<Response, Failure> {
-    if visit.sql == Sql::IsAway || visit.audit(&state, None, "session.end", "console", None).await.is_err() {
-        tracing::warn!("the end of a session is not on record");
-    }
-    let cookie = visit.session.end(&state).await?;
+    let recorded = match visit.sql {
+        Sql::Answers => visit.on_record(&state, None, Entry::new("session.end", "console"), visit.session.end(&state)).await.ok(),
+        Sql::IsAway => None,
+    };
+    let cookie = match recorded {
+        Some(cookie) => cookie,
+        None => {
+            tracing::warn!("the end of a session is not on record");
+            visit.session.end(&state).await?
+        }
+    };
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/login")).into_response())
 }
 

@@ -3,7 +3,7 @@
 //! An operator signs in with a key that `stentor operator create` made; the session lives in Redis under the hash of a
 //! `__Host-` cookie. [`guard`] stands before every page: it knows who visits, refuses what another site sent, and puts the
 //! headers on. A page takes a [`Visit`] (who, which app), asks one thing, and renders one template; what changes something
-//! calls [`Visit::audit`] first. An operator sees every app; whatever is asked of an app's things is scoped by the picked one.
+//! does so by [`Visit::on_record`]. An operator sees every app; whatever is asked of an app's things is scoped by the picked one.
 #![allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods and pass references")]
 
 mod asked;

@@ -7,12 +7,13 @@ use stentor_domain::{
     AppId, Audience, Channel, Delivery, DeliveryId, Notification, NotificationId, ProfilePatch, RecipientId, Timestamp,
     notification::RecipientRef,
 };
+use uuid::Uuid;
 
 use super::{
     asked::{Form, Path, Query},
     page::{Failure, Page, Section, Shell},
     rendered::{Part, Rendered, Words, choices, render},
-    visit::Visit,
+    visit::{Entry, Visit},
     words::{self, Badge, address, step, thousands},
 };
 use crate::{
@@ -23,14 +24,26 @@ use crate::{
 
 /// How many deliveries a page has.
 const PAGE: usize = 50;
-/// How many steps of the story are shown; whoever wants all of them asks the API.
-const STEPS: usize = 200;
+/// How many steps of the story a page has.
+const STEPS: usize = 100;
 
 /// Which part of it.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Wanted {
+    /// Deliveries after this one.
     after: Option<DeliveryId>,
+    /// The story after this event.
+    story: Option<Uuid>,
+}
+
+impl Wanted {
+    /// The address of this part; each list goes on by itself.
+    fn place(&self, app: &AppId, id: NotificationId) -> String {
+        let text = |part: Option<String>| part.unwrap_or_default();
+        let (after, story) = (text(self.after.map(|id| id.to_string())), text(self.story.map(|id| id.to_string())));
+        address(&place(id), &[("app", app.as_str()), ("after", &after), ("story", &story)])
+    }
 }
 
 #[derive(Template)]
@@ -45,7 +58,7 @@ pub(super) struct One {
     deliveries: Vec<Delivery>,
     more: Option<String>,
     steps: Vec<TimelineEntry>,
-    untold: usize,
+    later: Option<String>,
     as_of: Timestamp,
     /// What there is to be looked at: channel and language.
     choices: Vec<(Channel, String)>,
@@ -109,13 +122,11 @@ pub(super) async fn show(
     let mut deliveries = state.archive.list_deliveries(app, id, wanted.after, PAGE + 1).await?;
     let more = (deliveries.len() > PAGE).then(|| {
         deliveries.truncate(PAGE);
-        let last = deliveries.last().map(|d| d.id.to_string()).unwrap_or_default();
-        address(&place(id), &[("app", app.as_str()), ("after", &last)])
+        Wanted { after: deliveries.last().map(|d| d.id), ..wanted }.place(app, id)
     });
-    let story = state.timeline(app, id).await?;
-    let (as_of, mut steps) = (story.as_of, story.events);
-    let untold = steps.len().saturating_sub(STEPS);
-    steps.truncate(STEPS);
+    let story = state.timeline(app, id, wanted.story, STEPS).await?;
+    let later = story.next.and_then(|next| next.parse().ok()).map(|next| Wanted { story: Some(next), ..wanted }.place(app, id));
+    let (as_of, steps) = (story.as_of, story.events);
     let said = Words::of(&state, &notification).await?;
     let choices = choices(&said);
     let (channel, locale) = choices.first().cloned().unwrap_or((Channel::Inbox, String::new()));
@@ -136,7 +147,7 @@ pub(super) async fn show(
         deliveries,
         more,
         steps,
-        untold,
+        later,
         as_of,
         choices,
         first_rendering: rendered.part(rendered_place(id, channel, &locale, app, "html")),
@@ -152,8 +163,7 @@ pub(super) async fn recall(
 ) -> Result<Response, Failure> {
     let app = visit.app()?;
     state.find_sent(app, id).await?;
-    visit.audit(&state, Some(app), "notification.recall", id.to_string(), None).await?;
-    let recalled = state.recall(app, id).await?;
+    let recalled = visit.on_record(&state, Some(app), Entry::new("notification.recall", id.to_string()), state.recall(app, id)).await?;
     let left: Vec<String> = recalled.already_left.iter().map(|(channel, n)| format!("{} {channel}", thousands(*n))).collect();
     let note = if left.is_empty() {
         "Recalled: it vanishes from every inbox, and what was not sent yet is cancelled.".to_owned()
@@ -196,8 +206,8 @@ pub(super) async fn send_again(
     let checked = state.check(app, request, None, || [0; 32]).await?;
     state.check_topic(&checked).await?;
     let detail = again.channel.map_or_else(|| format!("to {to}"), |channel| format!("to {to} by {channel}"));
-    visit.audit(&state, Some(app), "notification.send_again", id.to_string(), Some(detail)).await?;
-    let accepted = state.accept(&checked).await?;
+    let entry = Entry::new("notification.send_again", id.to_string()).with(detail);
+    let accepted = visit.on_record(&state, Some(app), entry, state.accept(&checked)).await?;
     let note = format!("Sent again to {to}. This is the new notification.");
     Ok(visit.go(&state, &address(&place(accepted.id), &[("app", app.as_str())]), &note).await)
 }

@@ -122,7 +122,10 @@ impl Wanted {
             IN_TROUBLE => TROUBLE.to_vec(),
             one => read("state", one, "one of the list")?.into_iter().collect(),
         };
-        let only_state = [&self.recipient, &self.channel, &self.reason].iter().all(|text| given(text).is_none());
+        let recipient = read("recipient", &self.recipient, "an id has 1 to 128 bytes, no control characters, and is neither . nor ..")?;
+        // Of what waits for its time it is known for whom it is, and neither on which channel it will go nor how that will end.
+        let may_wait = given(&self.channel).is_none() && given(&self.reason).is_none();
+        let waits = states == [DeliveryState::Scheduled] || (states.is_empty() && recipient.is_some());
         let exact = time("from", &self.from)?;
         let span = SPANS.iter().find(|(name, ..)| *name == self.within).and_then(|(.., span)| *span);
         let recent = span.map(|span| {
@@ -133,10 +136,10 @@ impl Wanted {
             from: exact.or(recent),
             until: time("until", &self.until)?,
             template: given(&self.template).map(str::to_owned),
-            recipient: read("recipient", &self.recipient, "an id has 1 to 128 bytes without control characters")?,
+            recipient,
             channel: read("channel", &self.channel, "inbox, email or sms")?,
             reason: given(&self.reason).map(str::to_owned),
-            or_sent_after: (states == [DeliveryState::Scheduled] && only_state).then_some(now),
+            or_sent_after: (waits && may_wait).then_some(now),
             states,
         })
     }

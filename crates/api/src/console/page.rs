@@ -154,6 +154,10 @@ struct FailurePart<'a> {
 }
 
 impl Failure {
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
     fn title(&self) -> &'static str {
         match self.0.status() {
             StatusCode::NOT_FOUND => "Not here",

@@ -14,7 +14,7 @@ use stentor_queue::{Lane, NewJob, Queue};
 use super::{
     asked::{Form, Path, Query},
     page::{Failure, Page, Section, Shell},
-    visit::Visit,
+    visit::{Entry, Visit},
     words::{Badge, address, span},
 };
 use crate::{problem::ApiError, state::ApiState};
@@ -155,7 +155,6 @@ pub(super) async fn test(State(state): State<ApiState>, visit: Visit, Form(asked
         Channel::Email => _ = to.parse::<EmailAddress>().map_err(|e| wrong(e.to_string()))?,
         _ => _ = to.parse::<PhoneNumber>().map_err(|e| wrong(e.to_string()))?,
     }
-    visit.audit(&state, Some(app), "provider.test", format!("{} {}", asked.channel, asked.provider), None).await?;
     let mut random = [0; 16];
     rand::Rng::fill(&mut rand::rng(), &mut random);
     let test = DeliveryId::from_uuid(uuid::Builder::from_random_bytes(random).into_uuid());
@@ -164,8 +163,12 @@ pub(super) async fn test(State(state): State<ApiState>, visit: Visit, Form(asked
     let id = format!("test:{test}");
     let expires = Some(state.now().after(PATIENCE).as_millis());
     let job = NewJob { id: &id, lane: Lane::High, payload: &payload, body: None, due: None, expires };
-    queue.enqueue(&[job]).await?;
-    queue.expire_jobs(&[&id], KEPT).await?;
+    let entry = Entry::new("provider.test", format!("{} {}", asked.channel, asked.provider));
+    let enqueue = async {
+        queue.enqueue(&[job]).await?;
+        Ok(queue.expire_jobs(&[&id], KEPT).await?)
+    };
+    visit.on_record(&state, Some(app), entry, enqueue).await?;
     let words = "waits for a worker".to_owned();
     Ok(Page(Tested { again: Some(asks(asked.channel, test, app)), badge: Badge::live("queued"), words }))
 }

@@ -7,27 +7,30 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use stentor_archive::{ArchivedSuppression, SuppressionFilter};
+use stentor_archive::{ArchivedSuppression, NotificationFilter, SuppressionFilter};
 use stentor_domain::{
-    AppId, Channel, Delivery, Item, NotificationId, Profile, RecipientId, SuppressedAddress, SuppressionId, TopicId,
+    AppId, Channel, Delivery, DeliveryState, Item, Notification, NotificationId, Profile, RecipientId, SuppressedAddress,
+    SuppressionId, Timestamp, TopicId, Violation,
 };
 
 use super::{
     asked::{Path, Query},
     page::{Failure, Page, Section, Shell},
-    visit::Visit,
-    words::{Badge, address, step},
+    visit::{Entry, Visit},
+    words::{self, Badge, address, step},
 };
 use crate::{
     problem::ApiError,
-    rest::{inbox::InboxPage, page::InboxQuery},
+    rest::{inbox::InboxPage, page::InboxQuery, suppressions},
     state::ApiState,
 };
 
 /// How many people a page has.
 const PAGE: usize = 50;
-/// How many items of an inbox, and how many deliveries, are shown at a time.
+/// How many items of an inbox, deliveries, topics or suppressions are shown at a time.
 const ITEMS: usize = 20;
+/// How many of what is to come are shown; a list of all is one step away.
+const SOON: usize = 5;
 
 /// From where on.
 #[derive(Default, Deserialize)]
@@ -68,7 +71,9 @@ impl List {
 pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
     let app = visit.app()?;
     if !wanted.id.trim().is_empty() {
-        return Ok(Redirect::to(&address(&place(wanted.id.trim()), &[("app", app.as_str())])).into_response());
+        let wrong = |e| ApiError::invalid(vec![Violation::new("", "bad_id", format!("nobody has such an id: it {e}"))]);
+        let id: RecipientId = wanted.id.trim().parse().map_err(wrong)?;
+        return Ok(Redirect::to(&address(&place(id.as_str()), &[("app", app.as_str())])).into_response());
     }
     let mut people = state.archive.list_recipients(app, wanted.after.as_ref(), PAGE + 1).await?;
     let more = people.len() > PAGE;
@@ -83,14 +88,32 @@ fn place(id: &str) -> String {
     format!("/console/recipients/{}", step(id))
 }
 
-/// What of a person is asked for.
-#[derive(Default, Deserialize)]
+/// What of a person is asked for. Each list goes on by itself.
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Part {
     /// Older items of the inbox.
     inbox: String,
     /// Deliveries of notifications before this one.
     before: Option<NotificationId>,
+    /// Topics after this one.
+    topics: Option<TopicId>,
+    /// Suppressions after this one.
+    suppressions: String,
+}
+
+impl Part {
+    fn place(&self, app: &AppId, id: &RecipientId) -> String {
+        let before = self.before.map(|id| id.to_string()).unwrap_or_default();
+        let fields = [
+            ("app", app.as_str()),
+            ("inbox", self.inbox.as_str()),
+            ("before", before.as_str()),
+            ("topics", self.topics.as_ref().map_or("", TopicId::as_str)),
+            ("suppressions", self.suppressions.as_str()),
+        ];
+        address(&place(id.as_str()), &fields)
+    }
 }
 
 /// Where somebody can be reached.
@@ -137,7 +160,12 @@ pub(super) struct One {
     profile: Profile,
     addresses: Addresses,
     topics: Vec<TopicId>,
+    more_topics: Option<String>,
     suppressions: Vec<ArchivedSuppression>,
+    more_suppressions: Option<String>,
+    /// What is to be sent to them later: when, and what it is called.
+    soon: Vec<(Timestamp, Notification)>,
+    more_soon: bool,
     inbox: InboxPage,
     older_items: Option<String>,
     deliveries: Vec<Delivery>,
@@ -155,6 +183,17 @@ impl One {
 
     fn channels(&self) -> &'static [Channel] {
         &Channel::ALL
+    }
+
+    /// Everything that is to be sent to the person later.
+    fn all_soon(&self) -> String {
+        let app = self.shell.app.as_ref().map_or("", AppId::as_str);
+        let fields = [("app", app), ("recipient", self.id.as_str()), ("state", DeliveryState::Scheduled.as_str()), ("within", "all")];
+        address("/console/notifications", &fields)
+    }
+
+    fn called(&self, n: &Notification) -> String {
+        words::title(n).to_owned()
     }
 
     /// Where a suppression is lifted.
@@ -181,9 +220,22 @@ async fn find(state: &ApiState, app: &AppId, id: &RecipientId) -> Result<Profile
     };
     match profile {
         Some(profile) => Ok(profile),
-        None if state.archive.list_deliveries_to(app, id, None, 1).await?.is_empty() => Err(ApiError::not_found("recipient")),
-        None => Ok(Profile::default()),
+        None if !state.archive.list_deliveries_to(app, id, None, 1).await?.is_empty() => Ok(Profile::default()),
+        None if !soon(state, app, id).await?.is_empty() => Ok(Profile::default()),
+        None => Err(ApiError::not_found("recipient")),
     }
+}
+
+/// What is to be sent to somebody later, the latest asked for first; one more than is shown.
+async fn soon(state: &ApiState, app: &AppId, id: &RecipientId) -> Result<Vec<(Timestamp, Notification)>, ApiError> {
+    let filter = NotificationFilter {
+        recipient: Some(id.clone()),
+        states: vec![DeliveryState::Scheduled],
+        or_sent_after: Some(state.now()),
+        ..NotificationFilter::default()
+    };
+    let found = state.archive.search_notifications(app, &filter, None, SOON + 1).await?;
+    Ok(found.items.into_iter().map(|n| (n.notification.due_at(), n.notification)).collect())
 }
 
 /// One person.
@@ -200,15 +252,32 @@ pub(super) async fn show(
     let mut deliveries = state.archive.list_deliveries_to(app, &id, part.before, ITEMS + 1).await?;
     let more = deliveries.len() > ITEMS;
     deliveries.truncate(ITEMS);
-    let here = place(id.as_str());
-    let older = |name: &str, value: &str| address(&here, &[("app", app.as_str()), (name, value)]);
-    let older_deliveries = deliveries.last().filter(|_| more).map(|d| older("before", &d.notification_id.to_string()));
+    let older = |part: Part| part.place(app, &id);
+    let last = deliveries.last().filter(|_| more);
+    let older_deliveries = last.map(|d| older(Part { before: Some(d.notification_id), ..part.clone() }));
+    let mut topics = state.archive.list_topics_of(app, &id, part.topics.as_ref(), ITEMS + 1).await?;
+    let more = topics.len() > ITEMS;
+    topics.truncate(ITEMS);
+    let more_topics = topics.last().filter(|_| more).map(|last| older(Part { topics: Some(last.clone()), ..part.clone() }));
+    let mut suppressions = suppressions_of(&state, app, &profile, &part.suppressions).await?;
+    let more = suppressions.len() > ITEMS;
+    suppressions.truncate(ITEMS);
+    let last = suppressions.last().filter(|_| more).map(suppressions::place);
+    let more_suppressions = last.map(|suppressions| older(Part { suppressions, ..part.clone() }));
+    let mut soon = soon(&state, app, &id).await?;
+    let more_soon = soon.len() > SOON;
+    soon.truncate(SOON);
+    let reveal = address(&format!("{}/addresses", place(id.as_str())), &[("app", app.as_str())]);
     Ok(Page(One {
         shell: visit.shell(Section::Recipients, id.to_string()),
-        addresses: Addresses::masked(&profile, address(&format!("{here}/addresses"), &[("app", app.as_str())])),
-        topics: state.archive.list_topics_of(app, &id).await?,
-        suppressions: suppressions_of(&state, app, &profile).await?,
-        older_items: inbox.next.as_deref().map(|next| older("inbox", next)),
+        addresses: Addresses::masked(&profile, reveal),
+        topics,
+        more_topics,
+        suppressions,
+        more_suppressions,
+        soon,
+        more_soon,
+        older_items: inbox.next.clone().map(|inbox| older(Part { inbox, ..part.clone() })),
         older_deliveries,
         inbox,
         deliveries,
@@ -217,16 +286,28 @@ pub(super) async fn show(
     }))
 }
 
-/// What keeps the person's addresses from being written to.
-async fn suppressions_of(state: &ApiState, app: &AppId, profile: &Profile) -> Result<Vec<ArchivedSuppression>, ApiError> {
+/// The person's addresses, as suppressions name them.
+fn suppressible(profile: &Profile) -> impl Iterator<Item = SuppressedAddress> {
     let email = profile.email.as_ref().map(|email| (Channel::Email, email.as_str()));
     let phone = profile.phone.as_ref().map(|phone| (Channel::Sms, phone.as_str()));
+    email.into_iter().chain(phone).filter_map(|(channel, address)| SuppressedAddress::parse(channel, address).ok())
+}
+
+/// What keeps the person's addresses from being written to, the newest first, after the one at `after`; one more than is shown.
+async fn suppressions_of(
+    state: &ApiState,
+    app: &AppId,
+    profile: &Profile,
+    after: &str,
+) -> Result<Vec<ArchivedSuppression>, ApiError> {
+    let after = Some(after).filter(|after| !after.is_empty()).map(suppressions::read_place).transpose()?;
     let mut all = Vec::new();
-    for (channel, address) in email.into_iter().chain(phone) {
-        let Ok(address) = SuppressedAddress::parse(channel, address) else { continue };
-        let filter = SuppressionFilter { channel: Some(channel), address: Some(address) };
-        all.extend(state.archive.list_suppressions(app, &filter, None, ITEMS).await?);
+    for address in suppressible(profile) {
+        let filter = SuppressionFilter { channel: Some(address.channel()), address: Some(address) };
+        all.extend(state.archive.list_suppressions(app, &filter, after, ITEMS + 1).await?);
     }
+    all.sort_by_key(|s| (std::cmp::Reverse(s.at), s.id));
+    all.truncate(ITEMS + 1);
     Ok(all)
 }
 
@@ -239,11 +320,12 @@ pub(super) async fn lift(
     let app = visit.app()?;
     // One of this person's addresses: the audit log says whose it was.
     let profile = find(&state, app, &id).await?;
-    let of_theirs = suppressions_of(&state, app, &profile).await?.into_iter().find(|s| s.id == suppression);
-    let found = of_theirs.ok_or_else(|| ApiError::not_found("suppression"))?;
-    let detail = format!("{}, {}", found.suppression.address.channel(), found.suppression.reason.as_str());
-    visit.audit(&state, Some(app), "suppression.lift", id.to_string(), Some(detail)).await?;
-    state.lift(app, &found.suppression.address, found.suppression.category.as_deref()).await?;
+    let found = state.archive.find_suppression(app, suppression).await?;
+    let of_theirs = found.filter(|found| suppressible(&profile).any(|address| address == found.suppression.address));
+    let found = of_theirs.ok_or_else(|| ApiError::not_found("suppression"))?.suppression;
+    let entry = Entry::new("suppression.lift", id.to_string());
+    let entry = entry.with(format!("{}, {}", found.address.channel(), found.reason.as_str()));
+    visit.on_record(&state, Some(app), entry, state.lift(app, &found.address, found.category.as_deref())).await?;
     let place = address(&place(id.as_str()), &[("app", app.as_str())]);
     Ok(visit.go(&state, &place, "Lifted: this address is written to again.").await)
 }
@@ -256,6 +338,6 @@ pub(super) async fn reveal(
 ) -> Result<Page<Addresses>, Failure> {
     let app = visit.app()?;
     let profile = find(&state, app, &id).await?;
-    visit.audit(&state, Some(app), "address.reveal", id.to_string(), None).await?;
-    Ok(Page(Addresses::shown(&profile)))
+    let show = async { Ok(Page(Addresses::shown(&profile))) };
+    visit.on_record(&state, Some(app), Entry::new("address.reveal", id.to_string()), show).await
 }

@@ -18,7 +18,8 @@ use stentor_domain::AppId;
 use super::{
     asked::{Path, Query},
     page::{Failure, Page, Section, Shell},
-    visit::Visit,
+    visit::{Entry, Visit},
+    words::address,
 };
 use crate::{problem::ApiError, rest::check_key, state::ApiState};
 
@@ -27,8 +28,8 @@ use crate::{problem::ApiError, rest::check_key, state::ApiState};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' https: http: data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// How many templates the list shows.
-const MOST: usize = 500;
+/// How many templates a page has.
+const PAGE: usize = 50;
 
 /// A row of the list.
 struct Row {
@@ -46,6 +47,7 @@ struct Row {
 pub(super) struct List {
     shell: Shell,
     rows: Vec<Row>,
+    next: Option<String>,
 }
 
 /// What the list is asked for.
@@ -54,6 +56,8 @@ pub(super) struct List {
 pub(super) struct Wanted {
     /// A new template is to be made.
     make: String,
+    /// Those after this key.
+    after: String,
 }
 
 /// Every template that the app can name; or, on to a new one.
@@ -63,7 +67,13 @@ pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(want
         let app = visit.app()?;
         return Ok(Redirect::to(&format!("/console/templates/{}?app={app}&new", wanted.make)).into_response());
     }
-    let all = state.templates.list(visit.app()?, None, MOST).await.map_err(ApiError::from)?;
+    let app = visit.app()?;
+    let after = Some(wanted.after.as_str()).filter(|after| !after.is_empty());
+    let mut all = state.templates.list(app, after, PAGE + 1).await.map_err(ApiError::from)?;
+    let more = all.len() > PAGE;
+    all.truncate(PAGE);
+    let last = all.last().filter(|_| more);
+    let next = last.map(|last| address("/console/templates", &[("app", app.as_str()), ("after", &last.key)]));
     let join = |words: Vec<String>| words.join(", ");
     let row = |listed: stentor_catalog::Listed| match listed.live {
         Ok(version) => Row {
@@ -86,7 +96,7 @@ pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(want
         },
     };
     let shell = visit.shell(Section::Templates, "Templates");
-    Ok(Page(List { shell, rows: all.into_iter().map(row).collect() }).into_response())
+    Ok(Page(List { shell, rows: all.into_iter().map(row).collect(), next }).into_response())
 }
 
 #[derive(Template)]
@@ -132,17 +142,19 @@ async fn on_record(State(state): State<ApiState>, visit: Visit, mut request: Req
         (&Method::POST, "test") => Some(("template.test", before)),
         _ => None,
     };
-    if let Some((action, key)) = deed {
-        let app = visit.app_or_error().ok();
-        if visit.audit(&state, app, action, key, None).await.is_err() {
-            let cause = "the audit log cannot be written";
-            return ApiError::unavailable("the archive (SQL)", cause).into_response();
-        }
-    }
     if let Some(uri) = without_app(request.uri()) {
         *request.uri_mut() = uri;
     }
-    next.run(request).await
+    let Some((action, key)) = deed else { return next.run(request).await };
+    let mut answer = None;
+    let act = async {
+        let response = next.run(request).await;
+        let status = response.status();
+        answer = Some(response);
+        if status.is_success() { Ok(()) } else { Err(ApiError::new(status, "refused", "")) }
+    };
+    let _ = visit.on_record(&state, visit.app_or_error().ok(), Entry::new(action, key), act).await; // the answer tells
+    answer.unwrap_or_else(|| ApiError::unavailable("the archive (SQL)", "the audit log cannot be written").into_response())
 }
 
 /// The address without the app, which the visit has and the API does not know.

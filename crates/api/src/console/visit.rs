@@ -7,7 +7,7 @@ use axum::{
     http::{Uri, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use stentor_archive::Deed;
+use stentor_archive::{DONE, Deed};
 use stentor_domain::AppId;
 
 use super::{
@@ -107,31 +107,56 @@ impl Visit {
         self.shell_of_all(section, title)
     }
 
-    /// Puts on record what is about to be done. If that fails, it is not to be done.
-    pub(crate) async fn audit(
+    /// Does `deed` once it is on record, and adds what came of it. What cannot be put on record is not done. Who dies in between
+    /// leaves an entry of which nobody knows whether it was done, and never a deed without an entry.
+    pub(crate) async fn on_record<T>(
         &self,
         state: &ApiState,
         app: Option<&AppId>,
-        action: &str,
-        subject: impl Into<String>,
-        detail: Option<String>,
-    ) -> Result<(), Failure> {
-        let deed = Deed {
+        entry: Entry<'_>,
+        deed: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, Failure> {
+        let entry = Deed {
             at: state.now(),
             operator: Some(self.session.operator.clone()),
             name: self.session.name.clone(),
             app: app.cloned(),
-            action: action.to_owned(),
-            subject: subject.into(),
-            detail,
+            action: entry.action.to_owned(),
+            subject: entry.subject,
+            detail: entry.detail,
         };
-        Ok(state.archive.insert_audit(&deed).await?)
+        let id = state.archive.insert_audit(&entry).await?;
+        let done = deed.await;
+        let outcome = done.as_ref().map_or_else(ApiError::code, |_| DONE);
+        if let Err(error) = state.archive.end_audit(id, outcome).await {
+            tracing::warn!(%error, "the audit log does not say what came of a deed");
+        }
+        Ok(done?)
     }
 
     /// To `place`, where `note` is said once.
     pub(crate) async fn go(&self, state: &ApiState, place: &str, note: &str) -> Response {
         self.session.leave_note(state.redis.clone(), note).await;
         Redirect::to(place).into_response()
+    }
+}
+
+/// What is done, and to which.
+pub(crate) struct Entry<'a> {
+    action: &'a str,
+    subject: String,
+    detail: Option<String>,
+}
+
+impl<'a> Entry<'a> {
+    /// `action` is `thing.verb`; the subject is never an address or a secret.
+    pub(crate) fn new(action: &'a str, subject: impl Into<String>) -> Self {
+        Self { action, subject: subject.into(), detail: None }
+    }
+
+    /// What else there is to say.
+    pub(crate) fn with(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 }
 

@@ -12,7 +12,7 @@ mod operations;
 pub(crate) mod page;
 mod problems;
 pub(crate) mod recipients;
-mod suppressions;
+pub(crate) mod suppressions;
 mod templates;
 pub(crate) mod timeline;
 mod topics;

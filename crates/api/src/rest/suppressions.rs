@@ -116,17 +116,22 @@ impl SuppressionQuery {
 
     /// `after`, as [`place`] wrote it.
     fn after(&self) -> Result<Option<(Timestamp, SuppressionId)>, ApiError> {
-        let parse = |text: &String| {
-            let (at, id) = text.split_once('_')?;
-            Some((Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?))
-        };
-        let wrong = || ApiError::invalid(vec![Violation::new("", "bad_page", "after must be the next of an earlier page")]);
-        self.after.as_ref().map(|text| parse(text).ok_or_else(wrong)).transpose()
+        self.after.as_deref().map(read_place).transpose()
     }
 }
 
-fn place(last: &ArchivedSuppression) -> String {
+/// Where a page of suppressions goes on that ended with this one.
+pub(crate) fn place(last: &ArchivedSuppression) -> String {
     format!("{}_{}", last.at.as_millis(), last.id)
+}
+
+/// What [`place`] wrote; 422 if it is none of ours.
+pub(crate) fn read_place(text: &str) -> Result<(Timestamp, SuppressionId), ApiError> {
+    let parse = || {
+        let (at, id) = text.split_once('_')?;
+        Some((Timestamp::from_millis(at.parse().ok()?), id.parse().ok()?))
+    };
+    parse().ok_or_else(|| ApiError::invalid(vec![Violation::new("", "bad_page", "after must be the next of an earlier page")]))
 }
 
 /// List who is not written to, the newest first.

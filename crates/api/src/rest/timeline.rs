@@ -1,12 +1,17 @@
 //! The story of a notification: everything that was decided, and why.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequestParts, Query, State},
+    http::request::Parts,
+};
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, sms::SmsCost,
-    timeline::Gone,
+    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, Violation,
+    sms::SmsCost, timeline::Gone,
 };
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::problems::{NotFound, Problems};
 use crate::{
@@ -16,8 +21,8 @@ use crate::{
     state::ApiState,
 };
 
-/// The most entries that are told.
-const MAX_ENTRIES: usize = 5_000;
+/// The most events of a page, and how many it has if that is not said.
+const MAX_EVENTS: usize = 5_000;
 
 /// The story of a notification.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -27,6 +32,36 @@ pub(crate) struct Timeline {
     pub as_of: Timestamp,
     /// What happened, in order of time.
     pub events: Vec<TimelineEntry>,
+    /// Give it as `after` for what happened next; `null` at the end.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// Which part of a story.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimelineQuery {
+    /// The most events to give, 1 to 5,000; 5,000 if absent.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// Where to go on: `next` of the page before.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    after: Option<Uuid>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TimelineQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
+        let Query(query) = Query::<Self>::from_request_parts(parts, state).await.map_err(|e| bad(e.body_text()))?;
+        if query.limit.is_some_and(|n| n == 0 || n > MAX_EVENTS) {
+            return Err(bad(format!("limit must be 1 to {MAX_EVENTS}")));
+        }
+        Ok(query)
+    }
 }
 
 /// One thing that happened.
@@ -139,12 +174,19 @@ impl TimelineEntry {
 }
 
 impl ApiState {
-    /// The story of a notification; 404 if there is none.
-    pub(crate) async fn timeline(&self, app: &AppId, id: NotificationId) -> Result<Timeline, ApiError> {
+    /// The story of a notification, after the event `after`; 404 if there is none.
+    pub(crate) async fn timeline(
+        &self,
+        app: &AppId,
+        id: NotificationId,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Timeline, ApiError> {
         let as_of = self.now();
-        let events = self.archive.list_events(app, id, MAX_ENTRIES).await?;
+        let (events, next) = self.archive.list_events(app, id, after, limit).await?;
         // Until its dispatch a notification is on record only if it is to be sent later.
         let waits = match events.as_slice() {
+            _ if after.is_some() || next.is_some() => None,
             [] => Some(self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?),
             [Event { kind: EventKind::Accepted { notification }, .. }] => Some((**notification).clone()),
             _ => None,
@@ -159,19 +201,20 @@ impl ApiState {
                 entries.push(TimelineEntry { next_attempt_at: Some(at), ..entry });
             }
         }
-        Ok(Timeline { as_of, events: entries })
+        Ok(Timeline { as_of, events: entries, next: next.map(|id| id.to_string()) })
     }
 }
 
 /// Tell the story of a notification.
 ///
 /// Every event with its reason, from the API call to the provider's answer.
-#[utoipa::path(get, path = "/v1/notifications/{id}/timeline", tag = "notifications", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/notifications/{id}/timeline", tag = "notifications", params(("id" = String, Path), TimelineQuery),
     responses((status = 200, body = Timeline), Problems, NotFound))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     key: Key<Read>,
     Path(id): Path<NotificationId>,
+    query: TimelineQuery,
 ) -> Result<Json<Timeline>, ApiError> {
-    state.timeline(&key.app, id).await.map(Json)
+    state.timeline(&key.app, id, query.after, query.limit.unwrap_or(MAX_EVENTS)).await.map(Json)
 }

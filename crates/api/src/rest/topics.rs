@@ -230,14 +230,17 @@ pub(crate) async fn list_members(
     Ok(Json(Page { items: found.iter().map(ToString::to_string).collect(), next }))
 }
 
-/// List the topics that a recipient is a member of.
-#[utoipa::path(get, path = "/v1/recipients/{id}/topics", tag = "topics", params(("id" = String, Path)),
+/// List the topics that a recipient is a member of, by id.
+#[utoipa::path(get, path = "/v1/recipients/{id}/topics", tag = "topics", params(("id" = String, Path), PageQuery),
     responses((status = 200, body = Page<String>), Problems))]
 pub(crate) async fn list_topics_of(
     State(state): State<ApiState>,
     key: Key<Read>,
     Path(id): Path<RecipientId>,
+    query: PageQuery,
 ) -> Result<Json<Page<String>>, ApiError> {
-    let topics = state.archive.list_topics_of(&key.app, &id).await?;
-    Ok(Json(Page { items: topics.iter().map(ToString::to_string).collect(), next: None }))
+    let after: Option<TopicId> = query.after()?;
+    let topics = state.archive.list_topics_of(&key.app, &id, after.as_ref(), query.limit()).await?;
+    let next = topics.last().filter(|_| topics.len() == query.limit()).map(ToString::to_string);
+    Ok(Json(Page { items: topics.iter().map(ToString::to_string).collect(), next }))
 }

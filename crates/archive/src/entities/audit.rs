@@ -14,6 +14,7 @@ pub struct Model {
     pub action: String,
     pub subject: String,
     pub detail: Option<String>,
+    pub outcome: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

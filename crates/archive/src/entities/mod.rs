@@ -15,6 +15,7 @@ pub(crate) mod inbox_item;
 pub(crate) mod notification;
 pub(crate) mod operator;
 pub(crate) mod recipient;
+pub(crate) mod scheduled;
 pub(crate) mod suppression;
 pub(crate) mod template;
 pub(crate) mod template_release;

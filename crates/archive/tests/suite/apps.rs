@@ -41,6 +41,22 @@ async fn keys_are_the_apps_own_and_revoked_once(f: Fixture) {
     let ids = async |app| f.archive.list_keys(&app).await.unwrap().into_iter().map(|key| key.id).collect::<Vec<_>>();
     assert_eq!((ids(app()).await, ids(other()).await), (vec!["a".into(), "b".into()], vec![]));
 
+    // by age, those that hold first, in pages
+    for (id, made, revoked) in [("d", 9, None), ("c", 9, None), ("x", 8, Some(at(10))), ("y", 1, Some(at(11)))] {
+        f.archive.insert_key(&ApiKey { created_at: at(made), revoked_at: revoked, ..key(id) }).await.unwrap();
+    }
+    for limit in [1, 2, 10] {
+        let (mut seen, mut after) = (Vec::<String>::new(), None);
+        loop {
+            let page = f.archive.page_of_keys(&app(), after.as_deref(), limit).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.clone());
+            seen.extend(page.into_iter().map(|key| key.id));
+        }
+        assert_eq!(seen, ["c", "d", "a", "b", "x", "y"], "by {limit}");
+    }
+    assert!(f.archive.page_of_keys(&other(), Some("c"), 10).await.unwrap().is_empty());
+
     assert!(!f.archive.revoke_key(&other(), "a", at(3)).await.unwrap(), "another app's");
     assert!(f.archive.revoke_key(&app(), "a", at(3)).await.unwrap());
     assert!(!f.archive.revoke_key(&app(), "a", at(4)).await.unwrap(), "once");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use stentor_archive::{AuditFilter, Deed, NotificationFilter, Operator};
 use stentor_domain::{
-    Channel, DeliveryState, Entry, Event, EventKind, NotificationId, RecipientId, Target, TopicId, event::DeliveryReport,
-    timeline::EntryBody,
+    Audience, Channel, DeliveryState, Entry, Event, EventKind, NotificationId, ProfilePatch, RecipientId, Target, TopicId,
+    event::DeliveryReport, notification::RecipientRef, timeline::EntryBody,
 };
 
 use crate::support::{Fixture, accepted, app, at, card, delivery, id, notification, on_both, other, person, report};
@@ -17,6 +17,7 @@ on_both! {
     a_notification_with_many_deliveries_is_found_once
     what_went_to_a_topic_or_to_everyone_is_found_by_whose_it_is
     what_is_to_be_sent_later_is_found_as_scheduled
+    what_is_to_be_sent_later_is_found_by_whose_it_will_be
     deliveries_are_counted_by_minute_each_event_once
 }
 
@@ -37,6 +38,10 @@ async fn operators_are_made_found_and_revoked(f: Fixture) {
     assert!(!f.archive.revoke_operator("a", at(10)).await.unwrap(), "it is revoked already");
     let names: Vec<_> = f.archive.list_operators().await.unwrap().into_iter().map(|o| (o.id, o.revoked_at)).collect();
     assert_eq!(names, [("b".to_owned(), None), ("a".to_owned(), Some(at(9)))]);
+    let page = async |after| -> Vec<String> {
+        f.archive.page_of_operators(after, 1).await.unwrap().into_iter().map(|o| o.id).collect()
+    };
+    assert_eq!((page(None).await, page(Some("b")).await, page(Some("a")).await), (vec!["b".into()], vec!["a".into()], vec![]));
 }
 
 async fn deeds_are_listed_newest_first_by_filter_and_in_pages(f: Fixture) {
@@ -65,6 +70,14 @@ async fn deeds_are_listed_newest_first_by_filter_and_in_pages(f: Fixture) {
         seen.extend(page.into_iter().map(|entry| entry.deed));
     }
     assert_eq!(seen, (0..30).rev().map(deed).collect::<Vec<_>>());
+    // what came of one is added, once
+    let id = f.archive.insert_audit(&deed(31)).await.unwrap();
+    for outcome in ["done", "not done"] {
+        f.archive.end_audit(id, outcome).await.unwrap();
+    }
+    let newest = f.archive.list_audit(&AuditFilter::default(), None, 2).await.unwrap();
+    let outcomes: Vec<_> = newest.iter().map(|entry| entry.outcome.as_deref()).collect();
+    assert_eq!((newest[0].id, outcomes), (id, vec![Some("done"), None]));
 }
 
 fn step(n: u64, recipient: &str, channel: Channel, state: DeliveryState, reason: Option<&str>) -> Event {
@@ -238,6 +251,44 @@ async fn what_is_to_be_sent_later_is_found_as_scheduled(f: Fixture) {
         assert_eq!(search(&f, now, limit).await, [id(6), id(5), id(2)]);
     }
     assert_eq!(search(&f, NotificationFilter::default(), 10).await.len(), 6, "they are listed before their time");
+}
+
+async fn what_is_to_be_sent_later_is_found_by_whose_it_will_be(f: Fixture) {
+    let red: TopicId = "red".parse().unwrap();
+    let to = |n: u64, audience: Audience, send_at| {
+        let mut notification = Box::new(notification(n));
+        (notification.request.audience, notification.request.send_at) = (audience, Some(at(send_at)));
+        Event::new(app(), notification.accepted_at, EventKind::Accepted { notification })
+    };
+    let named = |id: &str| RecipientRef { id: person(id), profile: ProfilePatch::default() };
+    let people = |ids: &[&str]| Audience::Recipients(ids.iter().map(|id| named(id)).collect());
+    let events = [
+        to(1, people(&["u1", "u2"]), 900),
+        to(2, Audience::Topic(red.clone()), 900),
+        to(3, Audience::Everyone, 900),
+        to(4, people(&["u2"]), 900),
+        to(5, people(&["u1"]), 900),
+        Event::new(app(), at(50), EventKind::Recalled { notification: id(5) }),
+        // its time has come and its dispatch is late; of what went to many the timeline will tell whose it is
+        to(6, people(&["u1"]), 400),
+        to(7, Audience::Everyone, 400),
+        accepted(8),
+        step(8, "u1", Channel::Email, DeliveryState::Sent, None),
+    ];
+    f.write(&events).await;
+    f.write(&events).await; // told again, as by its dispatch
+    f.archive.put_topic(&app(), &red, None, at(1)).await.unwrap();
+    f.archive.set_members(&app(), &red, &[person("u1")], true, 1).await.unwrap();
+    let by = |who: &str| NotificationFilter { recipient: Some(person(who)), or_sent_after: Some(at(500)), ..Default::default() };
+    let scheduled = |who: &str| NotificationFilter { states: vec![DeliveryState::Scheduled], ..by(who) };
+    for limit in [1, 3, 100] {
+        assert_eq!(search(&f, by("u1"), limit).await, [id(8), id(6), id(5), id(3), id(2), id(1)], "by {limit}");
+        assert_eq!(search(&f, scheduled("u1"), limit).await, [id(3), id(2), id(1)], "by {limit}");
+        assert_eq!(search(&f, by("u2"), limit).await, [id(4), id(3), id(1)], "by {limit}");
+    }
+    assert_eq!(f.archive.search_notifications(&other(), &by("u1"), None, 10).await.unwrap().items, []);
+    assert_eq!(f.archive.trim_scheduled(at(900)).await.unwrap(), 2);
+    assert_eq!(search(&f, by("u1"), 10).await, [id(8), id(5), id(3), id(2), id(1)]);
 }
 
 async fn deliveries_are_counted_by_minute_each_event_once(f: Fixture) {

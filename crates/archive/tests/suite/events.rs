@@ -41,7 +41,7 @@ async fn rows(f: &Fixture) -> String {
     for n in 1..=6 {
         let deliveries = f.archive.list_deliveries(&app(), id(n), None, 10).await.unwrap();
         let items = f.archive.find_items(&app(), &person("u1"), &[id(n)]).await.unwrap();
-        let events = f.archive.list_events(&app(), id(n), 100).await.unwrap().len();
+        let events = f.archive.list_events(&app(), id(n), None, 100).await.unwrap().0.len();
         all.push(format!("{deliveries:?} {items:?} {events}"));
     }
     all.join("\n")
@@ -55,7 +55,7 @@ async fn what_is_written_twice_is_there_once(f: Fixture) {
     f.write(&events).await;
     f.write(&[events.clone(), events.clone()].concat()).await;
     assert_eq!(rows(&f).await, once);
-    assert_eq!(f.archive.list_events(&app(), id(1), 100).await.unwrap().len(), 10, "2 and 8 facts concern it");
+    assert_eq!(f.archive.list_events(&app(), id(1), None, 100).await.unwrap().0.len(), 10, "2 and 8 facts concern it");
 }
 
 async fn the_order_of_writing_leaves_no_trace(f: Fixture) {

@@ -42,13 +42,34 @@ async fn its_story_is_told_in_order(f: Fixture) {
     f.write(&story).await;
     f.write(&[accepted(2), item("u1", 2)]).await;
     let names = async |limit| -> Vec<String> {
-        let events = f.archive.list_events(&app(), id(1), limit).await.unwrap();
+        let events = f.archive.list_events(&app(), id(1), None, limit).await.unwrap().0;
         assert!(events.is_sorted_by_key(|e| e.at));
         events.iter().map(|e| e.kind.name().to_owned()).collect()
     };
     assert_eq!(names(100).await, ["accepted", "item_written", "delivery", "delivery", "items_changed"]);
     assert_eq!(names(2).await, ["accepted", "item_written"]);
-    assert_eq!(f.archive.list_events(&other(), id(1), 100).await.unwrap(), []);
+    assert_eq!(f.archive.list_events(&other(), id(1), None, 100).await.unwrap(), (vec![], None));
+    // in pages, whatever their size, each once
+    f.write(&(0..40).map(|n| delivery(report(1, &format!("u{n}"), DeliveryState::Skipped, 1))).collect::<Vec<_>>()).await;
+    let (all, end) = f.archive.list_events(&app(), id(1), None, 1_000).await.unwrap();
+    assert_eq!((all.len(), end), (45, None));
+    for limit in [1, 4, 45] {
+        let (mut told, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = f.archive.list_events(&app(), id(1), after, limit).await.unwrap();
+            assert!(page.len() <= limit);
+            told.extend(page.into_iter().map(|e| e.id));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let ids = |mut ids: Vec<uuid::Uuid>| {
+            ids.sort();
+            ids
+        };
+        assert_eq!(ids(told), ids(all.iter().map(|e| e.id).collect()), "by {limit}");
+    }
 }
 
 async fn deliveries_are_counted_and_paged(f: Fixture) {

@@ -48,8 +48,8 @@ async fn members_come_leave_and_come_again(f: Fixture) {
     for (most, n) in [(10, 2), (2, 2), (1, 1)] {
         assert_eq!(a.count_members_up_to(&app(), &red, most).await.unwrap(), n);
     }
-    assert_eq!(a.list_topics_of(&app(), &people[1]).await.unwrap(), []);
-    assert_eq!(a.list_topics_of(&app(), &people[2]).await.unwrap(), std::slice::from_ref(&red));
+    assert_eq!(a.list_topics_of(&app(), &people[1], None, 10).await.unwrap(), []);
+    assert_eq!(a.list_topics_of(&app(), &people[2], None, 10).await.unwrap(), std::slice::from_ref(&red));
     for (whose, expected) in [(app(), 1), (other(), 0)] {
         assert_eq!(a.list_topics(&whose, None, 10).await.unwrap().len(), expected);
         assert_eq!(a.list_members(&whose, &red, None, 10).await.unwrap().len(), 2 * expected);

@@ -7,7 +7,7 @@ use stentor_api::auth::{MAX_TOKEN_LIFE, SCOPES, issue_token, new_key};
 use stentor_archive::{Archive, NewApp};
 use stentor_domain::{AppId, Clock, RecipientId, SystemClock};
 
-use super::Output;
+use super::{Output, record::on_record};
 use crate::{config::Config, wiring::open_archive};
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,10 @@ pub(crate) async fn create_app(archive: &Archive, id: &AppId) -> anyhow::Result<
     let secret = hex::encode(bytes);
     let app =
         NewApp { id: id.clone(), name: id.to_string(), inbox_secret: secret.clone().into_bytes(), created_at: SystemClock.now() };
-    archive.insert_app(&app).await.with_context(|| format!("the app {id} cannot be created"))?;
+    on_record(archive, Some(id), ("app.create", id.as_str()), async {
+        archive.insert_app(&app).await.with_context(|| format!("the app {id} cannot be created"))
+    })
+    .await?;
     Ok(secret)
 }
 
@@ -119,9 +122,13 @@ impl Key {
                 })
             }
             Self::Revoke { app, id } => {
-                if !archive.revoke_key(&app, &id, SystemClock.now()).await? {
-                    bail!("the app {app} has no valid key {id}; `stentor key list --app {app}` lists its keys");
-                }
+                on_record(&archive, Some(&app), ("key.revoke", &id), async {
+                    if !archive.revoke_key(&app, &id, SystemClock.now()).await? {
+                        bail!("the app {app} has no valid key {id}; `stentor key list --app {app}` lists its keys");
+                    }
+                    Ok(())
+                })
+                .await?;
                 out.say(&json!({ "revoked": id }), |_| format!("revoked {id}"))
             }
         }
@@ -140,7 +147,11 @@ pub(crate) async fn create_key(archive: &Archive, app: &AppId, name: &str, scope
     }
     known(archive, app).await?;
     let (secret, record) = new_key(app, name, scopes, SystemClock.now());
-    archive.insert_key(&record).await.context("the key cannot be stored")?;
+    let subject = format!("{} {name}: {}", record.id, record.scopes.join(", "));
+    on_record(archive, Some(app), ("key.create", &subject), async {
+        archive.insert_key(&record).await.context("the key cannot be stored")
+    })
+    .await?;
     Ok(secret)
 }
 

@@ -7,6 +7,7 @@ mod dead_letters;
 mod doctor;
 mod inbox;
 pub(crate) mod operator;
+mod record;
 mod send;
 mod serve;
 mod templates;

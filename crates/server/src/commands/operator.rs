@@ -4,10 +4,10 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::json;
 use stentor_api::auth::new_operator;
-use stentor_archive::{Archive, Deed};
+use stentor_archive::Archive;
 use stentor_domain::{Clock, SystemClock, text::check_line};
 
-use super::Output;
+use super::{Output, record::on_record};
 use crate::{config::Config, wiring::open_archive};
 
 #[derive(Debug, Subcommand)]
@@ -52,10 +52,13 @@ impl Operator {
                 })
             }
             Self::Revoke { id } => {
-                audit(&archive, "operator.revoke", &id).await?;
-                if !archive.revoke_operator(&id, SystemClock.now()).await? {
-                    bail!("there is no valid key {id}; `stentor operator list` lists them");
-                }
+                on_record(&archive, None, ("operator.revoke", &id), async {
+                    if !archive.revoke_operator(&id, SystemClock.now()).await? {
+                        bail!("there is no valid key {id}; `stentor operator list` lists them");
+                    }
+                    Ok(())
+                })
+                .await?;
                 out.say(&json!({ "revoked": id }), |_| format!("revoked {id}"))
             }
         }
@@ -68,21 +71,9 @@ pub(crate) async fn create_operator(archive: &Archive, name: &str) -> anyhow::Re
         bail!("the name {wrong}");
     }
     let (key, record) = new_operator(name, SystemClock.now());
-    audit(archive, "operator.create", &format!("{} {name}", record.id)).await?;
-    archive.insert_operator(&record).await.context("the operator cannot be stored")?;
+    on_record(archive, None, ("operator.create", &format!("{} {name}", record.id)), async {
+        archive.insert_operator(&record).await.context("the operator cannot be stored")
+    })
+    .await?;
     Ok(key)
-}
-
-/// Puts on record what the command line is about to do.
-async fn audit(archive: &Archive, action: &str, subject: &str) -> anyhow::Result<()> {
-    let deed = Deed {
-        at: SystemClock.now(),
-        operator: None,
-        name: "command line".into(),
-        app: None,
-        action: action.into(),
-        subject: subject.into(),
-        detail: None,
-    };
-    archive.insert_audit(&deed).await.context("the audit log cannot be written")
 }

@@ -70,7 +70,12 @@ async fn each_wrong_request_is_refused_with_its_code_and_pointer_and_nothing_is_
         ),
         ("CR LF in an id", body(&json!({"audience": {"recipients": ["u\r\n1"]}})), "wrong_value", "/audience/recipients/0"),
         ("NUL in an id", body(&json!({"audience": {"recipients": ["u\u{0}1"]}})), "control_character", "/audience/recipients/0"),
-        ("an id that no URL can name", body(&json!({"audience": {"recipients": [".."]}})), "wrong_value", "/audience/recipients/0"),
+        (
+            "an id that no URL can name",
+            body(&json!({"audience": {"recipients": [".."]}})),
+            "wrong_value",
+            "/audience/recipients/0",
+        ),
         ("a topic that no URL can name", body(&json!({"audience": {"topic": "."}})), "wrong_value", "/audience/topic"),
         (
             "NUL in a body",

@@ -16,7 +16,8 @@ fn all(html: &str, before: &str) -> Vec<String> {
 fn link(html: &str, name: &str) -> Option<String> {
     let before = html.split(&format!(">{name}</a>")).next().filter(|before| before.len() < html.len())?;
     let place = before.rsplit("href=\"").next()?.split('"').next()?;
-    Some(place.split('#').next()?.replace("&#38;", "&").replace("&amp;", "&"))
+    let place = place.replace("&#38;", "&").replace("&amp;", "&");
+    Some(place.split('#').next()?.to_owned())
 }
 
 /// Goes through all pages of a list by its link, and gives what `rows` finds on each.
@@ -190,7 +191,8 @@ async fn a_long_story_is_told_in_pages_and_so_is_a_crowd() {
         }
     }
     assert_eq!(events, steps, "over HTTP as well");
-    let wrong = dev.api.request(reqwest::Method::GET, &format!("/v1/notifications/{id}/timeline?limit=5001")).send().await.unwrap();
+    let wrong =
+        dev.api.request(reqwest::Method::GET, &format!("/v1/notifications/{id}/timeline?limit=5001")).send().await.unwrap();
     assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
 
     holds("members", &walk(&browser, "/console/topics/crowd", "Next", part("h-members", "/console/recipients/")).await, 110, 50);

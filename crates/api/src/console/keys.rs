@@ -73,7 +73,11 @@ impl Keys {
 }
 
 /// The page.
-pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(wanted): Query<Wanted>) -> Result<Page<Keys>, Failure> {
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    visit: Visit,
+    Query(wanted): Query<Wanted>,
+) -> Result<Page<Keys>, Failure> {
     Keys::read(&state, &visit, &wanted, None).await
 }
 

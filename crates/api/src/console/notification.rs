@@ -163,7 +163,8 @@ pub(super) async fn recall(
 ) -> Result<Response, Failure> {
     let app = visit.app()?;
     state.find_sent(app, id).await?;
-    let recalled = visit.on_record(&state, Some(app), Entry::new("notification.recall", id.to_string()), state.recall(app, id)).await?;
+    let recalled =
+        visit.on_record(&state, Some(app), Entry::new("notification.recall", id.to_string()), state.recall(app, id)).await?;
     let left: Vec<String> = recalled.already_left.iter().map(|(channel, n)| format!("{} {channel}", thousands(*n))).collect();
     let note = if left.is_empty() {
         "Recalled: it vanishes from every inbox, and what was not sent yet is cancelled.".to_owned()

@@ -122,7 +122,8 @@ impl Wanted {
             IN_TROUBLE => TROUBLE.to_vec(),
             one => read("state", one, "one of the list")?.into_iter().collect(),
         };
-        let recipient = read("recipient", &self.recipient, "an id has 1 to 128 bytes, no control characters, and is neither . nor ..")?;
+        let recipient =
+            read("recipient", &self.recipient, "an id has 1 to 128 bytes, no control characters, and is neither . nor ..")?;
         // Of what waits for its time it is known for whom it is, and neither on which channel it will go nor how that will end.
         let may_wait = given(&self.channel).is_none() && given(&self.reason).is_none();
         let waits = states == [DeliveryState::Scheduled] || (states.is_empty() && recipient.is_some());

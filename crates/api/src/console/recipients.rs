@@ -188,7 +188,8 @@ impl One {
     /// Everything that is to be sent to the person later.
     fn all_soon(&self) -> String {
         let app = self.shell.app.as_ref().map_or("", AppId::as_str);
-        let fields = [("app", app), ("recipient", self.id.as_str()), ("state", DeliveryState::Scheduled.as_str()), ("within", "all")];
+        let fields =
+            [("app", app), ("recipient", self.id.as_str()), ("state", DeliveryState::Scheduled.as_str()), ("within", "all")];
         address("/console/notifications", &fields)
     }
 

@@ -7,8 +7,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, Violation,
-    sms::SmsCost, timeline::Gone,
+    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, Violation, sms::SmsCost,
+    timeline::Gone,
 };
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;

@@ -38,9 +38,8 @@ async fn operators_are_made_found_and_revoked(f: Fixture) {
     assert!(!f.archive.revoke_operator("a", at(10)).await.unwrap(), "it is revoked already");
     let names: Vec<_> = f.archive.list_operators().await.unwrap().into_iter().map(|o| (o.id, o.revoked_at)).collect();
     assert_eq!(names, [("b".to_owned(), None), ("a".to_owned(), Some(at(9)))]);
-    let page = async |after| -> Vec<String> {
-        f.archive.page_of_operators(after, 1).await.unwrap().into_iter().map(|o| o.id).collect()
-    };
+    let page =
+        async |after| -> Vec<String> { f.archive.page_of_operators(after, 1).await.unwrap().into_iter().map(|o| o.id).collect() };
     assert_eq!((page(None).await, page(Some("b")).await, page(Some("a")).await), (vec!["b".into()], vec!["a".into()], vec![]));
 }
 

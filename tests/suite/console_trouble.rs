@@ -79,6 +79,8 @@ async fn what_is_not_understood_is_said_on_a_page() {
         assert_eq!(seen.status, status, "{path}: {}", seen.html);
         assert!(seen.html.contains("<nav class=\"rail\"") && seen.html.contains("role=\"alert\""), "{path}: {}", seen.html);
     }
+    let wrong = browser.see("/console/audit?before=1").await.html;
+    assert!(wrong.contains("<a href=\"/console/audit\" aria-current=\"page\">"), "the navigation says where one is: {wrong}");
     let half = browser.post("/console/providers/test?app=demo", &[("channel", "email")]).await;
     assert!(half.status == StatusCode::BAD_REQUEST && half.html.contains("the form is not understood"), "{}", half.html);
     // at the door, where there is no page around it

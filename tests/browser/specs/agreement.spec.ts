@@ -63,7 +63,7 @@ test("three tabs and two browsers agree on unread after every action", async ({ 
   expect(host.sockets).toBe(2);
 });
 
-test("without locks or by wish each tab has a connection of its own", async ({ context, host, stentor, person }) => {
+test("by wish each tab has a connection of its own", async ({ context, host, stentor, person }) => {
   const url = host.inboxPage("/alone", `<stentor-inbox no-share token-url="/token?for=${person}"></stentor-inbox>`);
   const pages = [await context.newPage(), await context.newPage()];
   for (const page of pages) {
@@ -73,6 +73,21 @@ test("without locks or by wish each tab has a connection of its own", async ({ c
   expect(host.sockets).toBe(2);
   await stentor.say(person, "to both");
   for (const page of pages) await expect.poll(() => shown(page)).toBe(1);
+});
+
+test("where a page may hold no locks, each tab has a connection of its own and all agree", async ({ context, host, stentor, person }) => {
+  await context.addInitScript(() => Object.defineProperty(Navigator.prototype, "locks", { value: undefined }));
+  const url = host.inboxPage("/lockless", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`);
+  const pages = [await context.newPage(), await context.newPage()];
+  for (const page of pages) {
+    await page.goto(url);
+    await live(page);
+  }
+  expect(host.sockets).toBe(2);
+  await stentor.say(person, "to both");
+  for (const page of pages) await expect.poll(() => shown(page)).toBe(1);
+  await pages[0]!.getByRole("button", { name: "Mark all as read" }).click();
+  for (const page of pages) await expect.poll(() => shown(page)).toBe(0);
 });
 
 test("a tab that keeps the connection and answers nobody is no longer waited for, and follows once it wakes", async ({ context, host, stentor, person }) => {

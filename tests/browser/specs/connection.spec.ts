@@ -58,6 +58,30 @@ test("what is kept of two apps' inboxes is kept apart", async ({ page, host, ste
   await expect.poll(() => page.evaluate(() => Object.keys(localStorage))).toEqual([expect.stringMatching(`:${stentor.ready.app}:${person}:page$`)]);
 });
 
+test("a page that names only the person is shown what its own app kept, and touches nothing of another's", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "of this app");
+  const home = `stentor:${host.url}/:`;
+  const other = `${home}another:${person}`;
+  const item = { id: "01890000-0000-7000-8000-000000000000", title: "of another app", created_at: new Date().toISOString(), category: null, priority: "normal" };
+  const kept = JSON.stringify({ unread: 7, cursor: "x", items: { [item.id]: item }, lists: { "": { ids: [item.id], next: null } } });
+  const queue = JSON.stringify([{ key: "1", change: { type: "archive", ids: [item.id] }, kept: true }]);
+  const seed = { [`${home}/token?for=${person}:${person}`]: other, [`${other}:page`]: kept, [`${other}:queue`]: queue };
+  await page.addInitScript((seed) => {
+    if (!sessionStorage.seeded) for (const [key, text] of Object.entries(seed)) localStorage.setItem(key, text);
+    sessionStorage.seeded = "yes";
+  }, seed);
+  const url = host.inboxPage("/whose", `<stentor-inbox variant="panel" recipient="${person}" token-url="/token?for=${person}"></stentor-inbox>`);
+  await page.goto(url);
+  await expect(titles(page)).toHaveText([/of this app/]);
+  expect(await shown(page)).toBe(1);
+  const stored = () => page.evaluate(() => ({ ...localStorage }));
+  const own = `${home}${stentor.ready.app}:${person}`;
+  await expect.poll(async () => Object.keys(await stored()).sort()).toEqual([...Object.keys(seed), `${own}:page`].sort());
+  expect(await stored()).toMatchObject({ [`${other}:page`]: kept, [`${other}:queue`]: queue, [`${home}/token?for=${person}:${person}`]: own });
+  await page.evaluate(() => (document.querySelector("stentor-inbox") as any).inbox.forget());
+  expect(Object.keys(await stored()).sort(), "what is another's stays").toEqual([`${other}:page`, `${other}:queue`]);
+});
+
 test("the server is killed and started again: the page catches up", async ({ page, ownStentor, person }) => {
   const host = await Host.start(ownStentor);
   await ownStentor.say(person, "before");

@@ -1,4 +1,6 @@
 // The console: an operator signs in by a link, sees what happens as it happens, finds, looks into, decides.
+import { execFileSync } from "node:child_process";
+
 import type { Page } from "@playwright/test";
 
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
@@ -111,6 +113,38 @@ test("a provider is tested, and the answer appears in its place", async ({ page,
   await page.getByLabel("Where to send a test by capture").first().fill("somebody@example.com");
   await page.getByRole("button", { name: "Send a test" }).first().click();
   await expect(page.getByText("the provider took it")).toBeVisible();
+});
+
+test("dead letters are looked into, ticked all at once, and discarded after a question", async ({ page, ownStentor: stentor }) => {
+  const bury = (job: string) => {
+    const payload = JSON.stringify({ app: stentor.ready.app, to: "+491701234567", "this is": "no delivery" });
+    execFileSync("redis-cli", ["-u", stentor.ready.redis_url, "XADD", "stentor:{q:sms}:normal", "*", "i", job, "a", "0", "d", payload]);
+  };
+  for (const job of ["j1", "j2", "j3"]) bury(job);
+  await enter(page, stentor);
+  const rows = page.getByRole("row").filter({ hasText: "sms" });
+  await expect.poll(async () => {
+    await page.goto(`${stentor.url}/console/dead-letters`);
+    return rows.count();
+  }).toBe(3);
+  await rows.first().getByText("Look").click();
+  await expect(rows.first().locator("pre")).toContainText("no delivery");
+  await expect(page.getByText("+491701234567")).toHaveCount(0);
+  await expectAccessible(page);
+  await picture(page, "console-letters-light");
+  await page.getByLabel("Tick all on this page").check();
+  await rows.last().getByRole("checkbox").uncheck();
+  const asked: string[] = [];
+  page.once("dialog", (dialog) => { asked.push(dialog.message()); void dialog.dismiss(); });
+  await page.getByRole("button", { name: "Discard ticked" }).click();
+  await expect(rows).toHaveCount(3);
+  page.once("dialog", (dialog) => { asked.push(dialog.message()); void dialog.accept(); });
+  await page.getByRole("button", { name: "Discard ticked" }).click();
+  await expect(page.getByRole("status")).toHaveText("2 letters were discarded.");
+  await expect(rows).toHaveCount(1);
+  expect(asked[0]).toContain("never done");
+  await page.goto(`${stentor.url}/console/audit?action=dead_letter.discard`);
+  await expect(page.getByRole("row").filter({ hasText: "done" })).toHaveCount(2);
 });
 
 test("what was sent before is there when the overview opens, and what is scheduled is listed with its time", async ({ page, stentor, person }) => {

@@ -17,6 +17,68 @@ test("the bell counts, opens, shows what is in it, and marks it read", async ({ 
   await expect(element(page).locator(".content strong")).toHaveText("it");
   await expect(page.getByText("1 unread", { exact: true })).toBeVisible();
   expect(await stentor.unread(person)).toBe(1);
+  await expect(element(page).locator("[aria-live], [role=status], [role=alert], [role=log]"), "the one region that speaks").toHaveCount(1);
+});
+
+test("the bell closes what it opened, and so does a click elsewhere", async ({ page, host, person }) => {
+  await page.goto(host.inboxPage("/toggle", `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`));
+  const [bell, box] = [element(page).locator(".bell"), page.getByRole("dialog")];
+  await bell.click();
+  await expect(box).toBeFocused();
+  await bell.click();
+  await expect(bell).toHaveAttribute("aria-expanded", "false");
+  await expect(box).toHaveCount(0);
+  await expect(bell).toBeFocused();
+  await bell.click();
+  await expect(box).toBeVisible();
+  await page.locator("h1").click();
+  await expect(box).toHaveCount(0);
+});
+
+test("a page's own function gives the tokens, each time that one is needed", async ({ page, host, stentor, person }) => {
+  host.page("/provider.js", `
+    let given = 0;
+    document.querySelector("stentor-inbox").tokenProvider = async () => {
+      document.title = "given " + (given += 1);
+      return (await (await fetch("/token?for=${person}")).json()).token;
+    };`, "text/javascript");
+  host.tokenLife = 4;
+  await page.goto(host.inboxPage("/provider", `<stentor-inbox variant="panel"></stentor-inbox><script type="module" src="/provider.js"></script>`));
+  await live(page);
+  await expect(page).toHaveTitle("given 2", { timeout: 15_000 });
+  await stentor.say(person, "for this one");
+  await expect(titles(page)).toHaveText([/for this one/]);
+});
+
+test("a page's own colours, shapes and parts are taken", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "In your colours");
+  host.page("/own.css", "stentor-inbox { --stentor-alert: rgb(90, 20, 120); --stentor-radius: 3px } stentor-inbox::part(bell) { outline: 4px solid rgb(1, 2, 3) }", "text/css");
+  const markup = `<stentor-inbox token-url="/token?for=${person}" theme="dark"></stentor-inbox>`;
+  await page.goto(host.inboxPage("/own", markup, `<link rel="stylesheet" href="/own.css">`));
+  const bell = element(page).locator(".bell");
+  await expect(element(page).locator(".badge")).toHaveCSS("background-color", "rgb(90, 20, 120)");
+  await expect(bell).toHaveCSS("outline-color", "rgb(1, 2, 3)");
+  await bell.click();
+  const box = element(page).locator(".box");
+  await expect(box).toHaveCSS("border-radius", "3px");
+  await expect(box, "dark, whatever the system is").toHaveCSS("color-scheme", "dark");
+});
+
+test("who wants less motion sees none", async ({ newBrowser, host, stentor, person }) => {
+  await stentor.say(person, "Still");
+  const moves = async (reducedMotion: "reduce" | "no-preference") => {
+    const page = await (await newBrowser({ reducedMotion })).newPage();
+    await page.goto(host.inboxPage(`/motion-${reducedMotion}`, `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`));
+    await element(page).locator(".bell").click();
+    await page.getByRole("button", { name: "Preferences" }).click();
+    await expect(page.getByRole("switch").first()).toBeVisible();
+    return element(page).evaluate((node) => {
+      const all = [...node.shadowRoot!.querySelectorAll("*")].flatMap((part) => [getComputedStyle(part), getComputedStyle(part, "::after")]);
+      return all.filter((style) => style.animationName !== "none" || style.transitionDuration.split(", ").some((time) => parseFloat(time) > 0)).length;
+    });
+  };
+  expect(await moves("no-preference")).toBeGreaterThan(0);
+  expect(await moves("reduce")).toBe(0);
 });
 
 test("all of it by keyboard, and focus comes back", async ({ page, host, stentor, person }) => {

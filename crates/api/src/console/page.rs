@@ -52,6 +52,12 @@ impl Section {
         }
     }
 
+    /// The part that a path belongs to.
+    fn at(path: &str) -> Self {
+        let all = Self::GROUPS.iter().flat_map(|(_, sections)| sections.iter().copied());
+        all.filter(|section| path.starts_with(section.path())).max_by_key(|section| section.path().len()).unwrap_or(Self::Overview)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
@@ -173,9 +179,9 @@ impl Failure {
         (self.0.status(), [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
     }
 
-    /// As a page in the console.
+    /// As a page in the console, in the part of it where it happened.
     pub(super) fn within(&self, visit: &Visit) -> Response {
-        let shell = visit.shell_of_all(Section::Overview, self.title());
+        let shell = visit.shell_of_all(Section::at(visit.path()), self.title());
         self.answer(FailurePage { shell, title: self.title(), detail: self.0.detail(), errors: self.0.errors() })
     }
 

@@ -58,6 +58,11 @@ impl Visit {
         Ok(Self { session, apps, picked, path: uri.path().to_owned(), note, sql })
     }
 
+    /// The path of the page.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The app that the address names, if it names one: for pages that can show all of them.
     pub(crate) fn picked(&self) -> Option<&AppId> {
         self.picked.as_ref()

@@ -1,6 +1,9 @@
 // Publishing, looking back, taking back.
 import { h, fill, dialog } from './dom.js';
 
+// How many versions are listed at a time.
+const PAGE = 50;
+
 function lines(diff) {
   const kind = (line) => (line.startsWith('+') ? 'added' : line.startsWith('-') ? 'removed' : line.startsWith('@@') ? 'where' : '');
   return h('pre', { class: 'diff', tabIndex: 0 }, diff.split('\n').map((line) => h('span', { class: kind(line) }, `${line}\n`)));
@@ -18,8 +21,7 @@ export async function history(studio) {
   const shown = h('div', { 'aria-live': 'polite' });
   const box = dialog('Versions', [list, shown], [], 'Close');
   box.classList.add('wide');
-  const page = await studio.api.call('GET', '/versions', undefined, { query: { limit: 50 } });
-  const own = page.items.some((version) => version.live);
+  const failed = (problem) => fill(shown, h('p', { class: 'notice bad', role: 'alert' }, problem.message));
   const compare = async (name) => {
     const diff = await studio.api.call('GET', '/diff', undefined, { query: { from: name, to: 'live' } });
     fill(shown, h('h3', {}, `From ${name} to what is live`), differences(diff.files));
@@ -30,7 +32,7 @@ export async function history(studio) {
       box.close();
       await studio.load(words);
     } catch (problem) {
-      fill(shown, h('p', { class: 'notice bad', role: 'alert' }, problem.message));
+      failed(problem);
     }
   };
   const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
@@ -43,11 +45,22 @@ export async function history(studio) {
       h('button', { type: 'button', onclick: () => { box.close(); studio.open(String(version.number)); } }, 'Open'),
       version.live ? null : h('button', { type: 'button', onclick: () => compare(String(version.number)) }, 'Compare'),
       version.live ? null : h('button', { type: 'button', onclick: release(String(version.number), `Version ${version.number} is live.`) }, 'Make live'))));
+  const rows = h('tbody');
+  let next = null;
+  const more = async () => {
+    const page = await studio.api.call('GET', '/versions', undefined, { query: { limit: PAGE, ...(next && { after: next }) } });
+    rows.append(...page.items.map(row));
+    next = page.next;
+    older.hidden = next === null;
+  };
+  const older = h('p', {}, h('button', { type: 'button', onclick: () => more().catch(failed) }, 'Older versions'));
+  await more();
   fill(list,
-    page.items.length === 0 ? h('p', { class: 'soft' }, 'There is only the shared template; what you publish hides it for this app.') : h('div', { class: 'scroll' }, h('table', {},
+    rows.children.length === 0 ? h('p', { class: 'soft' }, 'There is only the shared template; what you publish hides it for this app.') : h('div', { class: 'scroll' }, h('table', {},
       h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', ''].map((name) => h('th', {}, name)))),
-      h('tbody', {}, page.items.map(row)))),
-    own && studio.hasShared ? h('p', { class: 'row' }, h('button', { type: 'button', onclick: release('shared', 'The shared template is live.') }, 'Back to the shared template')) : null);
+      rows)),
+    older,
+    studio.base !== 'shared' && studio.hasShared ? h('p', { class: 'row' }, h('button', { type: 'button', onclick: release('shared', 'The shared template is live.') }, 'Back to the shared template')) : null);
 }
 
 export function publish(studio) {

@@ -115,6 +115,9 @@ async fn what_a_person_has_is_listed_in_pages_each_list_by_itself() {
     for result in answer["results"].as_array().unwrap() {
         dev.api.completed(result["id"].as_str().unwrap()).await;
     }
+    let choices: serde_json::Map<String, Value> = (0..45).map(|n| (format!("c{n:02}"), json!({"email": false}))).collect();
+    let (status, _) = dev.api.put("/v1/recipients/maria/preferences", &json!({"channels": {}, "categories": choices})).await;
+    assert!(status.is_success());
     let place = "/console/recipients/maria";
     let topics = |html: &str| all(html, "/console/topics/").into_iter().filter(|id| !id.is_empty()).collect();
     let lifts = |html: &str| all(html, "/suppressions/").into_iter().map(|id| id.replace("/lift", "")).collect();
@@ -130,6 +133,9 @@ async fn what_a_person_has_is_listed_in_pages_each_list_by_itself() {
     })
     .await;
     holds("topics", &walk(&browser, place, "More topics", topics).await, 45, 20);
+    let wishes =
+        |html: &str| all(html, "<tr><th scope=\"row\">").into_iter().filter(|category| category.starts_with('c')).collect();
+    holds("preferences", &walk(&browser, place, "More categories", wishes).await, 45, 20);
     holds("suppressions", &walk(&browser, place, "Older suppressions", lifts).await, 45, 20);
     holds("items", &walk(&browser, place, "Older items", part("h-inbox")).await, 45, 20);
     holds("deliveries", &walk(&browser, place, "Older deliveries", part("h-deliveries")).await, 45, 20);
@@ -168,6 +174,8 @@ async fn a_long_story_is_told_in_pages_and_so_is_a_crowd() {
             all(section.split("</section>").next().unwrap(), before)
         }
     };
+    let html = browser.page(&place).await;
+    assert!(people.iter().all(|id| html.contains(&format!("/console/recipients/{id}?"))), "everybody it is for is named");
     holds("deliveries", &walk(&browser, &place, "More deliveries", part("h-deliveries", "/console/recipients/")).await, 110, 50);
     let whole = dev.api.get(&format!("/v1/notifications/{id}/timeline")).await;
     let steps = whole["events"].as_array().unwrap().len();

@@ -147,6 +147,23 @@ test("what is published is said from then on, and one step takes it back", async
   await expect.poll(first).toEqual(["Hello Eve", "Good news, Eve"]);
 });
 
+test("versions are listed from the newest on, and older ones come when they are asked for", async ({ page, stentor }) => {
+  const key = await template(stentor);
+  const { files } = await stentor.api("GET", `/v1/templates/${key}`);
+  for (let n = 2; n <= 52; n += 1) {
+    await stentor.api("PUT", `/v1/templates/${key}`, { files: { ...files, "en/content.md": files["en/content.md"].replace("Hello", `Hello ${n}`) }, publish: false });
+  }
+  await open(page, stentor, key);
+  await page.getByRole("button", { name: "Versions" }).click();
+  const rows = page.getByRole("dialog").locator("tbody tr");
+  await expect(rows).toHaveCount(50);
+  await expect(rows.first()).toContainText("Version 52");
+  await page.getByRole("button", { name: "Older versions" }).click();
+  await expect(rows).toHaveCount(52);
+  await expect(rows.last()).toContainText("Version 1");
+  await expect(page.getByRole("button", { name: "Older versions" })).toBeHidden();
+});
+
 test("whoever publishes over what another published meanwhile is told", async ({ page, stentor }) => {
   const key = await template(stentor);
   await open(page, stentor, key);

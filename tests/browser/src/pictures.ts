@@ -1,5 +1,5 @@
-// Pictures of the real pages: with PICTURES=1 those of the docs, with PICTURES=FOLDER all of them, to be looked at. A run without
-// changes no file of the repository.
+// Pictures of the real pages: with PICTURES=1 those that docs show, with PICTURES=all every one that is kept there, with PICTURES=FOLDER
+// all of them, to be looked at. A run without changes no file of the repository.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -8,7 +8,7 @@ import type { Locator, Page } from "@playwright/test";
 import { ROOT } from "./stentor.ts";
 
 const DOCS = process.env.PICTURES === "1";
-const DIR = DOCS ? join(ROOT, "docs/images") : process.env.PICTURES;
+const DIR = DOCS || process.env.PICTURES === "all" ? join(ROOT, "docs/images") : process.env.PICTURES;
 /** Those that docs show: few, since each change of one stays in the repository. */
 const KEPT = ["demo", "inbox", "inbox-phone-rtl-dark", "inbox-page-dark"];
 

@@ -55,7 +55,9 @@ impl Section {
     /// The part that a path belongs to.
     fn at(path: &str) -> Self {
         let all = Self::GROUPS.iter().flat_map(|(_, sections)| sections.iter().copied());
-        all.filter(|section| path.starts_with(section.path())).max_by_key(|section| section.path().len()).unwrap_or(Self::Overview)
+        all.filter(|section| path.starts_with(section.path()))
+            .max_by_key(|section| section.path().len())
+            .unwrap_or(Self::Overview)
     }
 
     pub(crate) fn name(self) -> &'static str {

@@ -1,6 +1,8 @@
 //! People: who is known, and what one of them has, wants and was sent. Addresses are masked until somebody asks, and who asks
 //! is on record.
 
+use std::collections::BTreeMap;
+
 use askama::{Template, filters::HtmlSafe};
 use axum::{
     extract::State,
@@ -9,8 +11,8 @@ use axum::{
 use serde::Deserialize;
 use stentor_archive::{ArchivedSuppression, NotificationFilter, SuppressionFilter};
 use stentor_domain::{
-    AppId, Channel, Delivery, DeliveryState, Item, Notification, NotificationId, Profile, RecipientId, SuppressedAddress,
-    SuppressionId, Timestamp, TopicId, Violation,
+    AppId, Channel, Delivery, DeliveryState, Item, Notification, NotificationId, Preferences, Profile, RecipientId,
+    SuppressedAddress, SuppressionId, Timestamp, TopicId, Violation,
 };
 
 use super::{
@@ -100,6 +102,8 @@ pub(super) struct Part {
     topics: Option<TopicId>,
     /// Suppressions after this one.
     suppressions: String,
+    /// Categories after this one.
+    categories: String,
 }
 
 impl Part {
@@ -111,6 +115,7 @@ impl Part {
             ("before", before.as_str()),
             ("topics", self.topics.as_ref().map_or("", TopicId::as_str)),
             ("suppressions", self.suppressions.as_str()),
+            ("categories", self.categories.as_str()),
         ];
         address(&place(id.as_str()), &fields)
     }
@@ -159,6 +164,8 @@ pub(super) struct One {
     id: RecipientId,
     profile: Profile,
     addresses: Addresses,
+    choices: Vec<Choices>,
+    more_choices: Option<String>,
     topics: Vec<TopicId>,
     more_topics: Option<String>,
     suppressions: Vec<ArchivedSuppression>,
@@ -172,15 +179,20 @@ pub(super) struct One {
     older_deliveries: Option<String>,
 }
 
-impl One {
-    fn choices(&self) -> Vec<(String, Vec<Option<bool>>)> {
-        let of = |choices: &std::collections::BTreeMap<Channel, bool>| Channel::ALL.map(|c| choices.get(&c).copied()).to_vec();
-        let preferences = &self.profile.preferences;
-        let every = (!preferences.channels.is_empty()).then(|| ("every category".to_owned(), of(&preferences.channels)));
-        let categories = preferences.categories.iter().map(|(category, choices)| (category.clone(), of(choices)));
-        every.into_iter().chain(categories).collect()
-    }
+/// What somebody chose for a category: on or off by channel, or nothing.
+type Choices = (String, Vec<Option<bool>>);
 
+/// What somebody chose, for every category and then for those after `after`, and after which there are more.
+fn choices(preferences: &Preferences, after: &str) -> (Vec<Choices>, Option<String>) {
+    let of = |choices: &BTreeMap<Channel, bool>| Channel::ALL.map(|c| choices.get(&c).copied()).to_vec();
+    let every = (!preferences.channels.is_empty()).then(|| ("every category".to_owned(), of(&preferences.channels)));
+    let mut left = preferences.categories.iter().filter(|(category, _)| category.as_str() > after);
+    let page: Vec<Choices> = left.by_ref().take(ITEMS).map(|(category, choices)| (category.clone(), of(choices))).collect();
+    let next = left.next().and(page.last()).map(|(category, _)| category.clone());
+    (every.into_iter().chain(page).collect(), next)
+}
+
+impl One {
     fn channels(&self) -> &'static [Channel] {
         &Channel::ALL
     }
@@ -265,6 +277,8 @@ pub(super) async fn show(
     suppressions.truncate(ITEMS);
     let last = suppressions.last().filter(|_| more).map(suppressions::place);
     let more_suppressions = last.map(|suppressions| older(Part { suppressions, ..part.clone() }));
+    let (choices, next) = choices(&profile.preferences, &part.categories);
+    let more_choices = next.map(|categories| older(Part { categories, ..part.clone() }));
     let mut soon = soon(&state, app, &id).await?;
     let more_soon = soon.len() > SOON;
     soon.truncate(SOON);
@@ -272,6 +286,8 @@ pub(super) async fn show(
     Ok(Page(One {
         shell: visit.shell(Section::Recipients, id.to_string()),
         addresses: Addresses::masked(&profile, reveal),
+        choices,
+        more_choices,
         topics,
         more_topics,
         suppressions,

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use stentor_tests::{Dev, eventually};
 
-use crate::operator::{Browser, cli, rows};
+use crate::operator::{Browser, bury, cli, rows};
 
 #[tokio::test]
 async fn only_who_has_a_valid_key_is_let_in_and_revoking_it_ends_the_session_at_once() {
@@ -192,22 +192,14 @@ async fn addresses_are_masked_until_somebody_asks_who_is_then_on_record() {
     assert_eq!(straight.place.as_deref(), Some("/console/recipients/a%2Fb?app=demo"));
 }
 
-async fn bury(dev: &Dev, app: &str, job: &str) {
-    let client = redis::Client::open(dev.text("redis_url")).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-    let payload = json!({"app": app, "to": "+491701234567", "this is": "no delivery"}).to_string();
-    let mut add = redis::cmd("XADD");
-    add.arg("stentor:{q:sms}:normal").arg("*").arg("i").arg(job).arg("a").arg(0).arg("d").arg(payload);
-    let _: String = add.query_async(&mut redis).await.unwrap();
-}
-
 #[tokio::test]
 async fn dead_letters_of_all_apps_are_looked_into_replayed_and_discarded() {
     let dev = Dev::start();
     let browser = Browser::signed_in(&dev).await;
     assert!(browser.page("/console/dead-letters").await.contains("nothing was given up"));
-    bury(&dev, "demo", "j1").await;
-    bury(&dev, "other", "j2").await;
+    for (app, job) in [("demo", "j1"), ("other", "j2")] {
+        bury(&dev.text("redis_url"), app, [job.to_owned()]).await;
+    }
     let dead = async |n: usize| {
         eventually("the dead letters", async || {
             let page = browser.page("/console/dead-letters").await;
@@ -388,6 +380,7 @@ async fn what_is_scheduled_and_what_went_to_many_is_found_before_its_time_and_by
     let page = browser.page("/console/recipients/u9?app=demo").await;
     assert!(page.contains("To be sent later") && page.contains("tomorrow too"), "{page}");
     assert_eq!(browser.see("/console/recipients?id=..").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(browser.page("/console/queues").await.contains("next in 23 h"), "it waits in its queue");
     let list = browser.page("/console/notifications?app=demo").await;
     assert!(list.contains("scheduled</span>") && list.contains(&tomorrow[..16]), "{list}");
     let one = browser.page(&format!("/console/notifications/{id}?app=demo")).await;

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use stentor_tests::{Dev, eventually};
 
-use crate::operator::{Browser, cli};
+use crate::operator::{Browser, bury, cli};
 
 /// What stands between `before` and the next quote, tag or underscore, wherever `before` is.
 fn all(html: &str, before: &str) -> Vec<String> {
@@ -87,6 +87,14 @@ async fn what_an_app_has_is_listed_in_pages() {
     }
     let templates = |html: &str| all(html, "<th class=\"lead\"><a href=\"/console/templates/");
     holds("templates", &walk(&browser, "/console/templates", "Next", templates).await, 60, 50);
+
+    bury(&dev.text("redis_url"), "demo", (0..60).map(|n| format!("j{n}"))).await;
+    let letters = |html: &str| all(html, "name=\"id\" value=\"");
+    eventually("all are dead letters", async || {
+        (walk(&browser, "/console/dead-letters", "Next", letters).await.iter().flatten().count() == 60).then_some(())
+    })
+    .await;
+    holds("dead letters", &walk(&browser, "/console/dead-letters?queue=sms&reason=decoded", "Next", letters).await, 60, 50);
 
     // each of these deeds is in the log
     let log = |html: &str| all(html, "<code>key.create</code> ");

@@ -8,7 +8,7 @@ use stentor_tests::{
     serve::{Process, bank, settings},
 };
 
-use crate::operator::{Browser, Seen, cli};
+use crate::operator::{Browser, Seen, bury, cli};
 
 /// The things on which an operator is to act.
 struct Things {
@@ -17,15 +17,6 @@ struct Things {
     key: String,
     letters: Vec<String>,
     suppression: String,
-}
-
-async fn bury(redis: &RedisServer) {
-    let client = redis::Client::open(redis.url()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-    let payload = json!({"app": "bank", "this is": "no delivery"}).to_string();
-    let mut add = redis::cmd("XADD");
-    add.arg("stentor:{q:sms}:normal").arg("*").arg("i").arg("j").arg("a").arg(0).arg("d").arg(payload);
-    let _: String = add.query_async(&mut redis).await.unwrap();
 }
 
 async fn things(api: &Api, redis: &RedisServer, browser: &Browser) -> Things {
@@ -37,9 +28,7 @@ async fn things(api: &Api, redis: &RedisServer, browser: &Browser) -> Things {
     let (_, suppression) = api.post("/v1/suppressions", &json!({"channel": "email", "address": "maria@example.com"})).await;
     let made = browser.post("/console/keys?app=bank", &[("name", "old"), ("scope", "read")]).await.html;
     let key = made.split("<pre class=\"key\">stn_live_").nth(1).unwrap().split('_').next().unwrap().to_owned();
-    for _ in 0..3 {
-        bury(redis).await;
-    }
+    bury(&redis.url(), "bank", (0..3).map(|n| format!("j{n}"))).await;
     let letters = eventually("the dead letters", async || {
         let page = api.get("/v1/dead-letters").await;
         let ids: Vec<String> = page["items"].as_array()?.iter().map(|l| l["id"].as_str().unwrap().to_owned()).collect();
@@ -129,6 +118,8 @@ async fn no_deed_is_done_before_it_is_on_record_and_none_is_forgotten_however_th
     let outcomes =
         |sql: &Postgres| sql.query("SELECT action || ' ' || coalesce(outcome, '?') FROM audit WHERE name = 'Grace' ORDER BY id");
     let before = outcomes(&sql).len();
+    let by_command = sql.query("SELECT action || ' ' || outcome FROM audit WHERE name = 'command line' ORDER BY id");
+    assert_eq!(by_command, ["app.create done", "key.create done", "operator.create done"], "the command line is on record, too");
 
     // Nobody can write the record: each deed waits for it, and the process dies in that moment.
     let hold = sql.hold("LOCK TABLE audit IN EXCLUSIVE MODE");

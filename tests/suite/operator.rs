@@ -1,7 +1,7 @@
 //! An operator at the console: a browser without scripts, and the command line.
 
 use reqwest::{StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 use stentor_tests::{Dev, stentor};
 
 /// A browser: it keeps the session's cookie and sends the headers that browsers send.
@@ -88,6 +88,18 @@ impl Browser {
 /// How many rows a page's first table has.
 pub fn rows(html: &str) -> usize {
     html.split("<tbody>").nth(1).map_or(0, |body| body.split("</tbody>").next().unwrap().matches("<tr>").count())
+}
+
+/// Gives the queue of SMS work of `app` that no worker can do: each of `jobs` is a dead letter at once.
+pub async fn bury(redis_url: &str, app: &str, jobs: impl IntoIterator<Item = String>) {
+    let client = redis::Client::open(redis_url).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let payload = json!({"app": app, "to": "+491701234567", "this is": "no delivery"}).to_string();
+    for job in jobs {
+        let mut add = redis::cmd("XADD");
+        add.arg("stentor:{q:sms}:normal").arg("*").arg("i").arg(job).arg("a").arg(0).arg("d").arg(&payload);
+        let _: String = add.query_async(&mut redis).await.unwrap();
+    }
 }
 
 /// What the command line says, on the database at this URL.

@@ -69,7 +69,7 @@ impl Archive {
             use notification::Column as Of;
             let recalled = notification::Entity::find().select_only().column(Of::Id);
             let recalled =
-                recalled.filter(Of::App.eq(app.as_str()).and(Of::RecalledAt.is_not_null()).and(Of::SendAt.is_not_null()));
+                recalled.filter(Of::App.eq(app.as_str()).and(Of::SendAt.gt(now.as_millis())).and(Of::RecalledAt.is_not_null()));
             of = of.add(waits).add(Column::Notification.not_in_subquery(recalled.into_query()));
         }
         let rows = scheduled::Entity::find().select_only().column(Column::Notification).distinct().filter(of);

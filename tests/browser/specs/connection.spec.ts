@@ -118,6 +118,24 @@ test("a server that says goodbye is not asked before the time that it named", as
   await host.stop();
 });
 
+test("a server that is away is asked ever less often, and not by all at the same moment", async ({ newBrowser, host, person }) => {
+  test.slow();
+  const url = host.inboxPage("/away", panel(person));
+  host.reachable = false;
+  const tries = async () => {
+    const page = await (await newBrowser()).newPage();
+    const at: number[] = [];
+    page.on("websocket", () => at.push(Date.now()));
+    await page.goto(url);
+    await expect.poll(() => at.length, { timeout: 30_000 }).toBeGreaterThan(4);
+    return at.slice(1, 5).map((time, n) => time - at[n]!);
+  };
+  const [one, other] = await Promise.all([tries(), tries()]);
+  for (const pauses of [one, other]) expect(pauses[3]).toBeGreaterThan(pauses[0]! * 1.5);
+  const apart = one.map((pause, n) => Math.abs(pause - other[n]!));
+  expect(Math.max(...apart), `${one} and ${other}`).toBeGreaterThan(50);
+});
+
 test("who looks on from another tab can try again as well", async ({ context, host, person }) => {
   const url = host.inboxPage("/again", panel(person));
   const [leader, follower] = [await context.newPage(), await context.newPage()];

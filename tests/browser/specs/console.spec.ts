@@ -6,6 +6,7 @@ import type { Page } from "@playwright/test";
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { picture } from "../src/pictures.ts";
 import type { Stentor } from "../src/stentor.ts";
+import { live } from "../src/widget.ts";
 
 /** Signs in by the link that `stentor dev` prints. */
 async function enter(page: Page, stentor: Stentor): Promise<void> {
@@ -78,13 +79,19 @@ for (const [look, options] of [
   });
 }
 
-test("the overview shows what happens, as it happens", async ({ page, stentor, person }) => {
+test("the overview shows what happens, as it happens", async ({ page, context, host, stentor, person }) => {
   await enter(page, stentor);
   expect(page.url(), "the key leaves the address").not.toContain("stn_oper_");
   await expect(page.getByText(person)).toHaveCount(0);
   await stentor.say(person, "Hello");
   await expect(page.getByRole("cell", { name: person }).first()).toBeVisible();
   await expect(page.getByRole("img", { name: /^inbox, last hour: [1-9]/ })).toBeVisible();
+  // who is connected; each process says it every few seconds
+  const widget = await context.newPage();
+  await widget.goto(host.inboxPage("/watched", `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`));
+  await live(widget);
+  await page.bringToFront();
+  await expect(page.getByText(/^(person|people), on [1-9]/)).toBeVisible({ timeout: 20_000 });
 });
 
 test("a notification is found by its recipient, seen on each channel, and sent again", async ({ page, stentor, person }) => {
@@ -186,8 +193,8 @@ test("who is not signed in is led back to where they wanted to go", async ({ pag
 
 test("who was signed out elsewhere is led to the door, by what is live and by what is pressed", async ({ context, stentor, person }) => {
   await aDay(stentor, person);
-  const live = await context.newPage();
-  await enter(live, stentor);
+  const watching = await context.newPage();
+  await enter(watching, stentor);
   const other = await context.newPage();
   await other.goto(`${stentor.url}/console/recipients/${person}`);
   await expect(other.getByRole("button", { name: "Show addresses" })).toBeVisible();
@@ -199,8 +206,8 @@ test("who was signed out elsewhere is led to the door, by what is live and by wh
   await expect(other.getByLabel("Operator key")).toBeVisible();
   await stentor.say(person, "Something happens");
   test.slow(); // a page in the background has its timers slowed down
-  await live.bringToFront();
-  await expect(live.getByLabel("Operator key")).toBeVisible({ timeout: 40_000 });
+  await watching.bringToFront();
+  await expect(watching.getByLabel("Operator key")).toBeVisible({ timeout: 40_000 });
 });
 
 test("what is live says so when it is not, and is live again by itself", async ({ page, ownStentor: stentor, person }) => {

@@ -27,7 +27,6 @@ async fn walk(browser: &Browser, first: &str, next: &str, rows: impl Fn(&str) ->
         assert!(pages.len() < 20, "{first} never ends");
         let html = browser.page(&at).await;
         pages.push(rows(&html));
-        assert_eq!(rows(&browser.page(&at).await), rows(&html), "{at} is the same when it is asked for again");
         place = link(&html, next);
     }
     pages

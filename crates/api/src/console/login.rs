@@ -139,12 +139,11 @@ pub(super) async fn end(State(state): State<ApiState>, visit: Visit) -> Result<R
         Sql::Answers => visit.on_record(&state, None, Entry::new("session.end", "console"), visit.session.end(&state)).await.ok(),
         Sql::IsAway => None,
     };
-    let cookie = match recorded {
-        Some(cookie) => cookie,
-        None => {
-            tracing::warn!("the end of a session is not on record");
-            visit.session.end(&state).await?
-        }
+    let cookie = if let Some(cookie) = recorded {
+        cookie
+    } else {
+        tracing::warn!("the end of a session is not on record");
+        visit.session.end(&state).await?
     };
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/console/login")).into_response())
 }

@@ -243,7 +243,7 @@ pub(super) async fn lift(
     let found = of_theirs.ok_or_else(|| ApiError::not_found("suppression"))?;
     let detail = format!("{}, {}", found.suppression.address.channel(), found.suppression.reason.as_str());
     visit.audit(&state, Some(app), "suppression.lift", id.to_string(), Some(detail)).await?;
-    state.lift(app, &found.suppression.address, found.suppression.category.as_deref()).await?;
+    state.lift(app, &found.suppression).await?;
     let place = address(&place(id.as_str()), &[("app", app.as_str())]);
     Ok(visit.go(&state, &place, "Lifted: this address is written to again.").await)
 }

@@ -8,6 +8,7 @@ use stentor_domain::{
     AppId, Audience, Channel, Notification, Profile, RecipientId, SkipReason, SuppressedAddress, Timestamp,
     content::Action,
     item::ItemContent,
+    places,
     routing::{Decision, Route, decide, route},
     sms::{SmsCost, SmsLimits},
 };
@@ -214,12 +215,16 @@ impl ApiState {
             channels.iter().filter_map(|channel| Some((place, SuppressedAddress::of(profile, *channel)?))).collect()
         };
         let addresses: Vec<(usize, SuppressedAddress)> = people.iter().enumerate().flat_map(of).collect();
-        let asked: Vec<Asked<'_>> = addresses.iter().map(|(_, address)| (address, category)).collect();
+        let places = places(category);
+        // The first is looked at with each of the others.
+        let rest = &places[1..];
+        let asked: Vec<Asked<'_>> =
+            addresses.iter().flat_map(|(_, address)| rest.iter().map(move |place| (address, Some(place.as_str())))).collect();
         let hot = self.suppressions.find(app, &asked).await?;
         let mut suppressed = vec![Vec::new(); people.len()];
         for (n, (place, address)) in addresses.iter().enumerate() {
             let reason = match &hot {
-                Some(reasons) => reasons.get(n).copied().flatten(),
+                Some(reasons) => reasons[n * rest.len()..][..rest.len()].iter().copied().find_map(|reason| reason),
                 // Redis has no copy yet; whoever dispatches next makes it.
                 None => self.why_suppressed(app, address, category).await?,
             };

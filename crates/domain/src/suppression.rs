@@ -152,7 +152,8 @@ impl SuppressionReason {
 /// Every place in which it may be said that an address is not written to in `category`. That of the person for all categories comes first,
 /// and is the empty text.
 pub fn places(category: Option<&str>) -> Vec<String> {
-    let of = |category: Option<&str>| [SuppressionReason::Unsubscribe, SuppressionReason::Manual].map(|reason| reason.place(category));
+    let of =
+        |category: Option<&str>| [SuppressionReason::Unsubscribe, SuppressionReason::Manual].map(|reason| reason.place(category));
     of(None).into_iter().chain(category.map(|category| of(Some(category))).into_iter().flatten()).collect()
 }
 

@@ -60,11 +60,7 @@ impl Suppressed {
         Ok(self.hot.suppress(app, &suppression.placed(), now).await?)
     }
 
-    async fn copy_and_ask(
-        &self,
-        app: &AppId,
-        asked: &[Asked<'_>],
-    ) -> Result<Vec<Option<SuppressionReason>>, SuppressedError> {
+    async fn copy_and_ask(&self, app: &AppId, asked: &[Asked<'_>]) -> Result<Vec<Option<SuppressionReason>>, SuppressedError> {
         let _copying = self.copying.lock().await;
         let name = format!("{:016x}", rand::random::<u64>());
         loop {

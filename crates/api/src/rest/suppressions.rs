@@ -240,8 +240,7 @@ impl ApiState {
     pub(crate) async fn lift(&self, app: &AppId, suppression: &Suppression) -> Result<(), ApiError> {
         let Suppression { address, category, reason, .. } = suppression;
         let at = self.suppressions.lift(app, address, Some(&suppression.place()), self.now()).await?;
-        let kind =
-            EventKind::SuppressionLifted { address: address.clone(), category: category.clone(), reason: Some(*reason) };
+        let kind = EventKind::SuppressionLifted { address: address.clone(), category: category.clone(), reason: Some(*reason) };
         self.tell(&Event::new(app.clone(), at, kind)).await?;
         // What was said of an address before a person's own word was told apart stands where that belongs, in Redis that was kept.
         let last = self.suppressions.last_word(app, address, category.as_deref()).await?;

@@ -144,7 +144,13 @@ async fn rows_of_before_are_parted_by_whose_word_they_are() {
         let place = migrations.iter().position(|m| m.name() == "m20261126_000006_wishes").unwrap();
         let db = sea_orm::Database::connect(&database.url).await.unwrap();
         Migrator::up(&db, Some(u32::try_from(place).unwrap())).await.unwrap();
-        let rows = [("a", Manual, false), ("b", Unsubscribe, false), ("c", HardBounce, false), ("d", Complaint, false), ("e", Manual, true)];
+        let rows = [
+            ("a", Manual, false),
+            ("b", Unsubscribe, false),
+            ("c", HardBounce, false),
+            ("d", Complaint, false),
+            ("e", Manual, true),
+        ];
         for (name, reason, lifted) in rows {
             let (email, category) = (format!("{name}@example.com"), if name == "c" { "news" } else { "" });
             let id = SuppressionId::new(&app("demo"), Channel::Email, &email, category).as_uuid();
@@ -173,7 +179,8 @@ async fn rows_of_before_are_parted_by_whose_word_they_are() {
         let old = [Manual, Unsubscribe].map(|reason| suppressed_for(reason, "demo", "e@example.com", None, 4));
         archive.write_events(&old).await.unwrap();
         assert_eq!(reasons(&archive).await, held);
-        let (stop, start) = (suppressed_for(Unsubscribe, "demo", "a@example.com", None, 6), lifted_for(Some(Manual), "a@example.com", None, 7));
+        let (stop, start) =
+            (suppressed_for(Unsubscribe, "demo", "a@example.com", None, 6), lifted_for(Some(Manual), "a@example.com", None, 7));
         archive.write_events(&[stop, start]).await.unwrap();
         assert_eq!(reasons(&archive).await[0], of("a", Unsubscribe));
     }

@@ -245,7 +245,7 @@ pub(super) async fn lift(
     visit.audit(&state, Some(app), "suppression.lift", id.to_string(), Some(detail)).await?;
     state.lift(app, &found.suppression).await?;
     let place = address(&place(id.as_str()), &[("app", app.as_str())]);
-    Ok(visit.go(&state, &place, "Lifted: this address is written to again.").await)
+    Ok(visit.go(&state, &place, "Lifted: this address is written to again, unless another reason is left below.").await)
 }
 
 /// Shows a person's addresses, and puts on record who asked.

@@ -62,7 +62,9 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
     let nothing = NameServer::start(&json!({"s1._domainkey.example.com": ["v=DKIM1; k=ed25519; p=AAAA"]}));
     let (found, content) = ask(&nothing, &well);
     assert!(content, "mails go out all the same: {found:?}");
-    for (what, advice) in [("main: bounces.", "v=spf1"), ("MX of bounces.", "no MX record"), ("_domainkey", &public[16..]), ("_dmarc", "v=DMARC1")] {
+    for (what, advice) in
+        [("main: bounces.", "v=spf1"), ("MX of bounces.", "no MX record"), ("_domainkey", &public[16..]), ("_dmarc", "v=DMARC1")]
+    {
         let (_, health, said) = found.iter().find(|(name, ..)| name.contains(what)).unwrap();
         assert!(health == "warning" && said.contains(advice), "{what}: {health} {said}");
     }

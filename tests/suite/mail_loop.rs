@@ -114,8 +114,7 @@ async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out_and_a_spa
 
 /// What `SpamAssassin` says, at no points or fewer, of mails that have HTML, that come from the loopback, and that are signed, without asking
 /// the DNS whether well.
-const SAID_OF_EVERY_MAIL: [&str; 6] =
-    ["HTML_MESSAGE", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
+const SAID_OF_EVERY_MAIL: [&str; 6] = ["HTML_MESSAGE", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
 
 /// The points that Debian's `SpamAssassin`, without the network, gives a mail, and the rules that it meets.
 fn judged(raw: &str) -> (f64, Vec<String>) {

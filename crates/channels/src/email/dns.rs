@@ -128,9 +128,7 @@ pub fn dns_needs(config: &EmailConfig) -> Vec<DnsNeed> {
 
 /// The domains above one, without the topmost: of one of them the policy counts where it has none of its own (RFC 7489 section 6.6.3).
 fn above(domain: &str) -> impl Iterator<Item = &str> {
-    let parent = |domain: &&str| domain.split_once('.').map(|(_, parent)| parent);
-    let parents = std::iter::successors(parent(&domain), move |domain| parent(domain));
-    parents.filter(|domain| domain.contains('.'))
+    domain.match_indices('.').map(|(dot, _)| &domain[dot + 1..]).filter(|above| above.contains('.'))
 }
 
 fn domains(provider: &EmailProviderConfig) -> BTreeSet<String> {

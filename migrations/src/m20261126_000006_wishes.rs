@@ -88,8 +88,8 @@ impl MigrationTrait for Migration {
                         true.into(),
                     ];
                     let known = OnConflict::columns(["app", "id"]).do_nothing_on(["app", "id"]).to_owned();
-                    let copy = Query::insert().into_table("suppressions").columns(columns).values_panic(values).to_owned();
-                    manager.execute(copy.to_owned().on_conflict(known).to_owned()).await?;
+                    let mut copy = Query::insert().into_table("suppressions").columns(columns).values_panic(values).to_owned();
+                    manager.execute(copy.on_conflict(known).to_owned()).await?;
                 } else if ["manual", "hard_bounce"].contains(&row.reason.as_str()) {
                     rename(manager, row, row.others()).await?;
                 }

@@ -182,6 +182,7 @@ impl Suppression {
     }
 
     /// The same with its place for a category, as who keeps only the newest of each category has to know it.
+    #[must_use]
     pub fn placed(&self) -> Self {
         Self { category: Some(self.place()), ..self.clone() }
     }

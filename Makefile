@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench bench-live lint deps test-deps
+.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench bench-live bench-mail lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -31,8 +31,8 @@ studio: ## Build the file that crates/api embeds from studio/src and the widget'
 chaos: test-deps ## Send through every fault at full length and print what was lost; ARGS="Redis" for a part of it
 	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test faults -- $(ARGS)
 
-crowds: test-deps ## Run 10,000 operations beside a plain list, and crowds of thousands, at full length
-	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test suite -- model:: crowds:: kill_nine::
+crowds: test-deps ## Run 10,000 operations beside a plain list, crowds of thousands and 10,000 mails, at full length
+	@STENTOR_FAULTS=full scripts/test.sh -p stentor-tests --test suite -- model:: crowds:: kill_nine:: mail_pool::
 
 autobahn: deps ## Run the Autobahn cases against the sockets
 	@scripts/autobahn.sh
@@ -47,6 +47,9 @@ bench: test-deps ## Measure what Stentor costs beside bare floors and peers; ARG
 
 bench-live: ## Measure pushes alone: 1,000, 5,000 and 10,000 sockets beside raw send(), bare axum and peers
 	@SOCKETS="$${SOCKETS:-1000,5000,10000}" $(MAKE) bench ARGS=live
+
+bench-mail: ## Measure mails alone: per second through all of Stentor, beside lettre's own pool on the same local server
+	@$(MAKE) bench ARGS=mail
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

@@ -10,6 +10,7 @@ mod m20261125_000004_receipts;
 mod m20261125_000010_console;
 mod m20261125_000011_search;
 mod m20261125_000030_templates;
+mod m20261126_000006_wishes;
 mod m20261126_000012_audience;
 mod m20261126_000013_operators;
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000004_receipts::Migration),
             Box::new(m20261126_000012_audience::Migration),
             Box::new(m20261126_000013_operators::Migration),
+            Box::new(m20261126_000006_wishes::Migration),
         ]
     }
 }

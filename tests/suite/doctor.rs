@@ -39,7 +39,7 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
         ("STENTOR__EMAIL__PROVIDER__MAIN__DKIM__KEY_FILE", key_file.to_str().unwrap()),
     ];
     let dns = NameServer::start(&json!({
-        "bounces.example.com": ["other", "v=spf1 ip4:192.0.2.1 -all"],
+        "bounces.example.com": ["other", "v=spf1 ip4:192.0.2.1 -all", "MX mx.example.com"],
         "s1._domainkey.example.com": [format!("v=DKIM1; k=ed25519; p={}", &public[16..])],
         "_dmarc.example.com": ["v=DMARC1; p=reject"],
     }));
@@ -53,6 +53,7 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
             "archive",
             "email provider main",
             "dns of main: bounces.example.com",
+            "dns of main: MX of bounces.example.com",
             "dns of main: s1._domainkey.example.com",
             "dns of main: _dmarc.example.com"
         ]
@@ -61,10 +62,18 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
     let nothing = NameServer::start(&json!({"s1._domainkey.example.com": ["v=DKIM1; k=ed25519; p=AAAA"]}));
     let (found, content) = ask(&nothing, &well);
     assert!(content, "mails go out all the same: {found:?}");
-    for (what, advice) in [("bounces.", "v=spf1"), ("_domainkey", &public[16..]), ("_dmarc", "v=DMARC1")] {
+    for (what, advice) in
+        [("main: bounces.", "v=spf1"), ("MX of bounces.", "no MX record"), ("_domainkey", &public[16..]), ("_dmarc", "v=DMARC1")]
+    {
         let (_, health, said) = found.iter().find(|(name, ..)| name.contains(what)).unwrap();
         assert!(health == "warning" && said.contains(advice), "{what}: {health} {said}");
     }
+
+    // The policy of the domain above counts for the one below.
+    let below = well.map(|(name, value)| (name, if name.ends_with("FROM") { "Bank <a@mail.example.com>" } else { value }));
+    let (found, _) = ask(&dns, &below);
+    let (_, health, said) = found.iter().find(|(name, ..)| name.contains("_dmarc.mail.example.com")).unwrap();
+    assert_eq!((health.as_str(), said.as_str()), ("good", ""));
 
     let away = format!("smtp://127.0.0.1:{}?tls=none", free_port());
     let mut ill = well.to_vec();

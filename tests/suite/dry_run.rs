@@ -49,8 +49,77 @@ async fn each_delivery_is_decided_and_written_and_nothing_is_sent() {
     assert_eq!(dev.api.get("/v1/recipients/ada/inbox").await["items"], json!([]));
     let wrong = json!({"audience": {"recipients": ["ada"]}, "template": "nothing", "dry_run": true});
     assert_eq!(dev.api.post("/v1/notifications", &wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);
-    let (_, batch) = dev.api.post("/v1/notifications/batch", &json!({"notifications": [body]})).await;
-    assert_eq!(batch["results"][0]["problem"]["errors"][0]["code"], "not_in_a_batch", "{batch}");
+}
+
+/// A batch is tried in order, as if what stands before it had been sent: the limits of the day and what is shown are shared.
+#[tokio::test]
+async fn of_a_batch_each_dry_run_says_what_it_would_do_and_all_together_what_they_cost() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("prices.toml");
+    let prices = "[sms.prices]\ncurrency = \"EUR\"\nper_segment = { \"+49\" = 0.075, \"+86\" = 0.1 }\n[sms.limits]\n\
+                  recipient_segments_per_day = 2\n";
+    std::fs::write(&config, prices).unwrap();
+    let dev = Dev::start_with(&[("STENTOR_CONFIG", config.to_str().unwrap())]);
+    let post =
+        async |notifications: &[Value]| dev.api.post("/v1/notifications/batch", &json!({"notifications": notifications})).await;
+    let sms = |id: &str, phone: &str, title: &str| {
+        json!({"audience": {"recipients": [{"id": id, "phone": phone}]}, "content": {"title": title}, "channels": ["sms"],
+            "dry_run": true, "idempotency_key": "the same for all: nothing is written"})
+    };
+    let two = "a".repeat(161);
+    let wrong = json!({"audience": {"recipients": ["ada"]}, "template": "nothing", "dry_run": true});
+    let all = [sms("bob", "+491701234567", &two), wrong, sms("cleo", "+8613800138000", "x"), sms("bob", "+491701234567", "x")];
+    let (status, answer) = post(&all).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let results = answer["results"].as_array().unwrap();
+    let places: Vec<&Value> = results.iter().map(|result| &result["index"]).collect();
+    assert_eq!(places, [&json!(0), &json!(1), &json!(2), &json!(3)]);
+    assert_eq!(about(&results[0], "bob", "sms")["sms"], json!({"segments": 2, "price_estimate": "0.15 EUR"}));
+    assert_eq!(results[0]["sms"]["price_estimate"], "0.15 EUR");
+    assert_eq!(results[1]["problem"]["code"], "invalid", "{answer}");
+    assert_eq!(about(&results[2], "cleo", "sms")["output"]["text"], "x");
+    assert_eq!(about(&results[3], "bob", "sms")["reason"], "throttled", "2 + 1 to one person");
+    let sum = json!({"recipients": 3, "more": false, "messages": 2, "segments": 3, "price_estimate": "0.25 EUR"});
+    assert_eq!(answer["sms"], sum);
+    assert_eq!(post(&all).await.1["sms"], sum, "nothing was counted");
+
+    // What is to be sent is sent beside it; and of many, a hundred recipients are shown together.
+    let people: Vec<Value> = (0..60).map(|n| json!(format!("p{n}"))).collect();
+    let dry = json!({"audience": {"recipients": people}, "content": {"title": "x"}, "channels": ["inbox"], "dry_run": true});
+    let real = json!({"audience": {"recipients": ["ada"]}, "content": {"title": "real"}, "channels": ["inbox"]});
+    let (status, answer) = post(&[dry.clone(), real, dry.clone(), dry]).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let shown: Vec<Option<usize>> =
+        answer["results"].as_array().unwrap().iter().map(|r| r["deliveries"].as_array().map(Vec::len)).collect();
+    assert_eq!(shown, [Some(60), None, Some(40), Some(0)]);
+    assert_eq!((&answer["results"][3]["more"], answer.get("sms")), (&json!(true), None));
+    dev.api.completed(answer["results"][1]["id"].as_str().unwrap()).await;
+    assert_eq!(dev.api.get("/v1/recipients/ada/inbox").await["items"][0]["title"], "real");
+    assert_eq!(dev.api.get("/v1/recipients/p1/inbox").await["items"], json!([]));
+    assert!(files(&dev.outbox("sms"), "json").is_empty());
+    assert_eq!(post(&[json!({"dry_run": true})]).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+/// It is the person's, by their id in the app: another number changes nothing, and another person with the same number has their own.
+#[tokio::test]
+async fn the_limit_of_a_recipient_is_that_of_their_id() {
+    let gateway = SmsGateway::start();
+    let dev = Dev::start_with(&[
+        ("STENTOR__SMS__PROVIDERS", "gw"),
+        ("STENTOR__SMS__PROVIDER__GW__URL", &format!("{}/send?to={{{{to}}}}&text={{{{text}}}}", gateway.url())),
+        ("STENTOR__SMS__LIMITS__RECIPIENT_SEGMENTS_PER_DAY", "1"),
+    ]);
+    for (recipient, phone, expected) in [
+        ("bob", "+491701234567", json!({"sent": 1})),
+        ("bob", "+8613800138000", json!({"skipped": 1})),
+        ("cleo", "+491701234567", json!({"sent": 1})),
+        ("cleo", "+491701234567", json!({"skipped": 1})),
+    ] {
+        let to = json!({"id": recipient, "phone": phone});
+        let id = dev.api.send(&json!({"audience": {"recipients": [to]}, "content": {"title": "x"}, "channels": ["sms"]})).await;
+        assert_eq!(dev.api.completed(&id).await["counts"]["sms"], expected, "{recipient} {phone}");
+    }
+    assert_eq!(gateway.requests().len(), 2);
 }
 
 #[tokio::test]

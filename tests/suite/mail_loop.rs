@@ -112,10 +112,9 @@ async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out_and_a_spa
     assert!(wrong.is_empty() && score <= 0.1, "SpamAssassin says {score}, {rules:?} of {raw}");
 }
 
-/// What `SpamAssassin` says, at 0.0 points each, of mails that have HTML (and MJML's hidden preview line), that come from the loopback, and
-/// that are signed, without asking the DNS whether well.
-const SAID_OF_EVERY_MAIL: [&str; 7] =
-    ["HTML_MESSAGE", "HTML_FONT_LOW_CONTRAST", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
+/// What `SpamAssassin` says, at no points or fewer, of mails that have HTML, that come from the loopback, and that are signed, without asking
+/// the DNS whether well.
+const SAID_OF_EVERY_MAIL: [&str; 6] = ["HTML_MESSAGE", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
 
 /// The points that Debian's `SpamAssassin`, without the network, gives a mail, and the rules that it meets.
 fn judged(raw: &str) -> (f64, Vec<String>) {

@@ -105,6 +105,51 @@ async fn what_the_app_suppressed_itself_is_not_lifted_by_start() {
     assert_eq!(listed(&dev).await, 1);
 }
 
+/// The person's own word outlasts the app's, whichever came first, for each recipient of the number and while SQL is away.
+#[tokio::test]
+async fn stop_outlasts_what_the_app_suppressed_and_lifted_itself() {
+    let gateway = SmsGateway::start();
+    let dev = start(&gateway);
+    let send = async || {
+        let to = json!({"id": "bob", "phone": "+491701234567"});
+        let body = json!({"audience": {"recipients": [to]}, "content": {"title": "Hello"}, "channels": ["sms"]});
+        dev.api.completed(&dev.api.send(&body).await).await["counts"]["sms"].clone()
+    };
+    let suppress = async || {
+        let made = dev.api.post("/v1/suppressions", &json!({"channel": "sms", "address": "+491701234567"})).await;
+        assert_eq!(made.0, StatusCode::CREATED);
+        made.1["id"].as_str().unwrap().to_owned()
+    };
+    let lift = async |id: &str| answer(dev.api.request(Method::DELETE, &format!("/v1/suppressions/{id}"))).await.0;
+    let reasons = async || {
+        let listed = dev.api.get("/v1/suppressions?channel=sms").await["items"].as_array().unwrap().clone();
+        let mut reasons: Vec<String> = listed.iter().map(|s| s["reason"].as_str().unwrap().to_owned()).collect();
+        reasons.sort();
+        reasons
+    };
+    // The app first, then the person.
+    let own = suppress().await;
+    says(&dev, "m1", "STOP").await;
+    assert_eq!(reasons().await, ["manual", "unsubscribe"]);
+    assert_eq!(lift(&own).await, StatusCode::NO_CONTENT);
+    assert_eq!((reasons().await, send().await), (vec!["unsubscribe".to_owned()], json!({"skipped": 1})));
+    // The person first, then the app, which lifts what is its own by the same id.
+    assert_eq!(suppress().await, own);
+    assert_eq!(lift(&own).await, StatusCode::NO_CONTENT);
+    assert_eq!(send().await, json!({"skipped": 1}), "still STOP");
+    // START is for the person's word alone.
+    suppress().await;
+    says(&dev, "m2", "START").await;
+    assert_eq!((reasons().await, send().await), (vec!["manual".to_owned()], json!({"skipped": 1})));
+    assert_eq!(lift(&own).await, StatusCode::NO_CONTENT);
+    assert_eq!(send().await, json!({"sent": 1}), "nobody is against it any more");
+    // Whoever has it in writing may lift a STOP, knowing what it is.
+    says(&dev, "m3", "STOP").await;
+    let listed = dev.api.get("/v1/suppressions?channel=sms").await["items"][0].clone();
+    assert_eq!(lift(listed["id"].as_str().unwrap()).await, StatusCode::NO_CONTENT);
+    assert_eq!(send().await, json!({"sent": 1}));
+}
+
 #[tokio::test]
 async fn who_does_not_prove_itself_changes_nothing() {
     let gateway = SmsGateway::start();

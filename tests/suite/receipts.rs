@@ -155,6 +155,82 @@ async fn receipts_in_a_list_by_the_gateways_own_id_are_found_in_redis_and_then_i
     assert_eq!(settled(&dev, &third, "failed").await["reason"], "MX:0001");
 }
 
+/// What each gateway calls back with, by its public pages (they are named in the presets), about a message whose request is given: the
+/// call with our reference in it.
+fn receipt_of(dev: &Dev, preset: &str, asked: &Value) -> reqwest::RequestBuilder {
+    let form = |name: &str| {
+        let form = reqwest::Url::parse(&format!("http://form/?{}", asked["body"].as_str().unwrap())).unwrap();
+        form.query_pairs().find(|(field, _)| field == name).unwrap().1.into_owned()
+    };
+    // The URL that a request gave them leads to where the proxy stands; here it leads to us.
+    let given = |url: &str| format!("{}{}", dev.api.url, url.strip_prefix("http://notify.test").unwrap());
+    let call = |method: Method, url: String| stentor_tests::client().request(method, url);
+    let ours = format!("{}/v1/callbacks/sms/gw?secret={SECRET}", dev.api.url);
+    match preset {
+        "kannel" => {
+            let url = given(asked["query"]["dlr-url"].as_str().unwrap());
+            call(Method::GET, url.replace("%d", "1").replace("%A", "ACK/"))
+        }
+        "twilio" => call(Method::POST, given(&form("StatusCallback"))).form(&[
+            ("AccountSid", "AC123"),
+            ("MessageSid", "SM0123456789abcdef0123456789abcdef"),
+            ("MessageStatus", "delivered"),
+            ("To", "+491701234567"),
+        ]),
+        "vonage" => {
+            let fields = "msisdn=491701234567&to=AcmeInc&network-code=12345&messageId=0A0000001234567B&price=0.03330000&status=delivered\
+                          &scts=2001011400&err-code=0&api-key=abcd1234&message-timestamp=2020-01-01+12%3A00%3A00";
+            call(Method::GET, format!("{ours}&{fields}&client-ref={}", form("client-ref")))
+        }
+        "aliyun" => call(Method::POST, ours).json(&json!([{"phone_number": "1381111****", "send_time": "2017-01-01 00:00:00",
+            "report_time": "2017-01-01 00:00:00", "success": true, "err_code": "DELIVERED", "err_msg": "x", "sms_size": "1",
+            "biz_id": "12345********", "out_id": asked["query"]["OutId"]}])),
+        _ => {
+            let body: Value = serde_json::from_str(asked["body"].as_str().unwrap()).unwrap();
+            let mut receipts = tencents("5000:nobody-heard-this", "SUCCESS");
+            receipts[2]["ext"] = body["SessionContext"].clone();
+            call(Method::POST, ours).json(&receipts)
+        }
+    }
+}
+
+/// The answer is lost, and with it the gateway's own id: what became of the message is told by our reference.
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_is_settled_by_the_receipt_of_each_preset() {
+    for preset in ["kannel", "twilio", "vonage", "aliyun", "tencent"] {
+        let gateway = SmsGateway::start();
+        gateway.answer(&[Answer::Drop]);
+        let of = |key: &str, value: &str| (format!("STENTOR__SMS__PROVIDER__GW__{key}"), value.to_owned());
+        let mut settings = vec![("STENTOR__SMS__PROVIDERS".to_owned(), "gw".to_owned())];
+        settings.extend([
+            of("PRESET", preset),
+            of("URL", &format!("{}/", gateway.url())),
+            of("USERNAME", "abcd1234"),
+            of("PASSWORD", "secret"),
+            of("FROM", "AcmeInc"),
+            of("CALLBACK_URL", "http://notify.test/v1/callbacks/sms/gw"),
+            of("RECEIPTS__PROOF", "secret"),
+            of("RECEIPTS__SECRET", SECRET),
+        ]);
+        let values = ["SIGN_NAME", "TEMPLATE_CODE", "TEMPLATE_ID", "SDK_APP_ID"];
+        settings.extend(values.map(|name| of(&format!("VALUES__{name}"), "1234")));
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let dev = Dev::start_with(&settings);
+        let id = send(&dev).await;
+        let lost = delivery(&dev, &id).await;
+        assert_eq!(
+            (&lost["state"], lost.get("provider_message_id").and_then(Value::as_str)),
+            (&json!("unknown"), None),
+            "{preset}"
+        );
+        let (status, body) = answer(receipt_of(&dev, preset, &gateway.requests()[0])).await;
+        assert!(status.is_success(), "{preset}: {status} {body}");
+        let delivered = settled(&dev, &id, "delivered").await;
+        assert_eq!(delivered["provider"], "gw", "{preset}: {delivered}");
+        assert_eq!(gateway.requests().len(), 1, "{preset}");
+    }
+}
+
 /// It may come as early as it will: it is answered at once, since not every gateway repeats it, and kept until the delivery has ended.
 #[tokio::test]
 async fn a_receipt_that_is_faster_than_the_gateways_answer_is_kept_for_it() {

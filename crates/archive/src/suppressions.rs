@@ -1,4 +1,5 @@
-//! Whom not to write to. Each change carries its time: whatever the order of writing, the newest stays.
+//! Whom not to write to. Each change carries its time: whatever the order of writing, the newest stays in each place
+//! ([`SuppressionReason::place`]).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,9 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
-use stentor_domain::{AppId, Channel, Event, EventKind, SuppressedAddress, Suppression, SuppressionId, Timestamp};
+use stentor_domain::{
+    AppId, Channel, Event, EventKind, SuppressedAddress, Suppression, SuppressionId, SuppressionReason, Timestamp,
+};
 
 use crate::{
     Archive, ArchiveError,
@@ -55,31 +58,45 @@ fn read(row: suppression::Model) -> Result<ArchivedSuppression, ArchiveError> {
     })
 }
 
+/// The places of which an event says something.
+fn places_of(kind: &EventKind) -> Vec<String> {
+    match kind {
+        EventKind::Suppressed { suppression, .. } => vec![suppression.place()],
+        EventKind::SuppressionLifted { category, reason: Some(reason), .. } => vec![reason.place(category.as_deref())],
+        // Of before a person's own word was told apart from anybody else's: whatever was said was lifted.
+        EventKind::SuppressionLifted { category, reason: None, .. } => {
+            [SuppressionReason::Unsubscribe, SuppressionReason::Manual].map(|reason| reason.place(category.as_deref())).into()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Writes what events say of suppressions; called by the writer of events.
 pub(crate) async fn write(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
     let mut newest: BTreeMap<(&AppId, SuppressionId), suppression::ActiveModel> = BTreeMap::new();
     for e in events {
         let (address, category, reason, detail) = match &e.kind {
-            EventKind::Suppressed { suppression: s, .. } => (&s.address, &s.category, Some(s.reason), s.detail.clone()),
-            EventKind::SuppressionLifted { address, category } => (address, category, None, None),
+            EventKind::Suppressed { suppression: s, .. } => (&s.address, s.category.as_deref(), Some(s.reason), s.detail.clone()),
+            EventKind::SuppressionLifted { address, category, .. } => (address, category.as_deref(), None, None),
             _ => continue,
         };
-        let category = category.clone().unwrap_or_default();
-        let id = SuppressionId::new(&e.app, address.channel(), address.as_str(), &category);
-        let row = suppression::ActiveModel {
-            app: Set(e.app.to_string()),
-            id: Set(id.as_uuid()),
-            channel: Set(address.channel().as_str().to_owned()),
-            address: Set(address.as_str().to_owned()),
-            category: Set(category),
-            reason: Set(reason.map_or("", |reason| reason.as_str()).to_owned()),
-            detail: Set(detail),
-            at: Set(e.at.as_millis()),
-            lifted: Set(reason.is_none()),
-        };
-        let older = |known: &suppression::ActiveModel| known.at.as_ref() <= &e.at.as_millis();
-        if newest.get(&(&e.app, id)).is_none_or(older) {
-            newest.insert((&e.app, id), row);
+        for place in places_of(&e.kind) {
+            let id = SuppressionId::new(&e.app, address.channel(), address.as_str(), &place);
+            let row = suppression::ActiveModel {
+                app: Set(e.app.to_string()),
+                id: Set(id.as_uuid()),
+                channel: Set(address.channel().as_str().to_owned()),
+                address: Set(address.as_str().to_owned()),
+                category: Set(category.unwrap_or_default().to_owned()),
+                reason: Set(reason.map_or("", SuppressionReason::as_str).to_owned()),
+                detail: Set(detail.clone()),
+                at: Set(e.at.as_millis()),
+                lifted: Set(reason.is_none()),
+            };
+            let older = |known: &suppression::ActiveModel| known.at.as_ref() <= &e.at.as_millis();
+            if newest.get(&(&e.app, id)).is_none_or(older) {
+                newest.insert((&e.app, id), row);
+            }
         }
     }
     let newer = || {

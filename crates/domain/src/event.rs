@@ -12,7 +12,7 @@ use crate::{
     id::name_id,
     item::ItemContent,
     sms::SmsCost,
-    suppression::{SuppressedAddress, Suppression},
+    suppression::{SuppressedAddress, Suppression, SuppressionReason},
     timeline::{Entry, ReadUpto},
 };
 
@@ -154,13 +154,16 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         notification: Option<NotificationId>,
     },
-    /// An address may be written to again.
+    /// What was said of an address holds no more.
     SuppressionLifted {
-        /// Which.
+        /// Of which.
         address: SuppressedAddress,
         /// In which category; in all, if in none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         category: Option<String>,
+        /// What was: a person's own word, or that of anybody else. Whatever was said, in facts of before these were told apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<SuppressionReason>,
     },
 }
 
@@ -340,12 +343,12 @@ impl EventKind {
             }
             // The same address may be suppressed and lifted again and again: the time tells these apart.
             Self::Suppressed { suppression: s, .. } => {
-                let category = s.category.as_deref().unwrap_or_default();
-                name_id(&[app, name, s.address.as_str().as_bytes(), category.as_bytes(), &at.as_millis().to_be_bytes()])
+                name_id(&[app, name, s.address.as_str().as_bytes(), s.place().as_bytes(), &at.as_millis().to_be_bytes()])
             }
-            Self::SuppressionLifted { address, category } => {
-                let category = category.as_deref().unwrap_or_default();
-                name_id(&[app, name, address.as_str().as_bytes(), category.as_bytes(), &at.as_millis().to_be_bytes()])
+            Self::SuppressionLifted { address, category, reason } => {
+                let category = category.as_deref();
+                let place = reason.map_or_else(|| category.unwrap_or_default().to_owned(), |reason| reason.place(category));
+                name_id(&[app, name, address.as_str().as_bytes(), place.as_bytes(), &at.as_millis().to_be_bytes()])
             }
         }
     }

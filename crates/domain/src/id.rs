@@ -89,9 +89,9 @@ pub fn thread_id(app: &AppId, recipient: &RecipientId, collapse_key: &str) -> Uu
 }
 
 impl SuppressionId {
-    /// The suppression of `address` on `channel` in `category`; an empty one stands for all.
-    pub fn new(app: &AppId, channel: Channel, address: &str, category: &str) -> Self {
-        Self(name_id(&[app.as_str().as_bytes(), channel.as_str().as_bytes(), address.as_bytes(), category.as_bytes()]))
+    /// The suppression of `address` on `channel` that is remembered in `place` ([`SuppressionReason::place`](crate::SuppressionReason::place)).
+    pub fn new(app: &AppId, channel: Channel, address: &str, place: &str) -> Self {
+        Self(name_id(&[app.as_str().as_bytes(), channel.as_str().as_bytes(), address.as_bytes(), place.as_bytes()]))
     }
 }
 

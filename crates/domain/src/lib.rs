@@ -37,7 +37,7 @@ pub use locale::Locale;
 pub use notification::{Audience, Notification, NotificationRequest};
 pub use phone::Region;
 pub use recipient::{Preferences, Profile, ProfilePatch};
-pub use suppression::{SuppressedAddress, Suppression, SuppressionReason};
+pub use suppression::{SuppressedAddress, Suppression, SuppressionReason, places};
 pub use time::Timestamp;
 pub use timeline::{Entry, Target};
 pub use violation::Violation;

@@ -1,7 +1,8 @@
 //! Whom not to write to: addresses that bounced, complained or were unsubscribed.
 //!
 //! It is the address that is suppressed and not the person: whoever gets a new one is written to again, and two recipients with
-//! one address are left alone together. A suppression holds for one category or for all.
+//! one address are left alone together. A suppression holds for one category or for all. What a person said themselves and what
+//! anybody else said of the address hold side by side: lifting the one leaves the other.
 
 use std::{fmt, str::FromStr};
 
@@ -31,6 +32,10 @@ pub enum SuppressionReason {
     /// The app said so.
     Manual,
 }
+
+/// What comes before the category in the [`place`](SuppressionReason::place) of what is not the person's own word. No category begins
+/// so: it is a line of text, and this is a control character.
+const NOT_THEIRS: char = '\u{1}';
 
 /// An address that is not written to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +135,26 @@ impl SuppressionReason {
             Self::Manual => "manual",
         }
     }
+
+    /// Whether it is the person's own word. It outlasts what the app or a server says of the address.
+    pub fn is_the_persons(self) -> bool {
+        matches!(self, Self::Complaint | Self::Unsubscribe)
+    }
+
+    /// Where what is said for this reason is remembered of an address: a person's own word in the category itself, and all else beside
+    /// it. In one place the newest holds.
+    pub fn place(self, category: Option<&str>) -> String {
+        let category = category.unwrap_or_default();
+        if self.is_the_persons() { category.to_owned() } else { format!("{NOT_THEIRS}{category}") }
+    }
+}
+
+/// Every place in which it may be said that an address is not written to in `category`. That of the person for all categories comes first,
+/// and is the empty text.
+pub fn places(category: Option<&str>) -> Vec<String> {
+    let of =
+        |category: Option<&str>| [SuppressionReason::Unsubscribe, SuppressionReason::Manual].map(|reason| reason.place(category));
+    of(None).into_iter().chain(category.map(|category| of(Some(category))).into_iter().flatten()).collect()
 }
 
 /// The text names no reason.
@@ -148,7 +173,18 @@ impl FromStr for SuppressionReason {
 impl Suppression {
     /// Its id in `app`.
     pub fn id(&self, app: &AppId) -> SuppressionId {
-        SuppressionId::new(app, self.address.channel, &self.address.address, self.category.as_deref().unwrap_or_default())
+        SuppressionId::new(app, self.address.channel, &self.address.address, &self.place())
+    }
+
+    /// Where it is remembered.
+    pub fn place(&self) -> String {
+        self.reason.place(self.category.as_deref())
+    }
+
+    /// The same with its place for a category, as who keeps only the newest of each category has to know it.
+    #[must_use]
+    pub fn placed(&self) -> Self {
+        Self { category: Some(self.place()), ..self.clone() }
     }
 }
 
@@ -164,6 +200,18 @@ mod tests {
         assert!(SuppressedAddress::parse(Channel::Email, "nobody").is_err());
         assert!(SuppressedAddress::parse(Channel::Sms, "12345").is_err());
         assert!(SuppressedAddress::parse(Channel::Inbox, "a@example.com").is_err());
+    }
+
+    #[test]
+    fn what_a_person_said_has_a_place_of_its_own() {
+        use SuppressionReason::{Complaint, HardBounce, Manual, Unsubscribe};
+        assert_eq!(Unsubscribe.place(Some("news")), Complaint.place(Some("news")));
+        assert_eq!(HardBounce.place(None), Manual.place(None));
+        let all: Vec<String> = [Unsubscribe, Manual].iter().flat_map(|r| [r.place(None), r.place(Some("news"))]).collect();
+        assert!(all.iter().all(|place| places(Some("news")).contains(place)) && places(Some("news")).len() == 4);
+        assert_eq!(places(None), [Unsubscribe.place(None), Manual.place(None)]);
+        assert_eq!(places(None)[0], "");
+        assert!(crate::text::check_line(&Manual.place(Some("news")), 64).is_err(), "no category is taken for it");
     }
 
     #[test]

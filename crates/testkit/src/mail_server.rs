@@ -127,6 +127,11 @@ impl MailServer {
         self.script.wait_for("refused", n, timeout).await;
     }
 
+    /// Waits until it fell silent over `n` mails in all.
+    pub async fn wait_for_stalls(&self, n: usize, timeout: Duration) {
+        self.script.wait_for("stalled", n, timeout).await;
+    }
+
     /// How many connections were made to it so far, since it was started or restarted.
     pub fn connections(&self) -> usize {
         self.script.count("connected")

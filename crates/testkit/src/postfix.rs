@@ -74,7 +74,12 @@ impl Postfix {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        ["log", "maillog"].map(|name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()).concat()
+    }
+
+    /// How many connections were made to it so far: this program's own one, with which it waited, among them.
+    pub fn connections(&self) -> usize {
+        self.log().lines().filter(|line| line.contains("/smtpd[") && line.contains("]: connect from ")).count()
     }
 
     /// Says what recipients are answered: `("gone@example.com", "550 5.1.1 no such user")`. All others are taken. Who is in a
@@ -157,7 +162,7 @@ fn lay_out(root: &Path, programs: &Path, port: u16, transports: &[(&str, &str)])
          virtual_minimum_uid = 1\ntransport_maps = texthash:{root_text}/conf/transport\nrecipient_delimiter = +\n\
          smtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_peername_lookup = no\ndisable_dns_lookups = yes\n\
          smtpd_recipient_restrictions = check_recipient_access texthash:{root_text}/conf/access, permit_mynetworks, reject\n\
-         notify_classes =\nsmtpd_tls_security_level = may\nsmtpd_tls_cert_file = {root_text}/cert.pem\n\
+         notify_classes =\nmaillog_file = {root_text}/maillog\nmaillog_file_prefixes = {root_text}\nsmtpd_tls_security_level = may\nsmtpd_tls_cert_file = {root_text}/cert.pem\n\
          smtpd_tls_key_file = {root_text}/key.pem\nsmtpd_client_connection_count_limit = 0\nsmtpd_timeout = 2s\ndefault_process_limit = 100\n",
         programs = programs.display(),
         uid = id("-u"),

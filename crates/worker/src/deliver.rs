@@ -200,7 +200,7 @@ impl Deliver {
 
     async fn is_suppressed(&self, job: &DeliveryJob, category: Option<&str>) -> Result<bool, SuppressedError> {
         let Ok(address) = SuppressedAddress::parse(job.channel, &job.to) else { return Ok(false) };
-        Ok(self.suppressed.ask(&job.app, &[(&address, category)]).await? == [true])
+        Ok(self.suppressed.ask(&job.app, &[&address], category).await? == [true])
     }
 
     async fn record(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stentor_archive::{Archive, ArchiveError};
-use stentor_domain::{AppId, Channel, Profile, SuppressedAddress, Suppression, Timestamp};
+use stentor_domain::{AppId, Channel, Profile, SuppressedAddress, Suppression, SuppressionReason, Timestamp, places};
 use stentor_inbox::{Asked, InboxError, Suppressions};
 use tokio::sync::Mutex;
 
@@ -33,28 +33,34 @@ impl Suppressed {
         Self { hot, archive, copying: Arc::default() }
     }
 
-    /// Whether each is suppressed, in order.
-    pub(crate) async fn ask(&self, app: &AppId, asked: &[Asked<'_>]) -> Result<Vec<bool>, SuppressedError> {
-        if asked.is_empty() {
+    /// Whether each is suppressed in `category`, in order.
+    pub(crate) async fn ask(
+        &self,
+        app: &AppId,
+        addresses: &[&SuppressedAddress],
+        category: Option<&str>,
+    ) -> Result<Vec<bool>, SuppressedError> {
+        if addresses.is_empty() {
             return Ok(Vec::new());
         }
-        let reasons = match self.hot.find(app, asked).await? {
+        let places = places(category);
+        // The first is looked at with each of the others.
+        let rest = &places[1..];
+        let asked: Vec<Asked<'_>> =
+            addresses.iter().flat_map(|address| rest.iter().map(|place| (*address, Some(place.as_str())))).collect();
+        let reasons = match self.hot.find(app, &asked).await? {
             Some(reasons) => reasons,
-            None => self.copy_and_ask(app, asked).await?,
+            None => self.copy_and_ask(app, &asked).await?,
         };
-        Ok(reasons.into_iter().map(|reason| reason.is_some()).collect())
+        Ok(reasons.chunks(rest.len()).map(|said| said.iter().any(Option::is_some)).collect())
     }
 
     /// Suppresses an address; gives the time as of which it holds.
     pub(crate) async fn add(&self, app: &AppId, suppression: &Suppression, now: Timestamp) -> Result<Timestamp, SuppressedError> {
-        Ok(self.hot.suppress(app, suppression, now).await?)
+        Ok(self.hot.suppress(app, &suppression.placed(), now).await?)
     }
 
-    async fn copy_and_ask(
-        &self,
-        app: &AppId,
-        asked: &[Asked<'_>],
-    ) -> Result<Vec<Option<stentor_domain::SuppressionReason>>, SuppressedError> {
+    async fn copy_and_ask(&self, app: &AppId, asked: &[Asked<'_>]) -> Result<Vec<Option<SuppressionReason>>, SuppressedError> {
         let _copying = self.copying.lock().await;
         let name = format!("{:016x}", rand::random::<u64>());
         loop {
@@ -65,7 +71,8 @@ impl Suppressed {
             let mut after = None;
             loop {
                 let page = self.archive.scan_suppressions(app, after, PAGE).await?;
-                let rows: Vec<_> = page.iter().map(|s| (&s.suppression, s.at)).collect();
+                let placed: Vec<(Suppression, Timestamp)> = page.iter().map(|s| (s.suppression.placed(), s.at)).collect();
+                let rows: Vec<_> = placed.iter().map(|(suppression, at)| (suppression, *at)).collect();
                 self.hot.copy(app, &rows).await?;
                 match page.last().filter(|_| page.len() == PAGE) {
                     Some(last) => after = Some(last.id),
@@ -93,9 +100,9 @@ impl Suppressed {
                 channels.iter().filter_map(move |c| SuppressedAddress::of(profile, *c).map(|address| (i, address)))
             })
             .collect();
-        let asked: Vec<Asked<'_>> = addresses.iter().map(|(_, address)| (address, category)).collect();
+        let asked: Vec<&SuppressedAddress> = addresses.iter().map(|(_, address)| address).collect();
         let mut suppressed = vec![Vec::new(); profiles.len()];
-        for ((i, address), yes) in addresses.iter().zip(self.ask(app, &asked).await?) {
+        for ((i, address), yes) in addresses.iter().zip(self.ask(app, &asked, category).await?) {
             if yes {
                 suppressed[*i].push(address.channel());
             }

@@ -342,9 +342,9 @@ pub(super) async fn lift(
     let found = of_theirs.ok_or_else(|| ApiError::not_found("suppression"))?.suppression;
     let entry = Entry::new("suppression.lift", id.to_string());
     let entry = entry.with(format!("{}, {}", found.address.channel(), found.reason.as_str()));
-    visit.on_record(&state, Some(app), entry, state.lift(app, &found.address, found.category.as_deref())).await?;
+    visit.on_record(&state, Some(app), entry, state.lift(app, &found)).await?;
     let place = address(&place(id.as_str()), &[("app", app.as_str())]);
-    Ok(visit.go(&state, &place, "Lifted: this address is written to again.").await)
+    Ok(visit.go(&state, &place, "Lifted: this address is written to again, unless another reason is left below.").await)
 }
 
 /// Shows a person's addresses, and puts on record who asked.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use stentor_catalog::{Reader, Words};
 use stentor_domain::{
-    AppId, Audience, Channel, Notification, Profile, RecipientId, SkipReason, SuppressedAddress, Timestamp,
+    AppId, Audience, Channel, Notification, PhoneNumber, Profile, RecipientId, SkipReason, SuppressedAddress, Timestamp,
     content::Action,
     item::ItemContent,
+    places,
     routing::{Decision, Route, decide, route},
     sms::{SmsCost, SmsLimits},
 };
@@ -30,7 +31,8 @@ const PAGE: usize = 500;
 pub(crate) struct DryRun {
     /// Always true: nothing was sent.
     dry_run: bool,
-    /// How many recipients are shown below: at most 100, the first ones by id of a topic or of everyone.
+    /// How many recipients are shown below: at most 100, the first ones by id of a topic or of everyone. All dry runs of a batch show
+    /// that many together, so that the later ones may show none.
     recipients: usize,
     /// Whether there are more.
     more: bool,
@@ -41,7 +43,7 @@ pub(crate) struct DryRun {
     sms: Option<DrySms>,
 }
 
-/// What the SMS of a request cost, of the first 1,000 recipients.
+/// What the SMS of a request, or of the dry runs of a batch together, cost, of the first 1,000 recipients.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DrySms {
     /// Of how many recipients; those that are not shown above among them.
@@ -115,33 +117,67 @@ pub(crate) enum DryOutput {
     },
 }
 
+/// What the dry runs of one call share: how many recipients they may show and look at, and what is left of the limits of the day once
+/// those before them were sent.
+pub(crate) struct Trial {
+    shown: usize,
+    priced: usize,
+    left: Left,
+    sms: Option<DrySms>,
+    prices: Vec<Price>,
+}
+
+/// To whom an SMS goes, and into how many segments it is cut.
+type Price = (Option<PhoneNumber>, u32);
+
 impl ApiState {
+    /// A trial that nothing was tried in yet.
+    pub(crate) fn trial(&self) -> Trial {
+        let left = Left { limits: self.sms_limits, budgets: BTreeMap::new() };
+        Trial { shown: SHOWN, priced: PRICED, left, sms: None, prices: Vec::new() }
+    }
+
+    /// What the SMS of all that was tried cost together, if there are any.
+    pub(crate) fn cost_of(&self, trial: Trial) -> Option<DrySms> {
+        let price_estimate = self.price_of(&trial.prices);
+        trial.sms.map(|sms| DrySms { price_estimate, ..sms })
+    }
+
+    fn price_of(&self, prices: &[Price]) -> Option<String> {
+        self.sms_prices.total(prices.iter().filter_map(|(to, n)| Some((to.as_ref()?, *n))))
+    }
+
     /// Decides as dispatch does, by the same rules, for the first recipients of the audience.
-    pub(crate) async fn dry_run(&self, n: &Notification) -> Result<DryRun, ApiError> {
+    pub(crate) async fn dry_run(&self, n: &Notification, trial: &mut Trial) -> Result<DryRun, ApiError> {
         let words = Words::of(n, &self.templates).await?.map_err(|_| ApiError::not_found("template"))?;
         let channels = n.request.channels.clone().unwrap_or_else(|| words.default_channels().to_vec());
         let category = n.request.category.as_deref().or_else(|| words.default_category());
         let by_sms = channels.contains(&Channel::Sms);
-        let (people, more) = self.first_of(n, if by_sms { PRICED } else { SHOWN }).await?;
+        let may_show = trial.shown;
+        let (people, more) = self.first_of(n, if by_sms { Ord::max(trial.priced, may_show) } else { may_show }).await?;
         let suppressed = self.suppressed_channels(&n.app, &people, &channels, category).await?;
-        let mut left = self.left_today(n, &people, by_sms).await?;
+        if by_sms {
+            self.learn_what_is_left(n, &people, &mut trial.left).await?;
+            trial.priced = trial.priced.saturating_sub(people.len());
+        }
         let mut run = DryRun {
             dry_run: true,
-            recipients: people.len().min(SHOWN),
-            more: more || people.len() > SHOWN,
+            recipients: people.len().min(may_show),
+            more: more || people.len() > may_show,
             deliveries: Vec::new(),
             sms: by_sms.then(|| DrySms { recipients: people.len(), more, ..DrySms::default() }),
         };
-        let mut prices = Vec::new();
+        trial.shown -= run.recipients;
+        let mut prices: Vec<Price> = Vec::new();
         for (place, (recipient, profile)) in people.iter().enumerate() {
-            let asked: &[Channel] = if place < SHOWN { &channels } else { &[Channel::Sms] };
+            let asked: &[Channel] = if place < may_show { &channels } else { &[Channel::Sms] };
             let routes = route(profile, asked, category, &suppressed[place]);
             // A thousand messages are work for a processor: others have their turn in between.
             tokio::task::yield_now().await;
             for decision in decide(routes, n.due_at(), n.request.expires_at, self.now()) {
                 let mut delivery = self.dry_delivery(n, &words, recipient, profile, decision);
                 if let Some(cost) = &delivery.sms {
-                    if left.take(&n.app, recipient, cost.segments) {
+                    if trial.left.take(&n.app, recipient, cost.segments) {
                         prices.push((profile.phone.clone(), cost.segments));
                     } else {
                         let reason = Some(SkipReason::Throttled.as_str().to_owned());
@@ -149,7 +185,7 @@ impl ApiState {
                             DryDelivery { decision: "skip".to_owned(), reason, earliest_at: None, output: None, ..delivery };
                     }
                 }
-                if place < SHOWN {
+                if place < may_show {
                     run.deliveries.push(delivery);
                 }
             }
@@ -157,24 +193,33 @@ impl ApiState {
         if let Some(sms) = &mut run.sms {
             sms.messages = prices.len();
             sms.segments = prices.iter().map(|(_, segments)| segments).sum();
-            sms.price_estimate = self.sms_prices.total(prices.iter().filter_map(|(to, n)| Some((to.as_ref()?, *n))));
+            sms.price_estimate = self.price_of(&prices);
+            let all = trial.sms.get_or_insert_default();
+            all.recipients += sms.recipients;
+            all.more |= sms.more;
+            all.messages += sms.messages;
+            all.segments += sms.segments;
+            trial.prices.extend(prices);
         }
         Ok(run)
     }
 
-    /// What the limits of the day have left.
-    async fn left_today(&self, n: &Notification, people: &[(RecipientId, Profile)], by_sms: bool) -> Result<Left, ApiError> {
-        let limits = if by_sms { self.sms_limits } else { SmsLimits::default() };
+    /// Asks what the limits of the day have left of what is not known yet.
+    async fn learn_what_is_left(
+        &self,
+        n: &Notification,
+        people: &[(RecipientId, Profile)],
+        left: &mut Left,
+    ) -> Result<(), ApiError> {
         let mut budgets: BTreeMap<String, u32> = BTreeMap::new();
         for (recipient, _) in people {
-            budgets.extend(limits.budgets(&n.app, recipient));
+            budgets.extend(left.limits.budgets(&n.app, recipient));
         }
+        budgets.retain(|name, _| !left.budgets.contains_key(name));
         let names: Vec<String> = budgets.keys().cloned().collect();
         let used = self.sms_queue()?.used_today(&names).await?;
-        for (most, used) in budgets.values_mut().zip(used) {
-            *most = most.saturating_sub(used);
-        }
-        Ok(Left { limits, budgets })
+        left.budgets.extend(budgets.into_iter().zip(used).map(|((name, most), used)| (name, most.saturating_sub(used))));
+        Ok(())
     }
 
     async fn first_of(&self, n: &Notification, most: usize) -> Result<(Vec<(RecipientId, Profile)>, bool), ApiError> {
@@ -214,12 +259,16 @@ impl ApiState {
             channels.iter().filter_map(|channel| Some((place, SuppressedAddress::of(profile, *channel)?))).collect()
         };
         let addresses: Vec<(usize, SuppressedAddress)> = people.iter().enumerate().flat_map(of).collect();
-        let asked: Vec<Asked<'_>> = addresses.iter().map(|(_, address)| (address, category)).collect();
+        let places = places(category);
+        // The first is looked at with each of the others.
+        let rest = &places[1..];
+        let asked: Vec<Asked<'_>> =
+            addresses.iter().flat_map(|(_, address)| rest.iter().map(move |place| (address, Some(place.as_str())))).collect();
         let hot = self.suppressions.find(app, &asked).await?;
         let mut suppressed = vec![Vec::new(); people.len()];
         for (n, (place, address)) in addresses.iter().enumerate() {
             let reason = match &hot {
-                Some(reasons) => reasons.get(n).copied().flatten(),
+                Some(reasons) => reasons[n * rest.len()..][..rest.len()].iter().copied().find_map(|reason| reason),
                 // Redis has no copy yet; whoever dispatches next makes it.
                 None => self.why_suppressed(app, address, category).await?,
             };

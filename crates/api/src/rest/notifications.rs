@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::{
     accept::{Accepted, Checked, fingerprint},
-    dry_run::DryRun,
+    dry_run::{DryRun, DrySms},
     page::{Page, PageQuery},
     problems::{BadBody, NotFound, Problems},
 };
@@ -72,7 +72,7 @@ pub(crate) async fn send(
     let checked = state.check(&key.app, request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
     if checked.notification().request.dry_run {
-        return Ok(Json(state.dry_run(checked.notification()).await?).into_response());
+        return Ok(Json(state.dry_run(checked.notification(), &mut state.trial()).await?).into_response());
     }
     let accepted = state.accept(&checked).await?;
     let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(&accepted))).into_response();
@@ -110,9 +110,12 @@ pub(crate) struct Batch {
 pub(crate) struct BatchResults {
     /// One result a request, in order.
     results: Vec<BatchResult>,
+    /// What the SMS of its dry runs cost together, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sms: Option<DrySms>,
 }
 
-/// What became of one request: `id` and `status`, or `problem`.
+/// What became of one request: `id` and `status`, what a dry run found, or `problem`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct BatchResult {
     /// Its place in the batch, from 0.
@@ -125,14 +128,16 @@ struct BatchResult {
 #[serde(untagged)]
 enum BatchOutcome {
     Accepted(Receipt),
+    Tried(Box<DryRun>),
     Refused { problem: Problem },
 }
 
 /// Send up to 1,000 notifications.
 ///
-/// Each is judged by itself. 202 if any was accepted, else 422.
+/// Each is judged by itself. 202 if any was accepted, else 422. Those with `dry_run` are tried in order, as if those before them had been
+/// sent, and show at most 100 recipients together; 200 if there is nothing else.
 #[utoipa::path(post, path = "/v1/notifications/batch", tag = "notifications", request_body = Batch,
-    responses((status = 202, body = BatchResults), (status = 422, body = BatchResults, description = "none was accepted"), Problems))]
+    responses((status = 202, body = BatchResults), (status = 200, body = BatchResults, description = "dry runs alone"), (status = 422, body = BatchResults, description = "none was accepted"), Problems))]
 pub(crate) async fn send_batch(
     State(state): State<ApiState>,
     key: Key<Send>,
@@ -150,26 +155,47 @@ pub(crate) async fn send_batch(
             Err(error) => Err(error),
         });
     }
-    let (good, checks): (Vec<Checked>, Vec<Result<(), ApiError>>) = split(checks);
+    let (good, checks) = split(checks);
     let mut accepted = state.accept_many(&good).await?.into_iter();
-    let results = checks.into_iter().enumerate().map(|(index, check)| {
-        let outcome = check.and_then(|()| accepted.next().unwrap_or_else(|| Err(ApiError::not_found("result"))));
-        let outcome = match outcome {
-            Ok(accepted) => BatchOutcome::Accepted(Receipt::from(&accepted)),
-            Err(error) => BatchOutcome::Refused { problem: error.problem() },
+    let mut trial = state.trial();
+    let mut results = Vec::with_capacity(count);
+    for (index, check) in checks.into_iter().enumerate() {
+        let outcome = match check {
+            Ok(None) => {
+                let accepted = accepted.next().unwrap_or_else(|| Err(ApiError::not_found("result")));
+                accepted.map(|accepted| BatchOutcome::Accepted(Receipt::from(&accepted)))
+            }
+            Ok(Some(to_try)) => {
+                let run = state.dry_run(to_try.notification(), &mut trial).await;
+                run.map(|run| BatchOutcome::Tried(Box::new(run)))
+            }
+            Err(error) => Err(error),
         };
-        BatchResult { index, outcome }
-    });
-    let results: Vec<BatchResult> = results.collect();
-    let any = results.iter().any(|r| matches!(r.outcome, BatchOutcome::Accepted(_)));
-    let status = if any { StatusCode::ACCEPTED } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok((status, Json(BatchResults { results })))
+        let outcome = outcome.unwrap_or_else(|error| BatchOutcome::Refused { problem: error.problem() });
+        results.push(BatchResult { index, outcome });
+    }
+    let any = |is: fn(&BatchOutcome) -> bool| results.iter().any(|result| is(&result.outcome));
+    let status = if any(|outcome| matches!(outcome, BatchOutcome::Accepted(_))) {
+        StatusCode::ACCEPTED
+    } else if any(|outcome| matches!(outcome, BatchOutcome::Tried(_))) {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    };
+    Ok((status, Json(BatchResults { results, sms: state.cost_of(trial) })))
 }
 
-/// Parts what was checked from what was refused, keeping the order of both.
-fn split<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<Result<(), E>>) {
-    let mut good = Vec::with_capacity(results.len());
-    let rest = results.into_iter().map(|r| r.map(|t| good.push(t))).collect();
+/// Parts what is to be accepted from what is only to be tried and what was refused, keeping the order of all.
+fn split(checks: Vec<Result<Checked, ApiError>>) -> (Vec<Checked>, Vec<Result<Option<Checked>, ApiError>>) {
+    let mut good = Vec::with_capacity(checks.len());
+    let mut part = |checked: Checked| {
+        if checked.notification().request.dry_run {
+            return Some(checked);
+        }
+        good.push(checked);
+        None
+    };
+    let rest = checks.into_iter().map(|check| check.map(&mut part)).collect();
     (good, rest)
 }
 
@@ -182,11 +208,6 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
     let (key, bytes) = part_key(bytes)?;
     let mut request: NotificationRequest = parse(&bytes)?;
     state.settle_phones(app, &mut request).await;
-    if request.dry_run {
-        // Its answer is many times as long as the request, and a batch has up to a thousand of them.
-        let message = "a batch is no dry run; send the request by itself";
-        return Err(ApiError::invalid(vec![Violation::new("/dry_run", "not_in_a_batch", message)]));
-    }
     state.check(app, request, key.as_deref(), || fingerprint(&bytes)).await
 }
 

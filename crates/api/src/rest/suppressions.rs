@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stentor_archive::{ArchivedSuppression, SuppressionFilter};
 use stentor_domain::{
     AppId, Channel, Event, EventKind, NotificationId, SuppressedAddress, Suppression, SuppressionId, SuppressionReason,
-    Timestamp, Violation, text::check_line,
+    Timestamp, Violation, places, text::check_line,
 };
 use stentor_inbox::Word;
 use utoipa::{IntoParams, ToSchema};
@@ -197,7 +197,9 @@ impl NewSuppression {
 
 /// Write to an address no more.
 ///
-/// It holds from the answer on, also for what is queued already: such deliveries are `skipped` with the reason `suppressed`.
+/// It holds from the answer on, also for what is queued already: such deliveries are `skipped` with the reason `suppressed`. What a
+/// person said themselves (`unsubscribe`, `complaint`) is kept beside what anybody else says (`manual`, `hard_bounce`): each is listed, and
+/// lifted, by itself.
 #[utoipa::path(post, path = "/v1/suppressions", tag = "suppressions", request_body = NewSuppression,
     responses((status = 201, body = SuppressionView), Problems, BadBody))]
 pub(crate) async fn suppress(
@@ -211,7 +213,7 @@ pub(crate) async fn suppress(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// Write to an address again.
+/// Lift a suppression, so that the address is written to again, unless another holds.
 #[utoipa::path(delete, path = "/v1/suppressions/{id}", tag = "suppressions", params(("id" = String, Path)),
     responses((status = 204, description = "it is lifted"), Problems, NotFound))]
 pub(crate) async fn lift(
@@ -220,7 +222,7 @@ pub(crate) async fn lift(
     Path(id): Path<SuppressionId>,
 ) -> Result<StatusCode, ApiError> {
     let found = state.archive.find_suppression(&key.app, id).await?.ok_or_else(|| ApiError::not_found("suppression"))?;
-    state.lift(&key.app, &found.suppression.address, found.suppression.category.as_deref()).await?;
+    state.lift(&key.app, &found.suppression).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -233,20 +235,28 @@ impl ApiState {
         suppression: &Suppression,
         about: Option<NotificationId>,
     ) -> Result<Timestamp, ApiError> {
-        let at = self.suppressions.suppress(app, suppression, self.now()).await?;
+        let at = self.suppressions.suppress(app, &suppression.placed(), self.now()).await?;
         let kind = EventKind::Suppressed { suppression: Box::new(suppression.clone()), notification: about };
         self.tell(&Event::new(app.clone(), at, kind)).await?;
         Ok(at)
     }
 
-    /// Lifts a suppression, if there is one.
-    pub(crate) async fn lift(&self, app: &AppId, address: &SuppressedAddress, category: Option<&str>) -> Result<(), ApiError> {
-        let at = self.suppressions.lift(app, address, category, self.now()).await?;
-        let kind = EventKind::SuppressionLifted { address: address.clone(), category: category.map(str::to_owned) };
-        self.tell(&Event::new(app.clone(), at, kind)).await
+    /// Lifts a suppression, and nothing else that holds for its address.
+    pub(crate) async fn lift(&self, app: &AppId, suppression: &Suppression) -> Result<(), ApiError> {
+        let Suppression { address, category, reason, .. } = suppression;
+        let at = self.suppressions.lift(app, address, Some(&suppression.place()), self.now()).await?;
+        let kind = EventKind::SuppressionLifted { address: address.clone(), category: category.clone(), reason: Some(*reason) };
+        self.tell(&Event::new(app.clone(), at, kind)).await?;
+        // What was said of an address before a person's own word was told apart stands where that belongs, in Redis that was kept.
+        let last = self.suppressions.last_word(app, address, category.as_deref()).await?;
+        if !reason.is_the_persons() && matches!(last, Some(Word::Suppressed(held)) if !held.is_the_persons()) {
+            self.suppressions.lift(app, address, category.as_deref(), self.now()).await?;
+        }
+        Ok(())
     }
 
-    /// Does what a person asks for: writes to them no more. What bounced or complained stays what it is.
+    /// Does what a person asks for: writes to them no more, also once whatever else holds for the address is lifted. Who complained stays
+    /// who complained.
     pub(crate) async fn unsubscribe(
         &self,
         app: &AppId,
@@ -254,8 +264,8 @@ impl ApiState {
         about: Option<NotificationId>,
     ) -> Result<(), ApiError> {
         // A wish is kept also where it cannot be asked what was before.
-        let known = self.reason(app, &suppression.address, suppression.category.as_deref()).await;
-        if !matches!(known, Ok(Some(_))) {
+        let known = self.reason(app, &suppression.address, &suppression.place()).await;
+        if !matches!(known, Ok(Some(reason)) if reason.is_the_persons()) {
             self.suppress(app, suppression, about).await?;
         }
         Ok(())
@@ -268,8 +278,10 @@ impl ApiState {
         address: &SuppressedAddress,
         category: Option<&str>,
     ) -> Result<(), ApiError> {
-        if self.reason(app, address, category).await? == Some(SuppressionReason::Unsubscribe) {
-            self.lift(app, address, category).await?;
+        let reason = SuppressionReason::Unsubscribe;
+        if self.reason(app, address, &reason.place(category)).await? == Some(reason) {
+            let wish = Suppression { address: address.clone(), category: category.map(str::to_owned), reason, detail: None };
+            self.lift(app, &wish).await?;
         }
         Ok(())
     }
@@ -281,25 +293,21 @@ impl ApiState {
         address: &SuppressedAddress,
         category: Option<&str>,
     ) -> Result<Option<SuppressionReason>, ApiError> {
-        match (self.reason(app, address, None).await?, category) {
-            (None, Some(category)) => self.reason(app, address, Some(category)).await,
-            (reason, _) => Ok(reason),
+        for place in places(category) {
+            if let Some(reason) = self.reason(app, address, &place).await? {
+                return Ok(Some(reason));
+            }
         }
+        Ok(None)
     }
 
-    /// Why it is not written to in just this category, or in all if it is none. What was said last is in Redis; what Redis lost is on
-    /// record.
-    async fn reason(
-        &self,
-        app: &AppId,
-        address: &SuppressedAddress,
-        category: Option<&str>,
-    ) -> Result<Option<SuppressionReason>, ApiError> {
-        match self.suppressions.last_word(app, address, category).await? {
+    /// Why it is not written to, by what is remembered in one place. What was said last is in Redis; what Redis lost is on record.
+    async fn reason(&self, app: &AppId, address: &SuppressedAddress, place: &str) -> Result<Option<SuppressionReason>, ApiError> {
+        match self.suppressions.last_word(app, address, Some(place)).await? {
             Some(Word::Suppressed(reason)) => Ok(Some(reason)),
             Some(Word::Lifted) => Ok(None),
             None => {
-                let id = SuppressionId::new(app, address.channel(), address.as_str(), category.unwrap_or_default());
+                let id = SuppressionId::new(app, address.channel(), address.as_str(), place);
                 Ok(self.archive.find_suppression(app, id).await?.map(|found| found.suppression.reason))
             }
         }

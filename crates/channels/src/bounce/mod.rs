@@ -4,6 +4,7 @@
 //! believed, since its signature is ours.
 
 mod events;
+mod parts;
 mod report;
 mod sns;
 

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
-use mail_parser::{Message, MessageParser, MimeHeaders};
+use mail_parser::Message;
 use stentor_domain::EmailAddress;
 
-use super::{Bounce, BounceKind, is_hard};
+use super::{
+    Bounce, BounceKind, is_hard,
+    parts::{Part, headers, parts},
+};
 use crate::{ReturnToken, scrub::scrub};
 
 /// The most recipients of one report that are looked at.
@@ -14,9 +17,9 @@ const MAX_RECIPIENTS: usize = 100;
 /// Reads a mail that came back to `recipients` (the envelope's, if known). `None` if it is no report, such as the answer of somebody who
 /// is on holiday, or names no mail of ours.
 pub fn read_report(raw: &[u8], recipients: &[String]) -> Option<Bounce> {
-    let mail = MessageParser::default().parse(raw)?;
-    let (status, feedback) = (part(&mail, "delivery-status"), part(&mail, "feedback-report"));
-    let original = original_headers(&mail);
+    let (mail, parts) = (headers(raw)?, parts(raw));
+    let (status, feedback) = (part(&parts, "delivery-status"), part(&parts, "feedback-report"));
+    let original = original_headers(&parts);
     let feedback = feedback.map(|text| groups(&text).into_iter().flatten().collect::<HashMap<_, _>>());
     let places = recipients
         .iter()
@@ -64,28 +67,17 @@ fn recipient(fields: &HashMap<String, String>) -> Option<(BounceKind, String, Ve
 }
 
 /// The text of the part `message/SUBTYPE`.
-fn part(mail: &Message<'_>, subtype: &str) -> Option<String> {
-    let is = |part: &&mail_parser::MessagePart<'_>| {
-        part.content_type().is_some_and(|kind| {
-            kind.ctype().eq_ignore_ascii_case("message")
-                && kind
-                    .subtype()
-                    .is_some_and(|s| s.eq_ignore_ascii_case(subtype) || s.eq_ignore_ascii_case(&format!("global-{subtype}")))
-        })
-    };
-    mail.parts.iter().find(is).map(|part| String::from_utf8_lossy(part.contents()).into_owned())
+fn part(parts: &[Part<'_>], subtype: &str) -> Option<String> {
+    let global = format!("global-{subtype}");
+    parts.iter().find(|part| part.is("message", &[subtype, &global])).map(Part::text)
 }
 
 /// The headers of the mail that came back, from wherever it is quoted.
-fn original_headers(mail: &Message<'_>) -> HashMap<String, String> {
-    let quoted = mail.parts.iter().find_map(|part| {
-        let kind = part.content_type()?;
-        let (kind, subtype) = (kind.ctype(), kind.subtype().unwrap_or_default());
-        let is = kind.eq_ignore_ascii_case("message") && ["rfc822", "global"].iter().any(|s| subtype.eq_ignore_ascii_case(s))
-            || subtype.eq_ignore_ascii_case("rfc822-headers");
-        let range = part.offset_body as usize..part.offset_end as usize;
-        is.then(|| String::from_utf8_lossy(mail.raw_message.get(range).unwrap_or_default()).into_owned())
-    });
+fn original_headers(parts: &[Part<'_>]) -> HashMap<String, String> {
+    let quotes = |part: &&Part<'_>| {
+        part.is("message", &["rfc822", "global", "rfc822-headers", "global-headers"]) || part.is("text", &["rfc822-headers"])
+    };
+    let quoted = parts.iter().find(quotes).map(Part::text);
     quoted.map(|text| groups(&text).into_iter().next().unwrap_or_default()).unwrap_or_default()
 }
 
@@ -216,6 +208,82 @@ mod tests {
         }
         for bad in [&b""[..], b"\0\xff\r\n\r\n", b"Content-Type: multipart/report; boundary=\"\"\r\n\r\n--"] {
             assert_eq!(read_report(bad, std::slice::from_ref(&to)), None);
+        }
+    }
+
+    /// Parts within parts, and mails within mails, as deep as the 1 MiB that is taken carries them: neither stack nor time runs out.
+    #[test]
+    fn parts_within_parts_break_nothing_however_deep() {
+        const MOST: usize = 1024 * 1024;
+        let to = format!("bounce+{}@bounces.example.com", token());
+        let head = format!("To: {to}\r\nMIME-Version: 1.0\r\n");
+        let multipart = |n: usize| format!("Content-Type: multipart/mixed; boundary=\"b{n}\"\r\n\r\n--b{n}\r\n");
+        let mail = |_: usize| "Content-Type: message/rfc822\r\n\r\n".to_owned();
+        let digest = |n: usize| format!("Content-Type: multipart/digest; boundary=\"b{n}\"\r\n\r\n--b{n}\r\n\r\n");
+        let comment = |n: usize| if n == 0 { "Content-Type: ".to_owned() } else { "(".to_owned() };
+        let same = |_: usize| "Content-Type: multipart/report; boundary=B\r\n\r\n--B\r\n".to_owned();
+        let wide = |n: usize| if n == 0 { multipart(0) } else { "Content-Type: text/plain\r\n\r\nx\r\n--b0\r\n".to_owned() };
+        let deep: [&dyn Fn(usize) -> String; 6] = [&multipart, &mail, &digest, &comment, &same, &wide];
+        for (which, part) in deep.iter().enumerate() {
+            let mut raw = head.clone();
+            for n in 0.. {
+                let next = part(n);
+                if raw.len() + next.len() > MOST {
+                    break;
+                }
+                raw.push_str(&next);
+            }
+            let begun = std::time::Instant::now();
+            assert_eq!(read_report(raw.as_bytes(), std::slice::from_ref(&to)), None, "{which}");
+            let encoded = data_encoding::BASE64_MIME.encode(raw.as_bytes());
+            let wrapped = format!("{head}Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}");
+            assert_eq!(read_report(wrapped.as_bytes(), std::slice::from_ref(&to)), None, "{which} in base64");
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{which} took {:?}", begun.elapsed());
+        }
+        // A report to which a list has added its footer is still one, and so is one whose parts are encoded.
+        let whole = dsn("failed", "5.1.1", "550 5.1.1 no");
+        let (_, report) = whole.split_once("MIME-Version: 1.0\r\n").unwrap();
+        let footed = format!("{head}{}{report}\r\n--b0\r\n\r\nA footer.\r\n--b0--\r\n", multipart(0));
+        let status = report.split("message/delivery-status\r\n\r\n").nth(1).unwrap().split("--B").next().unwrap();
+        let encoded = format!(
+            "message/delivery-status\r\nContent-Transfer-Encoding: BASE64\r\n\r\n{}\r\n",
+            data_encoding::BASE64_MIME.encode(status.as_bytes())
+        );
+        let encoded = whole.replace(&format!("message/delivery-status\r\n\r\n{status}"), &encoded);
+        for mail in [&whole, &footed, &encoded] {
+            let bounce = read_report(mail.as_bytes(), &[]).unwrap_or_else(|| panic!("none in {mail}"));
+            assert_eq!((bounce.token, bounce.kind, bounce.addresses.len()), (token(), BounceKind::Hard, 2), "{mail}");
+        }
+    }
+
+    /// Whatever is cut out, doubled or overwritten in a report: it is read, or it is none, and it is never of another mail.
+    #[test]
+    fn a_report_that_was_damaged_is_never_another() {
+        let whole = dsn("failed", "5.1.1", "550 5.1.1 no").into_bytes();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        for _ in 0..5_000 {
+            let mut raw = whole.clone();
+            for _ in 0..=random(4) {
+                let (from, length) = (random(raw.len()), random(80));
+                let to = raw.len().min(from + length);
+                match random(3) {
+                    0 => drop(raw.drain(from..to)),
+                    1 => {
+                        let copy = raw[from..to].to_vec();
+                        let place = random(raw.len());
+                        raw.splice(place..place, copy);
+                    }
+                    _ => raw[from] = u8::try_from(random(256)).unwrap(),
+                }
+            }
+            if let Some(bounce) = read_report(&raw, &[]) {
+                assert!(bounce.token == token() || !bounce.token.is_of(&"demo".parse().unwrap(), b"secret"), "{bounce:?}");
+                assert!(!bounce.detail.contains(['\r', '\n', '@']), "{bounce:?}");
+            }
         }
     }
 }

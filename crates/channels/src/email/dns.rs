@@ -1,4 +1,4 @@
-//! What the DNS must say for a provider's mails to be believed: SPF, DKIM and DMARC (RFC 7208, 6376, 7489).
+//! What the DNS must say for a provider's mails to be believed, SPF, DKIM and DMARC (RFC 7208, 6376, 7489), and to come back (MX).
 
 use std::collections::BTreeSet;
 
@@ -18,13 +18,15 @@ const RSA: &str = "rsa";
 pub struct DnsNeed {
     /// The provider.
     pub provider: String,
-    /// The name of the TXT record.
+    /// The name of the record: TXT, or MX for [`DnsKind::Mx`].
     pub name: String,
+    /// The names whose records count where it has none, the first one that has.
+    pub or: Vec<String>,
     /// What it must say.
     pub kind: DnsKind,
 }
 
-/// What a TXT record must say.
+/// What a record must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsKind {
     /// Which servers send for the domain of the return path.
@@ -38,6 +40,8 @@ pub enum DnsKind {
     },
     /// What receivers do with mails of the domain that are not signed.
     Dmarc,
+    /// Which server takes what comes back to the return path.
+    Mx,
 }
 
 impl DnsKind {
@@ -55,6 +59,15 @@ impl DnsKind {
                 [] => Err("no DMARC record: add TXT \"v=DMARC1; p=quarantine\"; large mailbox providers ask for one".into()),
                 [_] => Ok(()),
                 _ => Err("several DMARC records: receivers take none of them; keep one".into()),
+            },
+            Self::Mx => match records {
+                [] => Err("no MX record: bounces do not come back here. Let it name the host whose mail server hands on to [bounce], or \
+                           [bounce] itself"
+                    .into()),
+                [one] if one.ends_with(" .") => {
+                    Err("the MX record is \".\": the domain takes no mail, and bounces do not come back".into())
+                }
+                _ => Ok(()),
             },
             Self::Dkim { algorithm, public_key } => {
                 let wanted = format!("v=DKIM1; k={algorithm}; p={public_key}");
@@ -89,22 +102,33 @@ pub fn dns_needs(config: &EmailConfig) -> Vec<DnsNeed> {
         if provider.url.reveal().starts_with("capture:") {
             continue;
         }
-        let mut need = |name_of_record: String, kind| needs.push(DnsNeed { provider: name.clone(), name: name_of_record, kind });
+        let mut need = |record: String, or, kind| needs.push(DnsNeed { provider: name.clone(), name: record, or, kind });
         let senders = domains(provider);
-        let returns = provider.return_path.as_deref().and_then(domain).map_or_else(|| senders.clone(), |d| BTreeSet::from([d]));
+        let return_path = provider.return_path.as_deref().and_then(domain);
+        let returns = return_path.clone().map_or_else(|| senders.clone(), |d| BTreeSet::from([d]));
         for domain in returns {
-            need(domain, DnsKind::Spf);
+            need(domain, Vec::new(), DnsKind::Spf);
+        }
+        // Who reports by HTTP takes the bounces itself.
+        if let Some(domain) = return_path.filter(|_| provider.events.is_none()) {
+            need(domain, Vec::new(), DnsKind::Mx);
         }
         for key in &provider.dkim {
             if let Some(kind) = dkim(key) {
-                need(format!("{}._domainkey.{}", key.selector, key.domain), kind);
+                need(format!("{}._domainkey.{}", key.selector, key.domain), Vec::new(), kind);
             }
         }
         for domain in senders {
-            need(format!("_dmarc.{domain}"), DnsKind::Dmarc);
+            let or = above(&domain).map(|domain| format!("_dmarc.{domain}")).collect();
+            need(format!("_dmarc.{domain}"), or, DnsKind::Dmarc);
         }
     }
     needs
+}
+
+/// The domains above one, without the topmost: of one of them the policy counts where it has none of its own (RFC 7489 section 6.6.3).
+fn above(domain: &str) -> impl Iterator<Item = &str> {
+    domain.match_indices('.').map(|(dot, _)| &domain[dot + 1..]).filter(|above| above.contains('.'))
 }
 
 fn domains(provider: &EmailProviderConfig) -> BTreeSet<String> {
@@ -194,9 +218,18 @@ mod tests {
         let key = |n: &str| format!("{n}._domainkey.example.com");
         assert_eq!(
             names,
-            ["bounces.example.com", &key("a"), &key("b"), &key("c"), "_dmarc.mail.example.com", "_dmarc.shop.example"]
+            [
+                "bounces.example.com",
+                "bounces.example.com",
+                &key("a"),
+                &key("b"),
+                &key("c"),
+                "_dmarc.mail.example.com",
+                "_dmarc.shop.example"
+            ]
         );
-        for (need, (selector, _)) in needs[1..4].iter().zip(kinds) {
+        assert_eq!((&needs[5].or, &needs[6].or), (&vec!["_dmarc.example.com".to_owned()], &Vec::new()));
+        for (need, (selector, _)) in needs[2..5].iter().zip(kinds) {
             let path = dir.path().join(selector);
             let public = openssl(&["pkey", "-pubout", "-in", path.to_str().unwrap()]);
             let public: String = public.lines().filter(|line| !line.starts_with('-')).collect();
@@ -213,11 +246,14 @@ mod tests {
         let check = |kind: DnsKind, records: &[&str]| kind.check(&records.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>());
         assert_eq!(check(DnsKind::Spf, &["other", "v=spf1 include:x -all"]), Ok(()));
         assert_eq!(check(DnsKind::Dmarc, &["V=dmarc1; p=none"]), Ok(()));
+        assert_eq!(check(DnsKind::Mx, &["10 mx.example.com."]), Ok(()));
         for (kind, records) in [
             (DnsKind::Spf, &[][..]),
             (DnsKind::Spf, &["v=spf1 +all"]),
             (DnsKind::Spf, &["v=spf1 -all", "v=spf1 a -all"]),
             (DnsKind::Dmarc, &["v=spf1 -all"]),
+            (DnsKind::Mx, &[]),
+            (DnsKind::Mx, &["0 ."]),
         ] {
             assert!(check(kind.clone(), records).is_err(), "{kind:?} {records:?}");
         }

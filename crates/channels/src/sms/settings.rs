@@ -335,7 +335,8 @@ pub struct ReceiptConfig {
     /// The field with the reference that the request gave as `{{id}}` or in `{{callback}}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// The field with the gateway's own id of the message, if it gives no reference back.
+    /// The field with the gateway's own id of the message, for where it gives no reference back. Who has the reference as well can settle
+    /// a message whose answer was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// The field that says what became of the message.

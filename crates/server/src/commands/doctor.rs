@@ -11,7 +11,7 @@ use hickory_resolver::{
 };
 use serde::Serialize;
 use stentor_archive::Archive;
-use stentor_channels::{Providers, dns_needs};
+use stentor_channels::{DnsKind, DnsNeed, Providers, dns_needs};
 use stentor_connection::Place;
 
 use super::Output;
@@ -79,15 +79,9 @@ impl Doctor {
         };
         let mut found = Vec::new();
         for need in needs {
-            let what = format!("dns of {}: {}", need.provider, need.name);
-            found.push(match resolver.txt_lookup(format!("{}.", need.name)).await {
-                Ok(answer) => {
-                    let records: Vec<String> = answer.answers().iter().map(|record| record.data.to_string()).collect();
-                    Finding::of(what, need.kind.check(&records), Health::Warning)
-                }
-                Err(error) if error.is_no_records_found() => Finding::of(what, need.kind.check(&[]), Health::Warning),
-                Err(_) => Finding::of(what, Err::<(), _>("the name server does not answer"), Health::Warning),
-            });
+            let kind = if need.kind == DnsKind::Mx { "MX of " } else { "" };
+            let what = format!("dns of {}: {kind}{}", need.provider, need.name);
+            found.push(Finding::of(what, ask(&resolver, &need).await, Health::Warning));
         }
         found
     }
@@ -102,6 +96,31 @@ impl Doctor {
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
         Ok(Resolver::builder_with_config(config, TokioRuntimeProvider::default()).build()?)
     }
+}
+
+/// Whether the DNS says what is needed; if not, what is to be done.
+async fn ask(resolver: &TokioResolver, need: &DnsNeed) -> Result<(), String> {
+    for name in std::iter::once(&need.name).chain(&need.or) {
+        let name = format!("{name}.");
+        let answer = match need.kind {
+            DnsKind::Mx => resolver.mx_lookup(name).await,
+            _ => resolver.txt_lookup(name).await,
+        };
+        let records: Vec<String> = match answer {
+            Ok(answer) => answer.answers().iter().map(|record| record.data.to_string()).collect(),
+            Err(error) if error.is_no_records_found() => continue,
+            Err(_) => return Err("the name server does not answer".to_owned()),
+        };
+        let checked = need.kind.check(&records);
+        if checked != need.kind.check(&[]) {
+            return checked;
+        }
+    }
+    // Without an MX record mails go to the address of the name itself (RFC 5321 section 5.1).
+    if need.kind == DnsKind::Mx && resolver.lookup_ip(format!("{}.", need.name)).await.is_ok() {
+        return Ok(());
+    }
+    need.kind.check(&[])
 }
 
 fn line(finding: &Finding) -> String {

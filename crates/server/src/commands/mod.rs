@@ -35,7 +35,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the roles of the configuration: api, gateway, worker
+    /// Run the roles of the configuration: api, gateway, worker, bounce
     Serve(serve::Serve),
     /// Run everything in one process to try it out: its own Redis, SQLite, captured mail and SMS, a demo page
     Dev(dev::Dev),

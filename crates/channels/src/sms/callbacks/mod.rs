@@ -219,12 +219,12 @@ impl Fields<'_> {
 }
 
 fn receipt(config: &ReceiptConfig, fields: &Fields<'_>) -> Result<Receipt, BadCall> {
-    let about = match &config.reference {
-        Some(reference) => {
-            let delivery = fields.find(Some(reference)).and_then(|id| id.parse().ok());
-            About::Delivery(delivery.ok_or(BadCall::Field("reference"))?)
-        }
-        None => About::Message(fields.find(config.message_id.as_ref()).ok_or(BadCall::Field("message_id"))?),
+    // Our reference first: it is known of a message whose answer was lost as well.
+    let reference = fields.find(config.reference.as_ref()).and_then(|id| id.parse().ok());
+    let about = match (reference, &config.message_id) {
+        (Some(delivery), _) => About::Delivery(delivery),
+        (None, Some(field)) => About::Message(fields.find(Some(field)).ok_or(BadCall::Field("message_id"))?),
+        (None, None) => return Err(BadCall::Field("reference")),
     };
     let status = fields.find(config.status.as_ref()).ok_or(BadCall::Field("status"))?;
     let report = if config.delivered.contains(&status) {
@@ -301,6 +301,24 @@ mod tests {
         let pointers = json!({"reference": "/message/id", "status": "/message/code", "reason": "/message/why"});
         let receipts = read(&callbacks(&pointers).unwrap(), "gw", &[("secret", SECRET)], Some(&json)).unwrap();
         assert_eq!(receipts[0].report, Report::Failed("absent subscriber [hidden]".into()));
+    }
+
+    /// Some gateways give our reference back only where that was asked of them.
+    #[test]
+    fn our_reference_counts_where_it_is_given_back_and_else_the_gateways_own_id() {
+        let callbacks = callbacks(&json!({"message_id": "sid"})).unwrap();
+        let id = delivery().to_string();
+        let about = |more: &[(&str, &str)]| {
+            let given = [&[("secret", SECRET), ("state", "1")], more].concat();
+            read(&callbacks, "gw", &given, None).map(|receipts| receipts[0].about.clone())
+        };
+        let own = Ok(About::Message("5000:1".into()));
+        assert_eq!(about(&[("ref", &id), ("sid", "5000:1")]), Ok(About::Delivery(delivery())));
+        assert_eq!(about(&[("sid", "5000:1")]), own);
+        assert_eq!(about(&[("ref", ""), ("sid", "5000:1")]), own);
+        assert_eq!(about(&[("ref", "{\"of\":\"another system\"}"), ("sid", "5000:1")]), own);
+        assert_eq!(about(&[("ref", &id)]), Ok(About::Delivery(delivery())));
+        assert_eq!(about(&[("ref", "x")]), Err(BadCall::Field("message_id")));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod kannel;
 mod kill_nine;
 mod large_audience;
 mod mail_events;
+mod mail_images;
 mod mail_loop;
 mod main_job;
 mod manners;

@@ -11,6 +11,7 @@ mod m20261125_000010_console;
 mod m20261125_000011_search;
 mod m20261125_000030_templates;
 mod m20261126_000012_audience;
+mod m20261126_000031_template_tests;
 
 use sea_orm_migration::prelude::*;
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000011_search::Migration),
             Box::new(m20261125_000004_receipts::Migration),
             Box::new(m20261126_000012_audience::Migration),
+            Box::new(m20261126_000031_template_tests::Migration),
         ]
     }
 }

@@ -219,7 +219,14 @@ async fn a_test_goes_to_one_person_in_the_language_asked_for_and_changes_nothing
     assert_eq!((&view["metadata"]["test"], &view["template_version"]), (&json!(true), &receipt["version"]));
     let page = api.get("/v1/recipients/me/inbox").await;
     assert_eq!((&page["items"][0]["title"], &page["items"][0]["summary"]), (&json!("Hallo Ada"), &json!("Draft")), "{page}");
-    assert_eq!(api.get("/v1/templates/greeting").await["number"], 1, "a draft is not live");
+    assert_eq!(api.get("/v1/templates/greeting").await["number"], 1, "what was tested is not live");
+    assert_eq!(api.get("/v1/templates/greeting/versions").await["items"].as_array().unwrap().len(), 1, "and no version");
+    let fresh = json!({"to": "me", "files": files("New"), "channels": ["inbox"]});
+    let (status, receipt) = api.post("/v1/templates/never-saved/test", &fresh).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{receipt}");
+    api.completed(receipt["id"].as_str().unwrap()).await;
+    let unsaved = api.request(Method::GET, "/v1/templates/never-saved").send().await.unwrap();
+    assert_eq!(unsaved.status(), StatusCode::NOT_FOUND, "to test is not to save");
     let next = api.send(&greeting("me")).await;
     api.completed(&next).await;
     assert_eq!(api.get("/v1/recipients/me/inbox").await["items"][0]["title"], "Hello Bo", "their own language is as it was");

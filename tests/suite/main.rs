@@ -42,6 +42,7 @@ mod rich_content;
 mod slow_reader;
 mod suppressions;
 mod template_commands;
+mod template_mistakes;
 mod topologies;
 mod unsubscribe;
 mod without_websocket;

@@ -206,6 +206,18 @@ fn links_and_pictures_are_looked_at_where_they_stand() {
 }
 
 #[test]
+fn what_a_picture_shows_is_said_by_each_sample() {
+    let front = "+++\ntitle = \"{{name}}\"\nsummary = \"{{money amount}}\"\nimage = {url = \"https://x.example/i\", alt = \"{{#if link}}{{link}}{{/if}}\"}\n\n\
+        [[articles]]\neach = \"list\"\ntitle = \"{{article.label}}\"\nimage = {url = \"https://x.example/a\", alt = \"{{#if article.note}}{{article.note}}{{/if}}\"}\n+++\n";
+    let content = ("t/en/content.md", &*format!("{front}{REST}"));
+    assert_eq!(told(&findings(&[content])), Vec::<String>::new());
+    let silent = r#"{"name": "A", "list": [{"label": "a"}], "amount": {"value": "1", "currency": "EUR"}}"#;
+    let found = findings(&[content, ("t/samples/silent.json", silent)]);
+    assert_eq!(told(&found), ["t/en/content.md:4:0 missing_alt", "t/en/content.md:9:0 missing_alt"], "{found:?}");
+    assert!(found[0].message.contains("in en with the sample `silent`"), "{}", found[0]);
+}
+
+#[test]
 fn a_mail_of_its_own_shows_the_way_out() {
     let mail = |inside: &str| {
         let head = "<mjml>\n<mj-head><mj-preview>{{mail.preheader}}</mj-preview></mj-head><mj-body><mj-section><mj-column>";

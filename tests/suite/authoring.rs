@@ -209,9 +209,9 @@ async fn what_one_process_publishes_the_others_say_at_once() {
 }
 
 /// Runs `calls` so that the first has read what is live, and waits to move it, before the second begins, and both go on together: SQL
-/// holds the template's row until both wait for it.
+/// holds the template's row until both wait for it. It does not change the row: who finds it changed stands in line again, behind the second.
 async fn at_once(postgres: &Arc<Postgres>, api: &Api, calls: [Value; 2]) -> [(StatusCode, Value); 2] {
-    let hold = "DO $$ BEGIN UPDATE templates SET updated_at = updated_at WHERE key = 'greeting'; \
+    let hold = "DO $$ BEGIN PERFORM 1 FROM templates WHERE key = 'greeting' FOR UPDATE; \
         WHILE (SELECT count(*) FROM pg_locks WHERE NOT granted) < 2 LOOP PERFORM pg_sleep(0.02); END LOOP; END $$";
     let count = async |what: &str, sql: &str, n: &str| {
         eventually(what, async || (postgres.query(sql) == [n]).then_some(())).await;

@@ -13,6 +13,7 @@ mod m20261125_000030_templates;
 mod m20261126_000006_wishes;
 mod m20261126_000012_audience;
 mod m20261126_000013_operators;
+mod m20261126_000031_template_tests;
 
 use sea_orm_migration::prelude::*;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_audience::Migration),
             Box::new(m20261126_000013_operators::Migration),
             Box::new(m20261126_000006_wishes::Migration),
+            Box::new(m20261126_000031_template_tests::Migration),
         ]
     }
 }

@@ -1,5 +1,7 @@
 //! Templates over HTTP: published, seen before anyone receives them, taken back; and what was accepted keeps its words.
 
+use std::sync::Arc;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stentor_testkit::{Postgres, RedisServer};
@@ -206,6 +208,82 @@ async fn what_one_process_publishes_the_others_say_at_once() {
     }
 }
 
+/// Runs `calls` so that the first has read what is live, and waits to move it, before the second begins, and both go on together: SQL
+/// holds the template's row until both wait for it. It does not change the row: who finds it changed stands in line again, behind the second.
+async fn at_once(postgres: &Arc<Postgres>, api: &Api, calls: [Value; 2]) -> [(StatusCode, Value); 2] {
+    let hold = "DO $$ BEGIN PERFORM 1 FROM templates WHERE key = 'greeting' FOR UPDATE; \
+        WHILE (SELECT count(*) FROM pg_locks WHERE NOT granted) < 2 LOOP PERFORM pg_sleep(0.02); END LOOP; END $$";
+    let count = async |what: &str, sql: &str, n: &str| {
+        eventually(what, async || (postgres.query(sql) == [n]).then_some(())).await;
+    };
+    let holder = {
+        let postgres = postgres.clone();
+        tokio::task::spawn_blocking(move || postgres.query(hold))
+    };
+    count("the row is held", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'", "1").await;
+    let [first, second] = calls.map(|body| {
+        let api = api.clone();
+        async move { api.post("/v1/templates/greeting/rollback", &body).await }
+    });
+    let first = tokio::spawn(first);
+    count("the first waits", "SELECT count(*) FROM pg_locks WHERE NOT granted", "1").await;
+    let second = tokio::spawn(second);
+    holder.await.unwrap();
+    [first.await.unwrap(), second.await.unwrap()]
+}
+
+#[tokio::test]
+async fn two_who_go_back_at_once_take_one_step_and_none_undoes_what_it_did_not_see() {
+    let (redis, postgres) = (RedisServer::start(), Arc::new(Postgres::start()));
+    let serve = Serve::start(&redis.url(), &postgres.url(), &[]).await;
+    let api = &serve.api;
+    for words in ["One", "Two", "Three"] {
+        publish(api, words).await;
+    }
+    let live = async || api.get("/v1/templates/greeting").await["number"].clone();
+    let [first, second] = at_once(&postgres, api, [json!({}), json!({})]).await;
+    assert_eq!((first.0, &first.1["number"]), (StatusCode::OK, &json!(2)), "{}", first.1);
+    assert_eq!(first, second, "both took the same step");
+    assert_eq!(live().await, 2, "and it is one");
+    // Who goes back from the second finds that somebody else has brought back the first meanwhile.
+    let [first, second] = at_once(&postgres, api, [json!({"to": "1"}), json!({})]).await;
+    assert_eq!((first.0, &first.1["number"]), (StatusCode::OK, &json!(1)), "{}", first.1);
+    assert_eq!((second.0, &second.1["code"]), (StatusCode::CONFLICT, &json!("conflict")), "{}", second.1);
+    assert_eq!(live().await, 1);
+}
+
+#[tokio::test]
+async fn who_publishes_over_what_was_not_heard_of_is_told_or_heard() {
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
+    let serve = Serve::start(&redis.url(), &postgres.url(), &[]).await;
+    let api = &serve.api;
+    let (one, two) = (publish(api, "One").await, publish(api, "Two").await);
+    // Another process brings back the first, and its message is lost: this one believes in the second for ten seconds.
+    let unheard = |released: u32| {
+        let hash = one["version"].as_str().unwrap();
+        postgres.query(&format!(
+            "UPDATE templates SET live = '{hash}', released = {released} WHERE app = 'bank' AND key = 'greeting'; \
+             INSERT INTO template_releases (app, key, number, hash, at) VALUES ('bank', 'greeting', {released}, '{hash}', 1)"
+        ));
+    };
+    let live = || postgres.query("SELECT live FROM templates WHERE app = 'bank' AND key = 'greeting'");
+    let version = |receipt: &Value| vec![receipt["version"].as_str().unwrap().to_owned()];
+    assert_eq!(api.get("/v1/templates/greeting").await["number"], 2);
+    unheard(3);
+    assert_eq!(api.get("/v1/templates/greeting").await["number"], 2, "it has not heard");
+    let body = json!({"files": files("Three"), "publish": true, "base": two["version"]});
+    let (status, problem) = api.put("/v1/templates/greeting", &body).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("conflict")), "{problem}");
+    assert_eq!(live(), version(&one), "nothing is overwritten");
+    // Without a word of what was live before, what is believed to be live already is made live.
+    assert_eq!(publish(api, "Two").await["version"], two["version"]);
+    assert_eq!(live(), version(&two));
+    unheard(5);
+    let (status, answer) = api.post("/v1/templates/greeting/rollback", &json!({})).await;
+    assert_eq!((status, &answer["number"]), (StatusCode::OK, &json!(2)), "one step back from what is live in truth: {answer}");
+    assert_eq!(live(), version(&two));
+}
+
 #[tokio::test]
 async fn a_test_goes_to_one_person_in_the_language_asked_for_and_changes_nothing_else() {
     let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
@@ -219,7 +297,14 @@ async fn a_test_goes_to_one_person_in_the_language_asked_for_and_changes_nothing
     assert_eq!((&view["metadata"]["test"], &view["template_version"]), (&json!(true), &receipt["version"]));
     let page = api.get("/v1/recipients/me/inbox").await;
     assert_eq!((&page["items"][0]["title"], &page["items"][0]["summary"]), (&json!("Hallo Ada"), &json!("Draft")), "{page}");
-    assert_eq!(api.get("/v1/templates/greeting").await["number"], 1, "a draft is not live");
+    assert_eq!(api.get("/v1/templates/greeting").await["number"], 1, "what was tested is not live");
+    assert_eq!(api.get("/v1/templates/greeting/versions").await["items"].as_array().unwrap().len(), 1, "and no version");
+    let fresh = json!({"to": "me", "files": files("New"), "channels": ["inbox"]});
+    let (status, receipt) = api.post("/v1/templates/never-saved/test", &fresh).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{receipt}");
+    api.completed(receipt["id"].as_str().unwrap()).await;
+    let unsaved = api.request(Method::GET, "/v1/templates/never-saved").send().await.unwrap();
+    assert_eq!(unsaved.status(), StatusCode::NOT_FOUND, "to test is not to save");
     let next = api.send(&greeting("me")).await;
     api.completed(&next).await;
     assert_eq!(api.get("/v1/recipients/me/inbox").await["items"][0]["title"], "Hello Bo", "their own language is as it was");

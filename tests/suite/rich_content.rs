@@ -4,6 +4,7 @@ use std::fs;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use stentor_testkit::read_mail;
 use stentor_tests::{Dev, answer, device::Device, eventually, files};
 
 #[tokio::test]
@@ -55,15 +56,19 @@ async fn several_articles_reach_the_inbox_the_mail_and_as_one_link_the_phone() {
 /// Templates in which lint finds no mistake, and that some data make impossible to write.
 fn hostile(dir: &std::path::Path) {
     let schema = json!({
-        "type": "object", "required": ["a", "text", "object", "any"],
-        "properties": {"a": {"type": "array"}, "text": {"type": "string"}, "object": {"type": "object"}, "any": {}},
+        "type": "object", "required": ["a", "text", "object", "any", "address"],
+        "properties": {"a": {"type": "array"}, "address": {"type": "string"}, "text": {"type": "string"}, "object": {"type": "object"}, "any": {}},
     });
-    let sample = json!({"a": [1], "text": "k", "object": {"k": "v"}, "any": {"value": "1", "currency": "EUR"}});
+    let sample = json!({"a": [1], "text": "k", "object": {"k": "v"}, "any": {"value": "1", "currency": "EUR"}, "address": "https://x.example"});
     let loops = "{{#each a}}{{#each ../a}}{{#each ../../a}}{{#each ../../../a}}x{{/each}}{{/each}}{{/each}}{{/each}}";
     let blown_up = "{{#each a}}{{../text}}{{/each}}";
-    for (key, text) in
-        [("loops", loops), ("blown-up", blown_up), ("missing", "{{lookup object text}}"), ("wrong-type", "{{money any}}")]
-    {
+    for (key, text, link) in [
+        ("loops", loops, ""),
+        ("blown-up", blown_up, ""),
+        ("missing", "{{lookup object text}}", ""),
+        ("wrong-type", "{{money any}}", ""),
+        ("bad-link", "{{#if text}}x{{/if}}", "link = \"{{address}}\""),
+    ] {
         for (file, content) in [
             (
                 "template.toml",
@@ -71,7 +76,7 @@ fn hostile(dir: &std::path::Path) {
             ),
             ("schema.json", schema.to_string()),
             ("samples/small.json", sample.to_string()),
-            ("en/content.md", format!("+++\ntitle = \"Title\"\nsummary = \"{text}\"\n+++\n{text}")),
+            ("en/content.md", format!("+++\ntitle = \"Title\"\nsummary = \"{text}\"\n{link}\n+++\n{text}")),
         ] {
             let path = dir.join(key).join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -80,20 +85,26 @@ fn hostile(dir: &std::path::Path) {
     }
 }
 
+/// Waits until the folder of templates was read.
+async fn is_read(dev: &Dev, template: &str) {
+    let known = || answer(dev.api.request(Method::GET, &format!("/v1/templates/{template}")));
+    eventually("the template is read", async || known().await.0.is_success().then_some(())).await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_written_fails_once_with_its_reason_and_holds_up_nothing() {
     let dir = tempfile::tempdir().unwrap();
     hostile(dir.path());
     let dev = Dev::start_with(&[("STENTOR__TEMPLATES__DIR", dir.path().to_str().unwrap())]);
-    let data = json!({"a": vec![0; 100], "text": "x".repeat(10_000), "object": {}, "any": "x"});
+    let data = json!({"a": vec![0; 100], "text": "x".repeat(10_000), "object": {}, "any": "x", "address": "javascript:alert(1)"});
     for (template, reason) in [
         ("loops", "rounds of loops: the limit is 10000"),
         ("blown-up", "bytes of rendered text: the limit is 524288"),
         ("missing", "en/content.md:3:12: the variable `lookup` is missing from the data"),
         ("wrong-type", "`money` wants an amount"),
+        ("bad-link", "en/content.md:4: the link must be an absolute URL"),
     ] {
-        let known = || answer(dev.api.request(Method::GET, &format!("/v1/templates/{template}")));
-        eventually("the template is read", async || known().await.0.is_success().then_some(())).await;
+        is_read(&dev, template).await;
         let request = json!({"audience": {"recipients": ["ada"]}, "template": template, "data": data});
         let id = dev.api.send(&request).await;
         let deliveries = eventually("all deliveries failed", async || {
@@ -113,4 +124,40 @@ async fn what_cannot_be_written_fails_once_with_its_reason_and_holds_up_nothing(
         .send(&json!({"audience": {"recipients": ["ada"]}, "channels": ["email", "sms"], "content": {"title": "On it goes"}}))
         .await;
     assert_eq!(dev.api.completed(&good).await["counts"], json!({"email": {"sent": 1}, "sms": {"sent": 1}}));
+}
+
+#[tokio::test]
+async fn what_would_break_out_of_a_subject_or_an_sms_stays_in_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("line/en");
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(dir.path().join("line/samples")).unwrap();
+    for (file, content) in [
+        ("template.toml", "title = \"Line\"\ndefault_locale = \"en\"\nchannels = [\"inbox\", \"email\", \"sms\"]\n"),
+        ("schema.json", r#"{"type": "object", "required": ["v"], "properties": {"v": {}}}"#),
+        ("samples/one.json", r#"{"v": "x"}"#),
+        ("en/content.md", "+++\ntitle = \"Hello {{v}}\"\nsummary = \"Of {{v}}\"\n+++\n{{v}}\n"),
+    ] {
+        fs::write(dir.path().join("line").join(file), content).unwrap();
+    }
+    let dev = Dev::start_with(&[("STENTOR__TEMPLATES__DIR", dir.path().to_str().unwrap())]);
+    is_read(&dev, "line").await;
+    let injecting = "Ada\r\nBcc: x@evil.example\r\n\r\n<script>alert(1)</script>";
+    for value in [json!(injecting), Value::Null, json!({"a": [1, {"b": null}]}), json!("x".repeat(100_000))] {
+        let request = json!({"audience": {"recipients": ["ada"]}, "template": "line", "data": {"v": value}});
+        let view = dev.api.completed(&dev.api.send(&request).await).await;
+        // What is too long is cut: a card, a subject and an SMS of its summary are short whatever the data.
+        assert_eq!((&view["counts"]["email"], &view["counts"]["sms"]), (&json!({"sent": 1}), &json!({"sent": 1})), "{view}");
+    }
+    for path in files(&dev.outbox("mail"), "eml") {
+        let mail = read_mail(&fs::read_to_string(path).unwrap());
+        assert!(mail["headers"].get("bcc").is_none() && mail["defects"] == json!([]), "{mail}");
+        assert!(mail["headers"]["subject"].as_str().unwrap().starts_with("Hello"), "{mail}");
+        assert!(!mail["parts"][1]["text"].as_str().unwrap().contains("<script"), "{mail}");
+    }
+    for path in files(&dev.outbox("sms"), "json") {
+        let sms: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        assert!(!sms["text"].as_str().unwrap().contains(['\r', '\n']), "{sms}");
+    }
+    assert_eq!(dev.api.get("/v1/dead-letters").await["items"], json!([]));
 }

@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-use stentor_archive::{Archive, Released, TemplateRelease, TemplateVersion};
+use stentor_archive::{Archive, Released, TemplateRelease, TemplateTest, TemplateVersion};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Timestamp};
 use tokio::sync::Semaphore;
@@ -26,6 +27,9 @@ use crate::{
 const MAX_VERSIONS: u32 = 1_000;
 /// The most templates of an app.
 const MAX_TEMPLATES: u32 = 1_000;
+/// How many tests of an app that are no versions are kept, and how long: a mail is tried for that long.
+const MAX_TESTS: u64 = 200;
+const TESTS_LIVE: Duration = Duration::from_hours(7 * 24);
 /// How many sets of files are compiled at once: it is work for a processor.
 const COMPILING: usize = 2;
 
@@ -172,7 +176,10 @@ impl Catalog {
 
     async fn load(&self, app: Option<&AppId>, key: &str, hash: &str) -> Result<Arc<Version>, CatalogError> {
         let load = async {
-            let files = self.0.archive.find_template_files(app, key, hash).await?;
+            let files = match (self.0.archive.find_template_files(app, key, hash).await?, app) {
+                (None, Some(app)) => self.0.archive.find_template_test(app, key, hash).await?,
+                (files, _) => files,
+            };
             let (key, hash) = (key.to_owned(), hash.to_owned());
             let files = files.ok_or_else(|| CatalogError::Gone { key: key.clone(), hash: hash.clone() })?;
             let origin = if app.is_some() { Origin::Own } else { Origin::Shared };
@@ -235,6 +242,20 @@ impl Catalog {
         let version = archive.put_template_version(Some(app), key, &hash(&files), &files, MAX_VERSIONS, now).await?;
         let version = version.ok_or(CatalogError::Full { what: "versions of this template", most: MAX_VERSIONS })?;
         Ok(Put { version, findings: checked.findings })
+    }
+
+    /// Keeps the files of a test for as long as it may be on its way. They are no version of the template, unless they were before.
+    pub async fn put_test(&self, app: &AppId, key: &str, files: Files, now: Timestamp) -> Result<Arc<Version>, CatalogError> {
+        let (files, checked) = self.check(key, files).await?;
+        if checked.template.is_none() {
+            return Err(CatalogError::Invalid(checked.findings));
+        }
+        let (archive, hash) = (&self.0.archive, hash(&files));
+        if archive.find_template_version(Some(app), key, &hash).await?.is_none() {
+            let test = TemplateTest { key, hash: &hash, files: &files, until: now.after(TESTS_LIVE) };
+            archive.put_template_test(app, test, MAX_TESTS, now).await?;
+        }
+        self.version(app, key, &hash).await
     }
 
     /// Makes a version live, or with `None` the shared template. With `expected`: only if that is live now. Every process says

@@ -182,7 +182,7 @@ pub struct DeliveryReport {
     pub state: DeliveryState,
     /// Attempts begun by then.
     pub attempt: u32,
-    /// Why: a skip reason, or the provider's words. Never an address.
+    /// Why: a skip reason, or the provider's words; of what was sent, what about it is not as it was meant. Never an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The provider that was called.

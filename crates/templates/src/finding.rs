@@ -137,6 +137,8 @@ codes! {
     LongSubject = "long_subject",
     /// The mail has no line that its list shows beside the subject.
     NoPreheader = "no_preheader",
+    /// A mail of an author's own that shows no way to get no more of it.
+    NoWayOut = "no_way_out",
     /// A picture without words for those who do not see it.
     MissingAlt = "missing_alt",
     /// A link that does not lead to the web, to mail or to a phone.
@@ -154,10 +156,10 @@ codes! {
 }
 
 impl Code {
-    /// What is of no effect may be meant so; all else is wrong.
+    /// What is of no effect may be meant so, and mails of some categories need no way out; all else is wrong.
     pub fn severity(self) -> Severity {
         match self {
-            Self::UnusedField | Self::UnusedMessage => Severity::Warning,
+            Self::UnusedField | Self::UnusedMessage | Self::NoWayOut => Severity::Warning,
             _ => Severity::Error,
         }
     }

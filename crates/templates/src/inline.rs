@@ -49,7 +49,7 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
         return Err(RenderError::TooLarge { what: "bytes of HTML", limit: limits::OUTPUT_BYTES, at: at("email.html") });
     }
     let text = way_out::at_the_end(own.text.unwrap_or(made_text), input.unsubscribe, &locale);
-    Ok(RenderedEmail { subject: card.title, html, text, locale })
+    Ok(RenderedEmail { subject: card.title, html, text, images: Vec::new(), locale })
 }
 
 /// Writes the SMS.

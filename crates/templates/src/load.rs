@@ -15,6 +15,7 @@ use crate::{
     layout::MailLayout,
     library::{LAYOUT, shipped, shipped_layout, shipped_layout_source},
     limits,
+    mail_images::Images,
     messages::Messages,
     schema::Schema,
     template::{LocaleVersion, Template},
@@ -32,6 +33,9 @@ struct Manifest {
     default_locale: Locale,
     /// The languages that it is to be written in; lint tells of those that are not there.
     locales: Option<Vec<Locale>>,
+    /// Whether the pictures of its mails are linked or come with them.
+    #[serde(default)]
+    images: Images,
     /// Fields of the data that may stand in three braces, in the body and in the mail; they are sanitised.
     #[serde(default)]
     raw: Vec<String>,
@@ -146,6 +150,7 @@ impl Loader<'_> {
             category: manifest.category,
             channels: manifest.channels,
             default_locale: manifest.default_locale,
+            images: manifest.images,
             expected_locales: manifest.locales,
             messages,
             versions,

@@ -10,7 +10,9 @@ use stentor_domain::{
 
 use crate::{
     error::{Place, RenderError},
-    limits, markdown, plain,
+    limits,
+    mail_images::{self, MailImage},
+    markdown, plain,
 };
 
 /// For whom, with what and when a message is written.
@@ -69,8 +71,17 @@ pub struct RenderedEmail {
     pub html: String,
     /// The same as plain text.
     pub text: String,
+    /// The pictures that the mail is to bring along; the HTML links to them.
+    pub images: Vec<MailImage>,
     /// The language that it is written in.
     pub locale: Locale,
+}
+
+impl RenderedEmail {
+    /// The HTML as it shows those of its pictures that have come with the mail; the others stay links.
+    pub fn html_showing(&self, has_come: impl Fn(&MailImage) -> bool) -> String {
+        mail_images::showing(&self.html, &self.images, has_come)
+    }
 }
 
 /// A message, written for one channel.

@@ -10,6 +10,7 @@ use crate::{
     engine::{Budget, Scope, Text},
     error::RenderError,
     layout::{MailLayout, mail_fields},
+    mail_images::{Images, images_of},
     message::{self, CardParts, Input, Rendered, RenderedEmail, RenderedInbox, RenderedSms},
     messages::Messages,
     schema::Schema,
@@ -25,6 +26,7 @@ pub struct Template {
     pub(crate) category: Option<String>,
     pub(crate) channels: Vec<Channel>,
     pub(crate) default_locale: Locale,
+    pub(crate) images: Images,
     /// The languages that `template.toml` says it is written in.
     pub(crate) expected_locales: Option<Vec<Locale>>,
     pub(crate) messages: Messages,
@@ -180,7 +182,8 @@ impl Template {
             None => self.layout.render(&r.shared_with_layout(), &r.scope)?,
         };
         let text = way_out::at_the_end(text, input.unsubscribe, r.locale);
-        Ok(RenderedEmail { subject: card.title, html, text, locale: r.locale.clone() })
+        let images = if self.images == Images::Inline { images_of(&html) } else { Vec::new() };
+        Ok(RenderedEmail { subject: card.title, html, text, images, locale: r.locale.clone() })
     }
 
     /// Writes the SMS.

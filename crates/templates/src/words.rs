@@ -97,6 +97,11 @@ impl Words {
         self.summary.as_ref().map_or_else(|| self.title.place(), Text::place)
     }
 
+    /// Where it says what the card's picture shows.
+    pub(crate) fn alt_place(&self) -> Option<Place> {
+        self.image.as_ref().map(|(_, alt)| alt.place())
+    }
+
     /// Where the body begins.
     pub(crate) fn body_place(&self) -> Place {
         self.body.place()
@@ -201,6 +206,11 @@ impl ArticleWords {
     /// Where it stands.
     pub(crate) fn place(&self) -> Place {
         self.title.place()
+    }
+
+    /// Where it says what its picture shows.
+    pub(crate) fn alt_place(&self) -> Option<Place> {
+        self.image.as_ref().map(|(_, alt)| alt.place())
     }
 
     /// Its texts.

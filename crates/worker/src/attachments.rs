@@ -1,13 +1,8 @@
 //! The files of a mail: those that came with the request, and those that are fetched.
 //!
-//! A thousand mails of one notification fetch a file once: those that begin together wait for the first, and for those after them it
-//! is kept, a few dozen megabytes for a few minutes.
+//! A thousand mails of one notification fetch a file once: it is kept, a few dozen megabytes for a few minutes.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use stentor_channels::{
@@ -18,7 +13,8 @@ use stentor_domain::{
     Notification, NotificationId,
     attachment::{Attachment, is_refused_type},
 };
-use tokio::sync::OnceCell;
+
+use crate::fetched::{Fetched, Keep};
 
 /// How long a fetch may take; an attempt has 30 s in all.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -40,24 +36,16 @@ pub(crate) enum NoFiles {
 pub(crate) struct Files {
     client: HttpClient,
     max_bytes: usize,
-    kept: Arc<Mutex<VecDeque<Kept>>>,
-    fetching: Arc<Mutex<HashMap<Key, Arc<OnceCell<Fetched>>>>>,
+    fetched: Fetched<Key, Result<MailFile, NoFiles>>,
 }
 
 /// Which file of which notification.
 type Key = (NotificationId, usize);
-type Fetched = Result<MailFile, NoFiles>;
-
-struct Kept {
-    key: Key,
-    at: Instant,
-    file: MailFile,
-}
 
 impl Files {
     /// Files that are fetched with `client`, of at most `max_bytes` a mail.
     pub(crate) fn new(client: HttpClient, max_bytes: usize) -> Self {
-        Self { client, max_bytes, kept: Arc::default(), fetching: Arc::default() }
+        Self { client, max_bytes, fetched: Fetched::new(KEPT_BYTES) }
     }
 
     /// All files of a notification, in order.
@@ -78,29 +66,9 @@ impl Files {
         Ok(files)
     }
 
-    async fn fetched(&self, key: Key, attachment: &Attachment) -> Fetched {
-        if let Some(file) = self.find_kept(key) {
-            return Ok(file);
-        }
-        let cell = self.fetching.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
-        let fetch = async || {
-            // It may have been there by the time that this one was the first again.
-            if let Some(file) = self.find_kept(key) {
-                return Ok(file);
-            }
-            let fetched = self.fetch(attachment).await;
-            if let Ok(file) = &fetched {
-                self.keep(key, file);
-            }
-            fetched
-        };
-        // Whoever is given up while it fetches leaves it to the next who waits.
-        let fetched = cell.get_or_init(fetch).await.clone();
-        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        if fetching.get(&key).is_some_and(|own| Arc::ptr_eq(own, &cell)) {
-            fetching.remove(&key);
-        }
-        fetched
+    async fn fetched(&self, key: Key, attachment: &Attachment) -> Result<MailFile, NoFiles> {
+        let keep = |file: &Result<MailFile, NoFiles>| Some(Keep { life: KEPT_FOR, bytes: file.as_ref().ok()?.content.len() });
+        self.fetched.get(key, self.fetch(attachment), keep).await
     }
 
     async fn fetch(&self, attachment: &Attachment) -> Result<MailFile, NoFiles> {
@@ -125,20 +93,6 @@ impl Files {
             HttpBody::Whole(content) => Ok(made(attachment, kind, content.into())),
             HttpBody::TooLong => Err(refused(format!("is larger than {} bytes", self.max_bytes))),
             HttpBody::Lost => Err(NoFiles::Trouble("was cut off".into())),
-        }
-    }
-
-    fn find_kept(&self, key: Key) -> Option<MailFile> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| kept.at.elapsed() < KEPT_FOR);
-        kept.iter().find(|kept| kept.key == key).map(|kept| kept.file.clone())
-    }
-
-    fn keep(&self, key: Key, file: &MailFile) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(Kept { key, at: Instant::now(), file: file.clone() });
-        while kept.iter().map(|kept| kept.file.content.len()).sum::<usize>() > KEPT_BYTES {
-            kept.pop_front();
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     dispatch::{category, chain},
     facts::Facts,
     jobs::{DeliveryJob, OutsideJob},
-    message::{Messages, NoMessage},
+    message::{Made, Messages, NoMessage},
     notifications::{Notifications, ReadError},
     suppressed::{Suppressed, SuppressedError},
 };
@@ -152,8 +152,8 @@ impl Deliver {
             Ok(words) => self.messages.make(job, &notification, &words).await,
             Err(reason) => Err(NoMessage::Refused(reason)),
         };
-        let message = match made {
-            Ok(message) => message,
+        let Made { message, note } = match made {
+            Ok(made) => made,
             Err(NoMessage::Refused(reason)) => {
                 return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
             }
@@ -185,7 +185,7 @@ impl Deliver {
             Begin::Lost => return Ok(Outcome::HoldFor { wait: PAUSE }),
         };
         let result = turn.send(&message).await;
-        self.record(job, lease, attempt, ambiguous, result, cost).await
+        self.record(job, lease, ambiguous, result, End { sms: cost, ..End::new(DeliveryState::Sent, attempt, note) }).await
     }
 
     /// Which limit of the day an SMS does not fit into, if one. What is tried again was counted before.
@@ -207,11 +207,11 @@ impl Deliver {
         &self,
         job: &DeliveryJob,
         lease: &Lease,
-        attempt: u32,
         ambiguous: u32,
         result: Result<Sent, SendError>,
-        sms: Option<SmsCost>,
+        as_sent: End,
     ) -> Result<Outcome, DeliverError> {
+        let attempt = as_sent.attempt;
         match result {
             Ok(sent) => {
                 if let (Channel::Sms, Some(message)) = (self.channel, &sent.message_id) {
@@ -221,8 +221,7 @@ impl Deliver {
                         tracing::warn!(%error, "a receipt by the gateway's own id will be found in SQL only");
                     }
                 }
-                let end = End::new(DeliveryState::Sent, attempt, None);
-                let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, sms, ..end };
+                let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, ..as_sent };
                 self.end(job, lease, end).await
             }
             Err(SendError::Permanent { provider, detail }) => {
@@ -236,7 +235,7 @@ impl Deliver {
             }
             Err(SendError::Unknown { provider, detail }) => {
                 let end = End::new(DeliveryState::Unknown, attempt, detail);
-                self.end(job, lease, End { provider: Some(provider), sms, ..end }).await
+                self.end(job, lease, End { provider: Some(provider), sms: as_sent.sms, ..end }).await
             }
             Err(SendError::Transient { provider, detail, retry_after, .. }) => {
                 self.retry(job, lease, attempt, Some(provider), detail, retry_after, Sending::Nothing).await

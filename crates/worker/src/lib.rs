@@ -14,6 +14,8 @@ mod attachments;
 mod deliver;
 mod dispatch;
 mod facts;
+mod fetched;
+mod images;
 mod jobs;
 mod message;
 mod notifications;

@@ -1,7 +1,7 @@
 //! The finished message of a delivery: rendered, with the links and files that belong to it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -9,10 +9,12 @@ use stentor_archive::{Archive, ArchiveError};
 use stentor_catalog::{Reader, Words};
 use stentor_channels::{EmailMessage, OutboundMessage, ReturnToken, SentTemplate, SmsMessage, Unsubscribe};
 use stentor_domain::{AppId, Channel, Clock, EmailAddress, Notification, SuppressedAddress, id::thread_id};
+use stentor_templates::RenderedEmail;
 
 use crate::{
     attachments::{Files, NoFiles},
     dispatch::category,
+    images::{Images, MailImages},
     jobs::DeliveryJob,
 };
 
@@ -23,6 +25,13 @@ pub struct Links {
     pub public_url: Option<String>,
     /// Categories that nobody unsubscribes from.
     pub essential: Vec<String>,
+}
+
+/// A message.
+pub(crate) struct Made {
+    pub message: OutboundMessage,
+    /// What about it is not as it was meant, and yet no reason not to send it.
+    pub note: Option<String>,
 }
 
 /// There is no message.
@@ -46,6 +55,9 @@ pub(crate) struct Messages {
     pub archive: Archive,
     pub links: Links,
     pub files: Files,
+    pub images: Images,
+    /// The most bytes of all files of a mail, its pictures included.
+    pub max_attachment_bytes: usize,
     pub secrets: Secrets,
 }
 
@@ -67,12 +79,7 @@ impl Secrets {
 
 impl Messages {
     /// The message of `job`.
-    pub(crate) async fn make(
-        &self,
-        job: &DeliveryJob,
-        n: &Notification,
-        words: &Words<'_>,
-    ) -> Result<OutboundMessage, NoMessage> {
+    pub(crate) async fn make(&self, job: &DeliveryJob, n: &Notification, words: &Words<'_>) -> Result<Made, NoMessage> {
         let refused = |why: &str| NoMessage::Refused(why.to_owned());
         let reader = Reader {
             recipient: Some(&job.recipient),
@@ -90,17 +97,17 @@ impl Messages {
                 let unsubscribe = self.unsubscribe(&to, job, n, category, &secret);
                 let reader = Reader { unsubscribe: unsubscribe.as_deref(), ..reader };
                 let mail = words.email(n, reader).map_err(|e| NoMessage::Refused(e.to_string()))?;
-                let message = EmailMessage::new(job.delivery, job.app.clone(), to, mail.subject, mail.text);
-                let category = category.map(str::to_owned);
-                let message = EmailMessage { html: Some(mail.html), category, unsubscribe, ..message };
-                self.complete(message, job, n, &secret).await.map(OutboundMessage::Email)
+                let message = EmailMessage::new(job.delivery, job.app.clone(), to, mail.subject.clone(), mail.text.clone());
+                let message = EmailMessage { category: category.map(str::to_owned), unsubscribe, ..message };
+                self.complete(message, mail, job, n, &secret).await
             }
             Channel::Sms => {
                 let sms = words.sms(n, reader).map_err(|e| NoMessage::Refused(e.to_string()))?;
                 let to = job.to.parse().map_err(|_| refused("the address is no phone number"))?;
                 let template =
                     n.request.template.clone().map(|key| SentTemplate { key, locale: sms.locale, data: n.request.data.clone() });
-                Ok(OutboundMessage::Sms(SmsMessage { template, ..SmsMessage::new(job.delivery, to, sms.text) }))
+                let message = SmsMessage { template, ..SmsMessage::new(job.delivery, to, sms.text) };
+                Ok(Made { message: OutboundMessage::Sms(message), note: None })
             }
             Channel::Inbox => Err(refused("an inbox needs no delivery")),
         }
@@ -109,23 +116,31 @@ impl Messages {
     /// What a mail has beyond its words.
     async fn complete(
         &self,
-        mail: EmailMessage,
+        message: EmailMessage,
+        mail: RenderedEmail,
         job: &DeliveryJob,
         n: &Notification,
         secret: &[u8],
-    ) -> Result<EmailMessage, NoMessage> {
-        let token = ReturnToken::new(&job.app, secret, job.delivery, &SuppressedAddress::from(&mail.to));
-        let files = self.files.of(n).await.map_err(|e| match e {
+    ) -> Result<Made, NoMessage> {
+        let token = ReturnToken::new(&job.app, secret, job.delivery, &SuppressedAddress::from(&message.to));
+        let mut files = self.files.of(n).await.map_err(|e| match e {
             NoFiles::Refused(why) => NoMessage::Refused(why),
             NoFiles::Trouble(why) => NoMessage::Trouble(why),
         })?;
-        Ok(EmailMessage {
+        let room = self.max_attachment_bytes.saturating_sub(files.iter().map(|file| file.content.len()).sum());
+        let MailImages { files: images, note } = self.images.of(&job.app, &mail.images, room).await;
+        let came: HashSet<&str> = images.iter().filter_map(|image| image.content_id.as_deref()).collect();
+        let html = if came.is_empty() { mail.html } else { mail.html_showing(|image| came.contains(image.content_id.as_str())) };
+        files.extend(images);
+        let message = EmailMessage {
+            html: Some(html),
             notification: Some(n.id),
             thread: n.request.collapse_key.as_deref().map(|key| thread_id(&job.app, &job.recipient, key)),
             return_token: Some(token.to_string()),
             files,
-            ..mail
-        })
+            ..message
+        };
+        Ok(Made { message: OutboundMessage::Email(message), note })
     }
 
     fn unsubscribe(

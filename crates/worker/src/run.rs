@@ -23,6 +23,7 @@ use crate::{
     deliver::Deliver,
     dispatch::Dispatch,
     facts::Facts,
+    images::Images,
     jobs::{DispatchJob, OutsideJob},
     message::{Links, Messages, Secrets},
     notifications::Notifications,
@@ -126,7 +127,9 @@ impl Worker {
             clock: parts.clock.clone(),
             archive: parts.archive.clone(),
             links: parts.links,
+            images: Images::new(&parts.outbound, parts.max_attachment_bytes),
             files: Files::new(parts.outbound, parts.max_attachment_bytes),
+            max_attachment_bytes: parts.max_attachment_bytes,
             secrets: Secrets::default(),
         };
         let (grown_tx, grown_rx) = mpsc::channel(GROWN);

@@ -24,13 +24,13 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   const here = mkdtempSync(join(tmpdir(), "stentor-guide-"));
   symlinkSync(BINARY, join(here, "stentor"));
   const { console_url } = stentor.ready as unknown as { console_url: string };
-  const shell = (lines: string) =>
+  const shell = (lines: string, cwd = join(here, "our-words")) =>
     execFileSync("sh", ["-ec", lines], {
-      cwd: here, encoding: "utf8",
-      env: { PATH: `${here}:${process.env.PATH}`, STENTOR_API_URL: stentor.url, STENTOR_API_KEY: stentor.ready.api_key },
+      cwd, encoding: "utf8",
+      env: { HOME: here, PATH: `${here}:${process.env.PATH}`, STENTOR_API_URL: stentor.url, STENTOR_API_KEY: stentor.ready.api_key },
     });
   const [begin, check, inTheShell] = blocks("sh");
-  shell(begin!);
+  shell(begin!, here);
   expect(shell(check!)).toContain("parcel-sent is live: version 1");
 
   await page.setViewportSize({ width: 1440, height: 900 });

@@ -10,7 +10,7 @@ import { ROOT } from "./stentor.ts";
 const DOCS = process.env.PICTURES === "1";
 const DIR = DOCS || process.env.PICTURES === "all" ? join(ROOT, "docs/images") : process.env.PICTURES;
 /** Those that docs show: few, since each change of one stays in the repository. */
-const KEPT = ["demo", "inbox", "inbox-phone-rtl-dark", "inbox-page-dark"];
+const KEPT = ["demo", "inbox", "inbox-phone-rtl-dark", "inbox-page-dark", "guide-studio", "guide-phone", "guide-sms", "guide-mistake", "guide-publish", "guide-versions"];
 
 /** Takes a screenshot, if pictures are asked for. */
 export async function picture(what: Page | Locator, name: string): Promise<void> {

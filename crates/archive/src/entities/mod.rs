@@ -19,6 +19,7 @@ pub(crate) mod scheduled;
 pub(crate) mod suppression;
 pub(crate) mod template;
 pub(crate) mod template_release;
+pub(crate) mod template_test;
 pub(crate) mod template_version;
 pub(crate) mod timeline_entry;
 pub(crate) mod timeline_mark;

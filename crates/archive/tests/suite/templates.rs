@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use stentor_archive::Released;
+use stentor_archive::{Released, TemplateTest};
+use stentor_domain::AppId;
 
 use crate::support::{Fixture, app, at, on_both, other};
 
@@ -10,6 +11,7 @@ on_both! {
     versions_never_change_and_are_the_apps_own
     the_live_pointer_moves_and_every_move_is_kept
     two_who_publish_at_once_are_told_apart
+    what_a_test_was_sent_with_is_no_version_and_goes_in_time
 }
 
 fn files(text: &str) -> BTreeMap<String, String> {
@@ -64,4 +66,31 @@ async fn two_who_publish_at_once_are_told_apart(f: Fixture) {
     }
     assert_eq!(outcomes.iter().filter(|o| matches!(o, Released::Done(2))).count(), 1, "{outcomes:?}");
     assert_eq!(outcomes.iter().filter(|o| matches!(o, Released::Conflict { live: Some(_) })).count(), 1, "{outcomes:?}");
+}
+
+async fn what_a_test_was_sent_with_is_no_version_and_goes_in_time(f: Fixture) {
+    let (bank, a) = (app(), f.archive.clone());
+    let put = async |app: &AppId, hash: &str, now, until| {
+        let test = TemplateTest { key: "hello", hash, files: &files(hash), until: at(until) };
+        a.put_template_test(app, test, 2, at(now)).await.unwrap();
+    };
+    let kept = async || {
+        let mut kept = Vec::new();
+        for hash in ["t1", "t2", "t3", "t4"] {
+            kept.extend(a.find_template_test(&bank, "hello", hash).await.unwrap().map(|files| files["en/content.md"].clone()));
+        }
+        kept
+    };
+    put(&bank, "t1", 1, 11).await;
+    put(&bank, "t2", 2, 12).await;
+    put(&bank, "t1", 3, 13).await;
+    put(&other(), "t1", 3, 13).await;
+    assert_eq!(kept().await, ["t1", "t2"]);
+    put(&bank, "t3", 4, 14).await;
+    assert_eq!(kept().await, ["t1", "t3"], "the oldest beyond two; one that was sent again is no longer that");
+    put(&bank, "t4", 13, 23).await;
+    assert_eq!(kept().await, ["t3", "t4"], "their time is over");
+    assert!(a.find_template_test(&other(), "hello", "t1").await.unwrap().is_some(), "another app's stay");
+    assert!(a.list_template_versions(Some(&bank), "hello", None, 10).await.unwrap().is_empty());
+    assert_eq!(a.count_templates(&bank).await.unwrap(), 0);
 }

@@ -118,6 +118,12 @@ impl HttpClient {
         Ok(Self { client: builder.build()?, reach, deadline, max_answer })
     }
 
+    /// The same client, reading at most `max_answer` bytes, if that is less.
+    #[must_use]
+    pub fn reading_at_most(&self, max_answer: usize) -> Self {
+        Self { max_answer: self.max_answer.min(max_answer), ..self.clone() }
+    }
+
     /// Asks once, within the deadline and `within`, whichever is less.
     pub async fn call(&self, request: HttpRequest, within: Duration) -> Result<HttpAnswer, HttpError> {
         self.check(&request.url)?;

@@ -223,7 +223,8 @@ impl Ready {
              \x20 -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n\
              \x20 -d '{{\"audience\":{{\"recipients\":[\"{recipient}\"]}},\"template\":\"card-repayment-due\",\"channels\":[\"inbox\",\"email\",\"sms\"],\"data\":{data}}}'\n\n\
              And see it arrive:\n\n\
-             STENTOR_API_URL={api_url} STENTOR_API_KEY={api_key} target/debug/stentor inbox tail --recipient {recipient}\n",
+             export STENTOR_API_URL={api_url} STENTOR_API_KEY={api_key}\n\
+             target/debug/stentor inbox tail --recipient {recipient}\n",
             outbox = outbox.display(),
         )
     }

@@ -10,7 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use mail_parser::MessageParser;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use mail_parser::{Message, MessageParser, MimeHeaders};
 use serde::Serialize;
 use serde_json::json;
 use stentor_api::pages::{page, script};
@@ -148,10 +149,19 @@ async fn mail_html(State(outbox): State<Outbox>, UrlPath(name): UrlPath<String>)
     const POLICY: &str = "sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'";
     let bytes = outbox.read_mail(&name).ok_or(StatusCode::NOT_FOUND)?;
     let mail = MessageParser::default().parse(&bytes).ok_or(StatusCode::NOT_FOUND)?;
-    let html = mail.body_html(0).ok_or(StatusCode::NOT_FOUND)?.into_owned();
+    let html = with_images(mail.body_html(0).ok_or(StatusCode::NOT_FOUND)?.into_owned(), &mail);
     let headers: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
     Ok((headers, html).into_response())
+}
+
+/// The HTML with the pictures that came with the mail in their places, as a mail program shows them.
+fn with_images(html: String, mail: &Message<'_>) -> String {
+    mail.attachments().fold(html, |html, part| {
+        let (Some(id), Some(kind)) = (part.content_id(), part.content_type()) else { return html };
+        let kind = format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default());
+        html.replace(&format!("cid:{id}"), &format!("data:{kind};base64,{}", BASE64_STANDARD.encode(part.contents())))
+    })
 }
 
 async fn mail_source(State(outbox): State<Outbox>, UrlPath(name): UrlPath<String>) -> Result<Response, StatusCode> {

@@ -1,11 +1,11 @@
-//! What a template lacks: languages, samples, the line beside the subject.
+//! What a template lacks: languages, samples, the line beside the subject, the way out of its mails.
 
 use std::collections::BTreeSet;
 
 use stentor_domain::Locale;
 
 use super::{Files, Report};
-use crate::{error::Place, finding::Code, template::Template};
+use crate::{engine::Text, error::Place, finding::Code, layout::MailLayout, library::LAYOUT, syntax::Step, template::Template};
 
 pub(super) fn check(template: &Template, all: &[Template], files: &Files<'_>, report: &mut Report) {
     if template.samples().is_empty() {
@@ -26,6 +26,19 @@ pub(super) fn check(template: &Template, all: &[Template], files: &Files<'_>, re
             report.add(at, Code::NoPreheader, "there is no summary, so the mail has no preheader", mend);
         }
     }
+    let own = template.versions.values().filter_map(|version| version.mail.as_ref());
+    // The shared layout is told of where it is among the files.
+    let layout = files.all.contains_key(LAYOUT).then_some(&*template.layout);
+    for mail in own.chain(layout).map(MailLayout::source).filter(|mail| !shows_way_out(mail)) {
+        let mend = "Write {{#if mail.unsubscribe}}<a href=\"{{mail.unsubscribe.url}}\">{{mail.unsubscribe.label}}</a>{{/if}} into it, \
+                    unless nobody unsubscribes from its category";
+        report.add(mail.place(), Code::NoWayOut, "the mail does not show how to get no more of them", mend);
+    }
+}
+
+fn shows_way_out(mail: &Text) -> bool {
+    let way_out = ["mail", "unsubscribe", "url"].map(|name| Step::Field(name.to_owned()));
+    mail.uses().variables.iter().any(|of| of.path == way_out)
 }
 
 /// The languages that `template.toml` names; without them, those in which the other templates are written.

@@ -10,8 +10,9 @@ use crate::{
     engine::Clock,
     error::{Place, RenderError},
     finding::Code,
-    message::{Input, RecipientFields},
+    message::{Input, RecipientFields, RenderedInbox},
     template::{LocaleVersion, Template},
+    words::ArticleWords,
 };
 
 /// Characters of a subject that a phone shows.
@@ -59,7 +60,10 @@ struct Sample<'a> {
 impl Sample<'_> {
     fn check(&self, report: &mut Report) {
         match self.template.render_inbox(self.input) {
-            Ok(item) => self.card(&item.title, item.summary.as_deref(), &item.content.body_html, report),
+            Ok(item) => {
+                self.card(&item.title, item.summary.as_deref(), &item.content.body_html, report);
+                self.pictures(&item, report);
+            }
             // The mail is made of the same words: what is wrong with them is told once.
             Err(error) => return self.failed(error, "inbox item", report),
         }
@@ -96,6 +100,27 @@ impl Sample<'_> {
         if body_html.contains("<a rel=") {
             let what = format!("a link leads nowhere that is safe {}", self.with());
             report.add(words.body_place(), Code::UnsafeLink, what, "Use http(s), mailto or tel");
+        }
+    }
+
+    /// What a picture shows may be said by the data, and then it must be said by each sample.
+    fn pictures(&self, item: &RenderedInbox, report: &mut Report) {
+        let words = &self.version.words;
+        let of_articles = item.content.articles.iter().filter_map(|article| article.image.as_ref());
+        let (card, articles) = (item.image.iter().map(|i| (i, true)), of_articles.map(|i| (i, false)));
+        for (_, is_card) in card.chain(articles).filter(|(image, _)| image.alt.trim().is_empty()) {
+            let (what, at) = if is_card {
+                ("card's", words.alt_place())
+            } else {
+                ("article's", words.articles().find_map(ArticleWords::alt_place))
+            };
+            let what = format!("the {what} picture has no description {}", self.with());
+            report.add(
+                at.unwrap_or_else(|| words.title_place()),
+                Code::MissingAlt,
+                what,
+                "Say in a few words what the picture shows",
+            );
         }
     }
 

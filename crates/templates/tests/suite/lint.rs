@@ -15,6 +15,9 @@ const SCHEMA: &str = r#"{"type": "object", "required": ["name", "list", "amount"
 }}"#;
 const SAMPLE: &str = r#"{"name": "Ada", "list": [{"label": "one", "note": "n"}], "amount": {"value": "1", "currency": "EUR"}, "link": "https://x.example"}"#;
 const FRONT: &str = "+++\ntitle = \"Hello {{name}}\"\nsummary = \"{{money amount}}\"\n+++\n";
+/// A mail's way out.
+const WAY_OUT: &str =
+    "<mj-text>{{#if mail.unsubscribe}}<a href=\"{{mail.unsubscribe.url}}\">{{mail.unsubscribe.label}}</a>{{/if}}</mj-text>";
 /// Uses what is left of the schema.
 const REST: &str = "{{#each list}}{{label}}{{#if note}}{{note}}{{/if}}{{/each}}{{#if link}}{{link}}{{/if}}";
 
@@ -193,12 +196,47 @@ fn links_and_pictures_are_looked_at_where_they_stand() {
     }
     let mjml = "<mjml><mj-head><mj-preview>{{mail.preheader}}</mj-preview></mj-head><mj-body><mj-section><mj-column>\n\
                 <mj-image src=\"https://x.example/i.png\" />\n<mj-button href=\"javascript:x\">a</mj-button>\n\
-                <mj-button>b</mj-button>\n<mj-text><a href=\"\">c</a></mj-text>\n</mj-column></mj-section></mj-body></mjml>";
-    let found = told(&findings(&[("t/en/email.mjml", mjml)]));
+                <mj-button>b</mj-button>\n<mj-text><a href=\"\">c</a></mj-text>\n";
+    let mjml = mjml.to_owned() + WAY_OUT + "</mj-column></mj-section></mj-body></mjml>";
+    let found = told(&findings(&[("t/en/email.mjml", &mjml)]));
     let expected = ["2:1 missing_alt", "3:12 unsafe_link", "4:1 empty_link", "5:13 empty_link"];
     assert_eq!(found, expected.map(|at| format!("t/en/email.mjml:{at}")));
-    let bare = "<mjml><mj-body><mj-section><mj-column><mj-text>a</mj-text></mj-column></mj-section></mj-body></mjml>";
-    assert_eq!(told(&findings(&[("t/en/email.mjml", bare)])), ["t/en/email.mjml:1:7 no_preheader"]);
+    let bare = format!("<mjml><mj-body><mj-section><mj-column>{WAY_OUT}</mj-column></mj-section></mj-body></mjml>");
+    assert_eq!(told(&findings(&[("t/en/email.mjml", &bare)])), ["t/en/email.mjml:1:7 no_preheader"]);
+}
+
+#[test]
+fn what_a_picture_shows_is_said_by_each_sample() {
+    let front = "+++\ntitle = \"{{name}}\"\nsummary = \"{{money amount}}\"\nimage = {url = \"https://x.example/i\", alt = \"{{#if link}}{{link}}{{/if}}\"}\n\n\
+        [[articles]]\neach = \"list\"\ntitle = \"{{article.label}}\"\nimage = {url = \"https://x.example/a\", alt = \"{{#if article.note}}{{article.note}}{{/if}}\"}\n+++\n";
+    let content = ("t/en/content.md", &*format!("{front}{REST}"));
+    assert_eq!(told(&findings(&[content])), Vec::<String>::new());
+    let silent = r#"{"name": "A", "list": [{"label": "a"}], "amount": {"value": "1", "currency": "EUR"}}"#;
+    let found = findings(&[content, ("t/samples/silent.json", silent)]);
+    assert_eq!(told(&found), ["t/en/content.md:4:0 missing_alt", "t/en/content.md:9:0 missing_alt"], "{found:?}");
+    assert!(found[0].message.contains("in en with the sample `silent`"), "{}", found[0]);
+}
+
+#[test]
+fn a_mail_of_its_own_shows_the_way_out() {
+    let mail = |inside: &str| {
+        let head = "<mjml>\n<mj-head><mj-preview>{{mail.preheader}}</mj-preview></mj-head><mj-body><mj-section><mj-column>";
+        format!("{head}{inside}</mj-column></mj-section></mj-body></mjml>")
+    };
+    for (inside, told_of) in [
+        ("<mj-text>a</mj-text>", true),
+        ("<mj-text>{{#if mail.unsubscribe}}a{{/if}}</mj-text>", true),
+        (WAY_OUT, false),
+        ("<mj-text>{{#with mail.unsubscribe}}<a href=\"{{url}}\">{{label}}</a>{{else}}-{{/with}}</mj-text>", false),
+        ("{{> foot}}", false),
+    ] {
+        let found = findings(&[("t/en/email.mjml", &mail(inside)), ("_partials/foot.mjml", WAY_OUT)]);
+        let expected = if told_of { vec!["t/en/email.mjml:1:0 no_way_out".to_owned()] } else { Vec::new() };
+        assert_eq!(told(&found), expected, "{inside}");
+        assert!(found.iter().all(|f| f.severity == Severity::Warning), "some categories need none");
+    }
+    let found = told(&findings(&[("_layouts/email.mjml", &mail("<mj-text>{{{mail.body}}}</mj-text>"))]));
+    assert_eq!(found, ["_layouts/email.mjml:1:0 no_way_out"]);
 }
 
 #[test]
@@ -283,7 +321,8 @@ fn articles_are_checked_like_the_rest() {
 #[test]
 fn a_mail_of_its_own_is_read_from_the_side_of_its_language() {
     let mail = |dir: &str| {
-        format!("<mjml{dir}><mj-head><mj-preview>{{{{mail.preheader}}}}</mj-preview></mj-head><mj-body></mj-body></mjml>")
+        let body = format!("<mj-section><mj-column>{WAY_OUT}</mj-column></mj-section>");
+        format!("<mjml{dir}><mj-head><mj-preview>{{{{mail.preheader}}}}</mj-preview></mj-head><mj-body>{body}</mj-body></mjml>")
     };
     let content = format!("{FRONT}{REST}");
     for (locale, dir, expected) in [

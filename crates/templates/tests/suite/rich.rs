@@ -95,6 +95,34 @@ fn lists_and_tables_are_made_of_loops() {
 }
 
 #[test]
+fn the_pictures_of_a_mail_are_named_only_where_its_template_brings_them_along() {
+    let content = "+++\ntitle = \"News\"\nsummary = \"S\"\nlink = \"https://x.example\"\nimage = { url = \"https://x.example/card?a=1&b=2\", alt = \"c\" }\n\n\
+        [[articles]]\ntitle = \"One\"\nlink = \"https://x.example/1\"\nimage = { url = \"https://x.example/story\", alt = \"s\" }\n+++\n\
+        ![b](https://x.example/body) ![b](https://x.example/card?a=1&b=2)";
+    let (data, linked) = (map(json!({})), "title = \"T\"\ndefault_locale = \"en\"\n");
+    let mail = |toml: &str| {
+        let files = [("t/template.toml", toml), ("t/en/content.md", content)];
+        library(&files).find("t").unwrap().render_email(&input(&data)).unwrap()
+    };
+    for toml in [linked.to_owned(), format!("{linked}images = \"linked\"\n")] {
+        assert_eq!(mail(&toml).images, []);
+    }
+    let inline = mail(&format!("{linked}images = \"inline\"\n"));
+    let urls: Vec<&str> = inline.images.iter().map(|image| image.url.as_str()).collect();
+    assert_eq!(
+        urls,
+        ["card?a=1&b=2", "body", "story"].map(|name| format!("https://x.example/{name}")),
+        "through the whole layout"
+    );
+    assert_eq!(inline.html, mail(linked).html, "previews show it with its links");
+    let shown = inline.html_showing(|image| image.url.contains("card"));
+    assert_eq!((shown.matches("src=\"cid:").count(), shown.matches("/card?").count()), (2, 0), "{shown}");
+    assert!(shown.contains("src=\"https://x.example/story\"") && shown.contains("href=\"https://x.example/1\""));
+    let wrong = load(&[("t/template.toml", &format!("{linked}images = \"attached\"\n"))]).unwrap_err().to_string();
+    assert!(wrong.contains("t/template.toml:3:10") && wrong.contains("`linked`") && wrong.contains("`inline`"), "{wrong}");
+}
+
+#[test]
 fn one_face_renders_every_channel() {
     let template = template("title = \"T\"\nsummary = \"S\"", "B");
     let data = map(json!({}));

@@ -279,7 +279,7 @@ fn filling(template: &Template, sample: Option<&str>, data: Option<Map<String, V
 pub(crate) struct Test {
     /// To whom: the id of a recipient, or an object with `id` and the fields that a request may set.
     to: RecipientRef,
-    /// Files that are not saved; they are put on record as a draft. Absent: those of `version`.
+    /// Files that are not saved; they are kept for the test alone, for a week. Absent: those of `version`.
     #[serde(default)]
     files: Option<Files>,
     /// A version on record: its number, the beginning of its hash, `shared`, or `live` (if absent).
@@ -328,8 +328,7 @@ pub(crate) async fn test(
             if !found.is_empty() {
                 return Err(ApiError::invalid(found));
             }
-            let put = state.templates.put(app, &template, files, false, state.now()).await?;
-            state.templates.version(app, &template, &put.version.hash).await?
+            state.templates.put_test(app, &template, files, state.now()).await?
         }
         None => state.named_version(app, &template, asked.version.as_deref()).await?,
     };

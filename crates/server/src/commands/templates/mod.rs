@@ -138,7 +138,9 @@ impl Lint {
         let linted = Linted { templates, errors, warnings, findings };
         out.say(&linted, |linted| {
             let mut lines: Vec<String> = linted.findings.iter().map(Finding::to_string).collect();
-            lines.push(format!("{} templates: {errors} errors, {warnings} warnings", linted.templates));
+            let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            let (templates, errors) = (count(linted.templates, "template"), count(errors, "error"));
+            lines.push(format!("{templates}: {errors}, {}", count(warnings, "warning")));
             lines.join("\n")
         })?;
         if errors > 0 || self.strict && warnings > 0 {

@@ -35,12 +35,12 @@ pub(crate) async fn request(request: Request, next: Next) -> Response {
     response
 }
 
-/// The histogram of a kind of request.
-type Kind = (Method, StatusCode);
+/// The histograms of a path, by what else tells requests apart.
+type OfPath = Vec<((Method, StatusCode), Histogram)>;
 
 thread_local! {
     /// To look a histogram up by its labels costs more than all else here.
-    static HISTOGRAMS: RefCell<HashMap<Box<str>, Vec<(Kind, Histogram)>>> = RefCell::default();
+    static HISTOGRAMS: RefCell<HashMap<Box<str>, OfPath>> = RefCell::default();
 }
 
 fn measure(method: &Method, path: &str, status: StatusCode, took: Duration) {

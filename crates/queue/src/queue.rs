@@ -92,7 +92,7 @@ impl Queue {
             keys: std::sync::Arc::new(Keys::new(name)),
             name: name.into(),
             replication: None,
-            gathering: Default::default(),
+            gathering: std::sync::Arc::default(),
         }
     }
 

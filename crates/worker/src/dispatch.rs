@@ -411,7 +411,7 @@ impl Dispatch {
         readers: &[(&'r RecipientId, &Profile)],
         written: &mut Written,
         facts: &mut Vec<Event>,
-    ) -> (Vec<(&'r RecipientId, Arc<Card>, String)>, Contents) {
+    ) -> (Cards<'r>, Contents) {
         let (mut cards, mut contents) = (Vec::with_capacity(readers.len()), Vec::new());
         for &(recipient, profile) in readers {
             let reader = page.reader(recipient, profile);
@@ -450,7 +450,7 @@ impl Dispatch {
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
         // In the same breath: an item whose content is not there yet says so, and that it will be in a moment.
-        let (_, outcomes) = tokio::try_join!(
+        let ((), outcomes) = tokio::try_join!(
             self.inboxes.hot().put_contents(&page.n.app, page.n.id, &contents),
             self.inboxes.write(&page.n.app, &items, page.now)
         )?;
@@ -514,6 +514,9 @@ enum Resolved {
     /// There is more to do, after a pause.
     Part { pause: Duration },
 }
+
+/// The card of each reader, and the variant of its content.
+type Cards<'r> = Vec<(&'r RecipientId, Arc<Card>, String)>;
 
 /// Contents by variant.
 type Contents = Vec<(String, ItemContent)>;

@@ -1,7 +1,5 @@
 //! Templates over HTTP: published, seen before anyone receives them, taken back; and what was accepted keeps its words.
 
-use std::sync::Arc;
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stentor_testkit::{Postgres, RedisServer};
@@ -210,31 +208,27 @@ async fn what_one_process_publishes_the_others_say_at_once() {
 
 /// Runs `calls` so that the first has read what is live, and waits to move it, before the second begins, and both go on together: SQL
 /// holds the template's row until both wait for it. It does not change the row: who finds it changed stands in line again, behind the second.
-async fn at_once(postgres: &Arc<Postgres>, api: &Api, calls: [Value; 2]) -> [(StatusCode, Value); 2] {
-    let hold = "DO $$ BEGIN PERFORM 1 FROM templates WHERE key = 'greeting' FOR UPDATE; \
-        WHILE (SELECT count(*) FROM pg_locks WHERE NOT granted) < 2 LOOP PERFORM pg_sleep(0.02); END LOOP; END $$";
-    let count = async |what: &str, sql: &str, n: &str| {
-        eventually(what, async || (postgres.query(sql) == [n]).then_some(())).await;
+async fn at_once(postgres: &Postgres, api: &Api, calls: [Value; 2]) -> [(StatusCode, Value); 2] {
+    let waiting = async |n: &str| {
+        let who = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        eventually("they wait for the row", async || (postgres.query(who) == [n]).then_some(())).await;
     };
-    let holder = {
-        let postgres = postgres.clone();
-        tokio::task::spawn_blocking(move || postgres.query(hold))
-    };
-    count("the row is held", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'", "1").await;
+    let held = postgres.hold("DO $$ BEGIN PERFORM 1 FROM templates WHERE key = 'greeting' FOR UPDATE; END $$");
     let [first, second] = calls.map(|body| {
         let api = api.clone();
         async move { api.post("/v1/templates/greeting/rollback", &body).await }
     });
     let first = tokio::spawn(first);
-    count("the first waits", "SELECT count(*) FROM pg_locks WHERE NOT granted", "1").await;
+    waiting("1").await;
     let second = tokio::spawn(second);
-    holder.await.unwrap();
+    waiting("2").await;
+    drop(held);
     [first.await.unwrap(), second.await.unwrap()]
 }
 
 #[tokio::test]
 async fn two_who_go_back_at_once_take_one_step_and_none_undoes_what_it_did_not_see() {
-    let (redis, postgres) = (RedisServer::start(), Arc::new(Postgres::start()));
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
     let serve = Serve::start(&redis.url(), &postgres.url(), &[]).await;
     let api = &serve.api;
     for words in ["One", "Two", "Three"] {

@@ -303,10 +303,10 @@ impl Inbox {
             call.arg(before.map_or_else(String::new, |seq| seq.to_string())).arg(ask);
             let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
             let Hot::Warm((floor, seqs, states, cards, reader)) = answer else { return Ok(Hot::Cold) };
+            before = seqs.last().map(|seq| reply::seq(seq)).transpose()?.or(before);
             for ((seq, state), card) in seqs.iter().zip(&states).zip(&cards) {
                 let (Some(state), Some(card)) = (state, card) else { continue };
                 let found = reply::item(seq, state, card)?;
-                before = Some(found.seq);
                 if found.item.state.archived_at.is_none() && items.len() < limit {
                     items.push(found);
                 }

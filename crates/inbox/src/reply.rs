@@ -39,6 +39,11 @@ pub(crate) fn change(line: &str) -> Result<ItemChange, InboxError> {
     Ok(ItemChange { notification: id(part()?)?, state })
 }
 
+/// Reads a seq.
+pub(crate) fn seq(text: &str) -> Result<u64, InboxError> {
+    text.parse().map_err(|_| malformed(text))
+}
+
 /// Reads a notification's id.
 pub(crate) fn id(text: &str) -> Result<NotificationId, InboxError> {
     text.parse().map_err(|_| malformed(text))
@@ -70,7 +75,7 @@ pub(crate) fn item(seq: &str, state: &str, card: &str) -> Result<HotItem, InboxE
     let card: Card = serde_json::from_str(card).map_err(|e| InboxError::Malformed(e.to_string()))?;
     Ok(HotItem {
         item: Item { card, state: change(rest)?.state, rev: rev.parse().map_err(|_| malformed(state))? },
-        seq: seq.parse().map_err(|_| malformed(seq))?,
+        seq: self::seq(seq)?,
         variant: variant.to_owned(),
         at: time(at)?.ok_or_else(|| malformed("a card without its time"))?,
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stentor_domain::{Card, ItemState, RecipientId, Timestamp};
 use stentor_inbox::{Change, Hot, HotItem, NewItem, Position as Cursor, WarmState};
 
-use crate::support::{Changes, Fixture, Marked, Written, at, card, expiring, hours, id, ids, recorded, warm};
+use crate::support::{Changes, Fixture, Marked, Written, at, card, expiring, hours, id, ids, in_time, recorded, warm};
 
 fn places(items: &[HotItem]) -> Vec<u64> {
     items.iter().map(|i| i.seq).collect()
@@ -25,6 +25,23 @@ impl Fixture {
         let (unread, cursor) = (told.overview.unread, told.overview.position);
         Changes { recovered: told.recovered, items: told.items, removed: told.removed, unread, cursor }
     }
+}
+
+#[tokio::test]
+async fn a_page_is_full_however_many_of_the_newest_are_archived_and_whatever_was_lost() {
+    let f = Fixture::new().await;
+    f.write(0..300, at(0)).await;
+    for some in (20..300).collect::<Vec<u32>>().chunks(100) {
+        f.mark(Change::Archive, some.iter().copied(), at(1)).await;
+    }
+    let page = f.page(None, 10, at(2)).await;
+    assert_eq!(page.iter().map(|i| i.item.card.id).collect::<Vec<_>>(), ids((10..20).rev()));
+    let rest = f.page(Some(page[9].seq), 50, at(2)).await;
+    assert_eq!(rest.iter().map(|i| i.item.card.id).collect::<Vec<_>>(), ids((0..10).rev()));
+    // What a partial loss left in the list without its state is no reason to stand still.
+    let state = format!("stentor:inbox:{{{}:{}}}:state", f.app, f.me);
+    redis::cmd("DEL").arg(state).exec_async(&mut f.conn.clone()).await.unwrap();
+    assert_eq!(in_time(f.page(None, 10, at(2))).await, []);
 }
 
 #[tokio::test]

@@ -216,10 +216,13 @@ fn part_key(bytes: &[u8]) -> Result<(Option<String>, Cow<'_, [u8]>), ApiError> {
     /// Whether there is one: to look costs less than to take it apart.
     #[derive(Deserialize)]
     struct Keyed {
-        #[serde(default)]
-        idempotency_key: Option<serde::de::IgnoredAny>,
+        #[serde(default, deserialize_with = "is_there")]
+        idempotency_key: bool,
     }
-    if let Ok(Keyed { idempotency_key: None }) = serde_json::from_slice(bytes) {
+    fn is_there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+        serde::de::IgnoredAny::deserialize(value).map(|_| true) // also a null, which is no key
+    }
+    if let Ok(Keyed { idempotency_key: false }) = serde_json::from_slice(bytes) {
         return Ok((None, Cow::Borrowed(bytes)));
     }
     let mut fields: serde_json::Map<String, serde_json::Value> = parse(bytes)?;
@@ -449,4 +452,20 @@ pub(crate) async fn list_deliveries(
     }
     let next = items.last().filter(|_| items.len() == query.limit()).map(|d| d.id.to_string());
     Ok(Json(Page { items, next }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_request_in_a_batch_is_a_string_or_is_not_there() {
+        assert!(matches!(part_key(br#"{"a": 1}"#), Ok((None, Cow::Borrowed(br#"{"a": 1}"#)))));
+        let keyed = part_key(br#"{"idempotency_key": "k", "a": 1}"#).unwrap();
+        assert_eq!((keyed.0.as_deref(), &*keyed.1), (Some("k"), &br#"{"a":1}"#[..]));
+        for wrong in ["null", "1", r#"["k"]"#] {
+            let error = part_key(format!(r#"{{"idempotency_key": {wrong}}}"#).as_bytes()).unwrap_err();
+            assert_eq!(error.errors()[0].pointer, "/idempotency_key", "{wrong}");
+        }
+    }
 }

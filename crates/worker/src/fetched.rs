@@ -9,6 +9,9 @@ use std::{
 
 use tokio::sync::OnceCell;
 
+/// How many things are kept at most: a picture whose URL is another for each reader would fill the room with what nobody asks for again.
+const MOST: usize = 500;
+
 /// How long, and how heavy: what is kept of something fetched.
 pub(crate) struct Keep {
     pub life: Duration,
@@ -79,12 +82,35 @@ impl<K: Clone + Eq + Hash, V: Clone> Fetched<K, V> {
     fn keep(&self, new: Kept<K, V>) {
         let mut kept = lock(&self.0.kept);
         kept.push_back(new);
-        while kept.iter().map(|kept| kept.bytes).sum::<usize>() > self.0.room {
-            kept.pop_front();
+        let mut bytes: usize = kept.iter().map(|kept| kept.bytes).sum();
+        while bytes > self.0.room || kept.len() > MOST {
+            bytes -= kept.pop_front().map_or(bytes, |oldest| oldest.bytes);
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_give_way_to_bytes_and_to_numbers() {
+        let fetched = Fetched::new(1_000);
+        let get = async |key: usize, bytes: usize| {
+            let keep = |_: &bool| Some(Keep { life: Duration::from_mins(1), bytes });
+            fetched.get(key, async { true }, keep).await
+        };
+        for key in 0..MOST + 10 {
+            get(key, 1).await;
+        }
+        assert_eq!((fetched.find(&9), fetched.find(&10)), (None, Some(true)));
+        get(MOST + 10, 999).await;
+        assert_eq!(lock(&fetched.0.kept).len(), 2);
+        get(MOST + 11, 2_000).await;
+        assert!(lock(&fetched.0.kept).is_empty(), "what is larger than the room is not kept");
+    }
 }

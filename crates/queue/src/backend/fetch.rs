@@ -143,6 +143,7 @@ async fn round(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> Red
     if !(seen.calm && common > 0) {
         let found = look(shared, reader, &mut seen.hungry).await?;
         if !found.is_empty() {
+            seen.calm = false; // there may be more, and the weights say of what
             return Ok(found);
         }
         seen.hungry = [true; 3];

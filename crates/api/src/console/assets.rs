@@ -30,8 +30,8 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("tokens.css", CSS, include_str!("../pages/tokens.css")),
         ("console.css", CSS, include_str!("assets/console.css")),
         ("console.js", JS, include_str!("assets/console.js")),
-        ("htmx.js", JS, include_str!("assets/htmx.min.js")),
-        ("hx-sse.js", JS, include_str!("assets/hx-sse.min.js")),
+        // One file: htmx begins as soon as it has run, and what an extension of a file that comes later should do is never done.
+        ("htmx.js", JS, concat!(include_str!("assets/htmx.min.js"), ";\n", include_str!("assets/hx-sse.min.js"))),
         ("htmx.LICENSE", "text/plain; charset=utf-8", include_str!("assets/htmx.LICENSE")),
         ("studio.js", JS, include_str!("assets/studio.js")),
         ("studio.css", CSS, include_str!("assets/studio.css")),
@@ -61,4 +61,15 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
         return (StatusCode::NOT_MODIFIED, [keep, (header::ETAG, tag)]).into_response();
     }
     ([keep, (header::ETAG, tag), (header::CONTENT_TYPE, asset.kind.to_owned())], asset.body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ASSETS;
+
+    #[test]
+    fn what_is_live_cannot_come_after_htmx_has_begun() {
+        let files = ASSETS.iter().filter(|asset| asset.body.contains("registerExtension(\"sse\""));
+        assert_eq!(files.map(|asset| asset.name).collect::<Vec<_>>(), ["htmx.js"]);
+    }
 }

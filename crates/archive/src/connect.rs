@@ -29,10 +29,23 @@ impl Archive {
     }
 
     /// The same archive over one connection of its own, which is made by whoever first needs it: SQLite works on a thread of
-    /// its own for each connection, and that thread has the priority of the one that made it.
+    /// its own for each connection, and that thread has the priority of the one that made it. It also gives way again and again
+    /// within a statement: Linux lets whoever runs go on for milliseconds, of whatever priority whoever wakes is.
     pub async fn apart(&self) -> Result<Self, ArchiveError> {
         let mut options = options(&self.url);
         options.min_connections(0).max_connections(1).connect_lazy(true);
+        options.map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_connect(|connection, _| {
+                Box::pin(async move {
+                    let give_way = || {
+                        std::thread::yield_now();
+                        true
+                    };
+                    connection.lock_handle().await?.set_progress_handler(UNINTERRUPTED, give_way);
+                    Ok(())
+                })
+            })
+        });
         Self::open(self.url.clone(), options).await
     }
 
@@ -55,6 +68,9 @@ impl Archive {
         Ok(self.db.ping().await?)
     }
 }
+
+/// How many instructions SQLite's machine may go on for before it gives way: some dozens of microseconds.
+const UNINTERRUPTED: i32 = 500;
 
 fn options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);

@@ -21,6 +21,8 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How long events gather, once one came, before the next batch is read: each batch costs a transaction, whatever is in it, on
 /// processors that pushes wait for. A full batch shows that there is a backlog, and is followed at once.
 const GATHER: Duration = Duration::from_millis(100);
+/// How many events are read before their thread, which is the archiver's own, gives way to one that may have a push in hand.
+const UNINTERRUPTED: usize = 32;
 /// How many archived facts stay in the log, for the console that shows what happened last.
 const KEPT: u64 = 200;
 /// How long hot state lives on after SQL has it.
@@ -73,7 +75,10 @@ impl Archiver {
             return Ok(0);
         }
         let mut events = Vec::with_capacity(batch.len());
-        for (place, json) in &batch {
+        for (i, (place, json)) in batch.iter().enumerate() {
+            if i.is_multiple_of(UNINTERRUPTED) {
+                std::thread::yield_now();
+            }
             match serde_json::from_slice::<Event>(json) {
                 Ok(event) => events.push(event),
                 Err(error) => tracing::error!(%error, place, "an event cannot be read and is passed over"),

@@ -166,12 +166,12 @@ pub(crate) fn content(
     articles: Vec<Article>,
     at: impl Fn() -> Place,
 ) -> Result<ItemContent, RenderError> {
+    if markdown_body.trim().is_empty() {
+        let summary = summary.unwrap_or_default();
+        return Ok(ItemContent { body_html: plain::to_html(summary), body_text: plain::wrapped(summary), articles });
+    }
     let too_much = |e: markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at() };
-    let body_html = if markdown_body.trim().is_empty() {
-        markdown::to_html(&markdown::shield(summary.unwrap_or_default())).map_err(too_much)?
-    } else {
-        markdown::to_html(markdown_body).map_err(too_much)?
-    };
+    let body_html = markdown::to_html(markdown_body).map_err(too_much)?;
     let body_text = plain::of_html(&body_html);
     Ok(ItemContent { body_html, body_text, articles })
 }

@@ -17,6 +17,32 @@ pub(crate) fn of_html(html: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
+/// The HTML of a line of plain text: what Markdown and sanitising would make of it, without their work, since most notifications
+/// have no more than a line.
+pub(crate) fn to_html(line: &str) -> String {
+    if line.is_empty() {
+        return String::new();
+    }
+    let mut html = String::with_capacity(line.len() + 16);
+    html.push_str("<p>");
+    for c in line.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '\u{a0}' => html.push_str("&nbsp;"),
+            c => html.push(c),
+        }
+    }
+    html.push_str("</p>\n");
+    html
+}
+
+/// A line of plain text as [`of_html`] lays it out. What is short stays as it is: no character is wider than its bytes are many.
+pub(crate) fn wrapped(line: &str) -> String {
+    if line.len() <= WIDTH { line.to_owned() } else { of_html(&to_html(line)) }
+}
+
 /// The text between the tags: what is left where a layout cannot be drawn in the given width.
 fn without_tags(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
@@ -44,7 +70,26 @@ pub(crate) fn short_line(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::markdown;
+
+    proptest! {
+        #[test]
+        fn a_line_is_what_markdown_would_make_of_it(line in "[\\PC&<>\"'*_`#|\u{a0}]{1,120}") {
+            let line = one_line(&line);
+            prop_assume!(!line.is_empty());
+            let long_way = markdown::to_html(&markdown::shield(&line)).expect("a line is not too much");
+            prop_assert_eq!(&to_html(&line), &long_way);
+            prop_assert_eq!(wrapped(&line), of_html(&long_way));
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_paragraph() {
+        assert_eq!((to_html(""), wrapped("")), (String::new(), String::new()));
+    }
 
     #[test]
     fn links_become_footnotes() {

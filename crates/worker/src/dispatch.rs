@@ -20,7 +20,7 @@ use stentor_domain::{
     routing::{Route, route},
     timeline::EntryBody,
 };
-use stentor_inbox::{InboxError, Inboxes, NewItem, Profiles};
+use stentor_inbox::{HotProfile, InboxError, Inboxes, NewItem, Profiles};
 use stentor_queue::{JobRecord, Lane, Lease, NewJob, Outcome, Queue, QueueError};
 use stentor_templates::RenderError;
 
@@ -29,7 +29,7 @@ use crate::{
     jobs::{DeliveryJob, DispatchJob, Task, lane},
     notifications::{Notifications, ReadError},
     page::Page,
-    profiles::{ProfileError, look_up, resolve},
+    profiles::{ProfileError, look_up, read_ahead, resolve},
     recall::RECALLED,
     suppressed::{Suppressed, SuppressedError},
     update::newer,
@@ -111,7 +111,8 @@ impl Dispatch {
 
     async fn dispatch(&self, job: &DispatchJob, lease: &Lease) -> Result<Outcome, DispatchError> {
         let gone = || Ok(Outcome::Dead { reason: "its record is gone".into() });
-        let Some(record) = self.queue.find_job(lease.job_id()).await? else { return gone() };
+        let (record, ahead) = tokio::join!(self.queue.find_job(lease.job_id()), read_ahead(&self.profiles, &job.app, &job.to));
+        let Some(record) = record? else { return gone() };
         let Some(body) = &record.body else { return gone() };
         let notification: Notification = match serde_json::from_slice(body) {
             Ok(notification) => notification,
@@ -126,7 +127,7 @@ impl Dispatch {
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
             Ok(Resolved::Whole { deliveries: progress.deliveries, error, seen: None })
         } else {
-            self.resolve(&notification, progress, lease, &mut facts).await
+            self.resolve(&notification, progress, lease, &mut facts, ahead?).await
         };
         let (deliveries, error, seen) = match resolved {
             Ok(Resolved::Whole { deliveries, error, seen }) => (deliveries, error, seen),
@@ -160,9 +161,10 @@ impl Dispatch {
         progress: Progress,
         lease: &Lease,
         facts: &mut Vec<Event>,
+        ahead: Vec<HotProfile>,
     ) -> Result<Resolved, DispatchError> {
         match Words::of(n, &self.templates).await? {
-            Ok(words) => self.deliver_to_all(n, &words, progress, lease, facts).await,
+            Ok(words) => self.deliver_to_all(n, &words, progress, lease, facts, ahead).await,
             Err(reason) => Ok(Resolved::Whole { deliveries: 0, error: Some(reason), seen: None }),
         }
     }
@@ -170,7 +172,7 @@ impl Dispatch {
     /// Whoever looks at an inbox finds no item whose time is over; this tells those who are looking already.
     pub(crate) async fn announce_expiry(&self, n: &Notification) -> Result<(), DispatchError> {
         let (Some(at), Audience::Recipients(_)) = (n.request.expires_at, &n.request.audience) else { return Ok(()) };
-        let job = DispatchJob { app: n.app.clone(), notification: n.id, task: Task::Expire };
+        let job = DispatchJob { app: n.app.clone(), notification: n.id, task: Task::Expire, to: Vec::new() };
         let (id, payload) = (format!("expire:{}:{}", n.id, at.as_millis()), serde_json::to_vec(&job).unwrap_or_default());
         let lane = lane(n.request.priority);
         let job = NewJob { id: &id, lane, payload: &payload, body: None, due: Some(at.as_millis()), expires: None };
@@ -185,9 +187,10 @@ impl Dispatch {
         progress: Progress,
         lease: &Lease,
         facts: &mut Vec<Event>,
+        ahead: Vec<HotProfile>,
     ) -> Result<Resolved, DispatchError> {
         let target = match &n.request.audience {
-            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients, facts).await,
+            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients, facts, ahead).await,
             Audience::Topic(topic) => Target::Topic(topic.clone()),
             Audience::Everyone => Target::Everyone,
         };
@@ -216,6 +219,7 @@ impl Dispatch {
         words: &Words<'_>,
         named: &[RecipientRef],
         facts: &mut Vec<Event>,
+        mut ahead: Vec<HotProfile>,
     ) -> Result<Resolved, DispatchError> {
         let mut deliveries = 0;
         let mut written = Written::default();
@@ -224,7 +228,8 @@ impl Dispatch {
                 self.facts.flush(facts).await?;
             }
             let recipients: Vec<(RecipientId, ProfilePatch)> = chunk.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
-            let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at).await?;
+            let ahead = std::mem::take(&mut ahead);
+            let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at, ahead).await?;
             self.upsert(n, &recipients, facts).await?;
             let page = Page { n, words, channels: channels(n, words), category: category(n, words), now: self.clock.now() };
             let ids: Vec<RecipientId> = recipients.into_iter().map(|(id, _)| id).collect();

@@ -11,6 +11,9 @@ pub(crate) struct DispatchJob {
     pub notification: NotificationId,
     #[serde(default)]
     pub task: Task,
+    /// Whom it is for, if they are few and the request says nothing else of them: their profiles are read along with the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<RecipientId>,
 }
 
 /// What is to be done with a notification.

@@ -22,8 +22,7 @@ pub(crate) async fn look_up(
     app: &AppId,
     recipients: &[RecipientId],
 ) -> Result<Vec<Profile>, ProfileError> {
-    let no_change: Vec<_> = recipients.iter().map(|id| (id.clone(), ProfilePatch::default())).collect();
-    let hot = profiles.resolve(app, &no_change, Timestamp::UNIX_EPOCH).await?;
+    let hot = read_ahead(profiles, app, recipients).await?;
     let open: Vec<RecipientId> = recipients.iter().zip(&hot).filter(|(_, hot)| !hot.complete).map(|(id, _)| id.clone()).collect();
     let mut records = if open.is_empty() { HashMap::new() } else { archive.find_profiles(app, &open).await? };
     let profile = |(id, hot): (&RecipientId, HotProfile)| {
@@ -32,15 +31,29 @@ pub(crate) async fn look_up(
     Ok(recipients.iter().zip(hot).map(profile).collect())
 }
 
-/// The profiles of `recipients`, with the fields that the request set as of `at`; in order.
+/// What is hot of a few recipients, in order, for [`resolve`].
+pub(crate) async fn read_ahead(
+    profiles: &Profiles,
+    app: &AppId,
+    recipients: &[RecipientId],
+) -> Result<Vec<HotProfile>, ProfileError> {
+    let no_change: Vec<_> = recipients.iter().map(|id| (id.clone(), ProfilePatch::default())).collect();
+    Ok(profiles.resolve(app, &no_change, Timestamp::UNIX_EPOCH).await?)
+}
+
+/// The profiles of `recipients`, with the fields that the request set as of `at`; in order. `ahead` is what was read ahead of them,
+/// if the request sets nothing.
 pub(crate) async fn resolve(
     profiles: &Profiles,
     archive: &Archive,
     app: &AppId,
     recipients: &[(RecipientId, ProfilePatch)],
     at: Timestamp,
+    ahead: Vec<HotProfile>,
 ) -> Result<Vec<Profile>, ProfileError> {
-    let mut hot = profiles.resolve(app, recipients, at).await?;
+    let sets_nothing = recipients.iter().all(|(_, patch)| patch.is_empty());
+    let mut hot =
+        if sets_nothing && ahead.len() == recipients.len() { ahead } else { profiles.resolve(app, recipients, at).await? };
     let open: Vec<usize> = (0..hot.len()).filter(|i| !hot[*i].complete).collect();
     if !open.is_empty() {
         let ids: Vec<RecipientId> = open.iter().map(|i| recipients[*i].0.clone()).collect();

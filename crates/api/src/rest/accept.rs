@@ -20,6 +20,8 @@ use crate::{problem::ApiError, state::ApiState};
 const IDEMPOTENCY_LIFE: Duration = Duration::from_hours(24);
 /// How long a topic is believed to be there.
 const TOPIC_LIFE: Duration = Duration::from_secs(10);
+/// How many recipients go along with the job.
+const FEW: usize = 4;
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 
@@ -36,6 +38,21 @@ pub(crate) struct Checked {
 struct Payload<'a> {
     app: &'a AppId,
     notification: NotificationId,
+    /// Whom it is for, if they are few and nothing else is said of them: the worker reads their profiles along with the record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    to: Vec<&'a RecipientId>,
+}
+
+impl<'a> Payload<'a> {
+    fn of(n: &'a Notification) -> Self {
+        let to = match &n.request.audience {
+            Audience::Recipients(few) if few.len() <= FEW && few.iter().all(|r| r.profile.is_empty()) => {
+                few.iter().map(|r| &r.id).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self { app: &n.app, notification: n.id, to }
+    }
 }
 
 /// A request that was found good, and what is kept beside it.
@@ -122,7 +139,7 @@ impl ApiState {
         let written = |e| ApiError::unavailable("the encoder", e);
         Ok(Checked {
             body: serde_json::to_vec(&notification).map_err(written)?,
-            payload: serde_json::to_vec(&Payload { app, notification: id }).map_err(written)?,
+            payload: serde_json::to_vec(&Payload::of(&notification)).map_err(written)?,
             // The app is part of the key, so that two apps never share one.
             idempotency: idempotency.map(|(k, fingerprint)| (format!("{app}:{k}"), fingerprint)),
             notification,

@@ -1,9 +1,14 @@
--- The head of the scripts that add jobs: a record, and an entry on its lane or in the due set. A record has no more than it needs
--- until somebody claims it: every field is written to the log of Redis, too.
+-- The head of the scripts that add jobs: a record, and an entry on its lane or in the due set, unless there is a record, which is
+-- not looked for if it `is_new`. A record has no more than it needs until somebody claims it: every field is written to the log of
+-- Redis, too. Returns how many were added.
 local now
-local function add(record, id, lane, due, expires, payload, body)
-  if body ~= '' then redis.call('HSET', record, 'state', 'queued', 'body', body)
-  else redis.call('HSET', record, 'state', 'queued') end
+local function add(is_new, record, id, lane, due, expires, payload, body)
+  if body == '' then
+    if redis.call('HSETNX', record, 'state', 'queued') == 0 then return 0 end
+  else
+    if not is_new and redis.call('EXISTS', record) == 1 then return 0 end
+    redis.call('HSET', record, 'state', 'queued', 'body', body)
+  end
   if expires ~= '0' then redis.call('HSET', record, 'expires', expires) end
   -- KEYS[1] due, then high, normal, bulk. lane 0..2; due, expires in ms or '0'.
   if due ~= '0' and not now then
@@ -12,4 +17,5 @@ local function add(record, id, lane, due, expires, payload, body)
   end
   if due ~= '0' and tonumber(due) > now then redis.call('ZADD', KEYS[1], due, lane .. ' 0 ' .. id .. ' ' .. payload)
   else redis.call('XADD', KEYS[2 + lane], '*', 'i', id, 'a', '0', 'd', payload) end
+  return 1
 end

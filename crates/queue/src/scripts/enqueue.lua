@@ -1,11 +1,5 @@
 -- Adds jobs. One whose record exists is left alone.
 -- KEYS due, high, normal, bulk, then a record per job. ARGV per job: id, lane, due, expires, payload, body. Returns the number of new ones.
 local n = 0
-for i = 1, #ARGV, 6 do
-  local record = KEYS[5 + (i - 1) / 6]
-  if redis.call('EXISTS', record) == 0 then
-    add(record, unpack(ARGV, i, i + 5))
-    n = n + 1
-  end
-end
+for i = 1, #ARGV, 6 do n = n + add(false, KEYS[5 + (i - 1) / 6], unpack(ARGV, i, i + 5)) end
 return n

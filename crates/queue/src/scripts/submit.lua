@@ -10,13 +10,13 @@ for i = 1, #ARGV, 8 do
   local id, lane, due, expires, payload, body, fingerprint, ttl = unpack(ARGV, i, i + 7)
   local answer = ''
   if fingerprint == '' then
-    if redis.call('EXISTS', record) == 0 then add(record, id, lane, due, expires, payload, body) end
+    add(false, record, id, lane, due, expires, payload, body)
   else
     local held = redis.call('SET', key, id .. ' ' .. fingerprint, 'NX', 'GET', 'PX', ttl)
     if held then
       local first, with = string.match(held, '^(%S+) (.*)$')
       answer = (with == fingerprint and '1 ' or '2 ') .. first
-    else add(record, id, lane, due, expires, payload, body) end
+    else add(true, record, id, lane, due, expires, payload, body) end
   end
   answers[#answers + 1] = answer
 end

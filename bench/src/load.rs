@@ -54,25 +54,33 @@ pub(crate) struct Called {
 
 /// Calls over so many connections, each as soon as it has its answer, for so long.
 pub(crate) async fn flood(address: &str, request: &Request, connections: usize, long: Duration) -> io::Result<Called> {
-    call(address, request, connections, long, None).await
+    call(address, &vec![request.clone(); connections], Until::Over(long), None).await
+}
+
+/// Calls with each of these over a connection of its own, so many times.
+pub(crate) async fn all(address: &str, requests: &[Request], times: u64) -> io::Result<Called> {
+    call(address, requests, Until::Times(times), None).await
 }
 
 /// Calls so many times a second, whatever the answers take.
 pub(crate) async fn steady(address: &str, request: &Request, rate: u64, long: Duration) -> io::Result<Called> {
     let connections = 64;
-    call(address, request, connections, long, Some(Duration::from_secs(1) * connections as u32 / rate as u32)).await
+    let every = Duration::from_secs(1) * connections as u32 / rate as u32;
+    call(address, &vec![request.clone(); connections], Until::Over(long), Some(every)).await
 }
 
-async fn call(
-    address: &str,
-    request: &Request,
-    connections: usize,
-    long: Duration,
-    every: Option<Duration>,
-) -> io::Result<Called> {
+/// When a caller ends.
+#[derive(Clone, Copy)]
+enum Until {
+    Over(Duration),
+    Times(u64),
+}
+
+async fn call(address: &str, requests: &[Request], until: Until, every: Option<Duration>) -> io::Result<Called> {
     let mut callers = JoinSet::new();
     let begun = Instant::now();
-    for i in 0..connections {
+    let connections = requests.len();
+    for (i, request) in requests.iter().enumerate() {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let request = request.clone();
@@ -88,7 +96,11 @@ async fn call(
                     ticks.tick().await;
                 }
                 let sent = Instant::now();
-                if sent - begun >= long {
+                let ends = match until {
+                    Until::Over(long) => sent - begun >= long,
+                    Until::Times(times) => k >= times,
+                };
+                if ends {
                     break;
                 }
                 request.write(k * connections as u64 + i as u64, &mut out);

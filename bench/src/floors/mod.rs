@@ -12,7 +12,7 @@ pub(crate) async fn serve(kind: &str, args: &[String]) -> std::io::Result<()> {
     println!("{}", listener.local_addr()?);
     let router = match kind {
         "accept" => accept::router(&args[0]).await,
-        kind => sockets::router(kind),
+        kind => sockets::router(kind, args.first().map(String::as_str)).await,
     };
     axum::serve(listener, router).await
 }

@@ -13,6 +13,7 @@ use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
     limits, locale,
+    mail_images::{StaysLinked, stay_linked},
     message::CardParts,
     way_out,
 };
@@ -23,6 +24,8 @@ pub(crate) struct MailLayout {
     html: Text,
     /// The MJML as it is written, for lint.
     source: Text,
+    /// Its pictures that no mail brings along, for lint.
+    pub linked: Vec<StaysLinked>,
     /// Whether it speaks of the recipient.
     pub personal: bool,
 }
@@ -49,7 +52,7 @@ impl MailLayout {
             }
         };
         let html = Text::of_mail(&mjml.map, &html, errors)?;
-        Some(Self { html, personal: checked.personal, source: checked })
+        Some(Self { html, linked: stay_linked(&mjml), personal: checked.personal, source: checked })
     }
 
     /// The MJML, whose tags stand where the author has them.

@@ -1,4 +1,4 @@
-//! Links that lead nowhere safe, pictures without words, and mails in the wrong direction, as they stand in the files.
+//! Links that lead nowhere safe, pictures without words or that stay links, and mails in the wrong direction, as they stand in the files.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -16,7 +16,9 @@ use crate::{
     finding::Code,
     front_matter::ContentFile,
     library::LAYOUT,
-    locale, markdown,
+    locale,
+    mail_images::Images,
+    markdown,
     template::Template,
 };
 
@@ -33,6 +35,14 @@ pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report)
     }
     if let Some(layout) = files.all.get(LAYOUT) {
         mjml(&LAYOUT.into(), &layout.replace("\r\n", "\n"), None, report);
+    }
+    if template.images == Images::Inline {
+        let own = template.versions.values().map(|version| version.mail.as_ref());
+        // The shared layout is told of where it is among the files.
+        let shared = files.all.contains_key(LAYOUT).then_some(&*template.layout);
+        for picture in own.filter_map(|mail| mail.or(shared)).flat_map(|mail| &mail.linked) {
+            report.add(picture.at.clone(), Code::LinkedPicture, picture.what, picture.mend);
+        }
     }
 }
 

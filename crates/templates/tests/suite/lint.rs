@@ -240,6 +240,43 @@ fn a_mail_of_its_own_shows_the_way_out() {
 }
 
 #[test]
+fn a_picture_that_stays_a_link_is_told_where_the_mails_bring_theirs_along() {
+    let mail = |inside: &str| {
+        format!("<mjml><mj-head><mj-preview>{{{{mail.preheader}}}}</mj-preview></mj-head><mj-body>\n{inside}\n</mj-body></mjml>")
+    };
+    let section = |attributes: &str, inside: &str| {
+        format!("<mj-section {attributes}><mj-column><mj-text>{inside}</mj-text>{WAY_OUT}</mj-column></mj-section>")
+    };
+    let inline = "title = \"T\"\ndefault_locale = \"en\"\nimages = \"inline\"\n";
+    for (inside, at) in [
+        (section("background-url=\"https://x.example/b.png\"", "a"), Some("2:13")),
+        (section("", "<p style=\"color:red; background: url(https://x.example/b.png)\">a</p>"), Some("2:37")),
+        (section("", "<p style=\"background-color:red\">a</p>"), None),
+        (section("", "<table background=\"https://x.example/b.png\"><tr><td>a</td></tr></table>"), Some("2:41")),
+        (section("", "<img src=\"https://x.example/1\" alt=\"a\" srcset=\"https://x.example/2 2x\" />"), Some("2:73")),
+        (section("", "<img src=\"https://x.example/1\" alt=\"a\" />"), None),
+    ] {
+        let found = findings(&[("t/template.toml", inline), ("t/en/email.mjml", &mail(&inside))]);
+        let expected: Vec<String> = at.into_iter().map(|at| format!("t/en/email.mjml:{at} linked_picture")).collect();
+        assert_eq!(told(&found), expected, "{inside}");
+        assert!(found.iter().all(|f| f.severity == Severity::Warning), "a background is a decoration");
+        assert_eq!(told(&findings(&[("t/en/email.mjml", &mail(&inside))])), Vec::<String>::new(), "all are links anyway");
+    }
+    // In a partial, in a style sheet and in the layout, which is told of once.
+    let background = "\n<mj-section background-url=\"https://x.example/b.png\"></mj-section>";
+    let found = findings(&[
+        ("t/template.toml", inline),
+        ("_partials/head.mjml", background),
+        ("t/en/email.mjml", &mail(&(section("", "a") + "{{> head}}"))),
+    ]);
+    assert_eq!(told(&found), ["_partials/head.mjml:2:13 linked_picture"]);
+    let style = "<mj-head><mj-style>\np { color: red; background-image: URL(https://x.example/b.png) }</mj-style>";
+    let layout = mail(&section("", "{{{mail.body}}}")).replace("<mj-head>", style);
+    let found = findings(&[("t/template.toml", inline), ("_layouts/email.mjml", &layout)]);
+    assert_eq!(told(&found), ["_layouts/email.mjml:2:17 linked_picture"]);
+}
+
+#[test]
 fn what_cannot_be_loaded_has_a_code_too() {
     let front = FRONT;
     for (path, text, expected) in [

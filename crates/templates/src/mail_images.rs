@@ -10,22 +10,10 @@ use html5ever::{
     tokenizer::{Token as HtmlToken, TokenSink, TokenSinkResult, Tokenizer as HtmlTokenizer, TokenizerOpts},
 };
 use htmlparser::{ElementEnd, Token, Tokenizer};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use stentor_domain::content::{WEB, check_url};
 
 use crate::{engine::Expanded, error::Place};
-
-/// What becomes of the pictures of a template's mails: `images` in `template.toml`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Images {
-    /// Programs load them from the web, if their reader lets them.
-    #[default]
-    Linked,
-    /// The mail brings them along.
-    Inline,
-}
 
 /// A picture that a mail is to bring along.
 #[derive(Clone, Debug, PartialEq, Eq)]

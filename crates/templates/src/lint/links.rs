@@ -6,7 +6,7 @@ use comrak::{Arena, nodes::NodeValue, parse_document};
 use htmlparser::{ElementEnd, Token, Tokenizer};
 use stentor_domain::{
     Locale,
-    content::{LINKS, WEB, check_url},
+    content::{Images, LINKS, WEB, check_url},
 };
 
 use super::{Files, Report};
@@ -16,9 +16,7 @@ use crate::{
     finding::Code,
     front_matter::ContentFile,
     library::LAYOUT,
-    locale,
-    mail_images::Images,
-    markdown,
+    locale, markdown,
     template::Template,
 };
 

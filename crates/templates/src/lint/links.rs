@@ -6,6 +6,7 @@ use comrak::{Arena, nodes::NodeValue, parse_document};
 use htmlparser::{ElementEnd, Token, Tokenizer};
 use stentor_domain::{
     Locale,
+    attachment::shows_file,
     content::{Images, LINKS, WEB, check_url},
 };
 
@@ -187,6 +188,7 @@ impl Element<'_> {
         for attribute in ["href", "src", "background-url"] {
             let schemes = if attribute == "href" { LINKS } else { WEB };
             if let Some((address, at)) = self.find(attribute)
+                && !(attribute == "src" && shows_file(address))
                 && let Some((code, why)) = fault(address, schemes)
             {
                 report.add(place(at), code, format!("the {attribute} of <{name}> {why}"), MEND_LINK);

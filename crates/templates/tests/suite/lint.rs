@@ -197,7 +197,8 @@ fn links_and_pictures_are_looked_at_where_they_stand() {
     let mjml = "<mjml><mj-head><mj-preview>{{mail.preheader}}</mj-preview></mj-head><mj-body><mj-section><mj-column>\n\
                 <mj-image src=\"https://x.example/i.png\" />\n<mj-button href=\"javascript:x\">a</mj-button>\n\
                 <mj-button>b</mj-button>\n<mj-text><a href=\"\">c</a></mj-text>\n";
-    let mjml = mjml.to_owned() + WAY_OUT + "</mj-column></mj-section></mj-body></mjml>";
+    let mjml =
+        mjml.to_owned() + "<mj-image src=\"cid:ticket\" alt=\"d\" />" + WAY_OUT + "</mj-column></mj-section></mj-body></mjml>";
     let found = told(&findings(&[("t/en/email.mjml", &mjml)]));
     let expected = ["2:1 missing_alt", "3:12 unsafe_link", "4:1 empty_link", "5:13 empty_link"];
     assert_eq!(found, expected.map(|at| format!("t/en/email.mjml:{at}")));

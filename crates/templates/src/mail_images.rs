@@ -13,7 +13,7 @@ use htmlparser::{ElementEnd, Token, Tokenizer};
 use sha2::{Digest, Sha256};
 use stentor_domain::content::{WEB, check_url};
 
-use crate::{engine::Expanded, error::Place};
+use crate::{engine::Expanded, error::Place, markup::readable};
 
 /// A picture that a mail is to bring along.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,12 +85,12 @@ const SRCSET: Advice = (
     "Leave srcset out, and give the larger picture as src, with the width at which it is shown",
 );
 
-/// The pictures of MJML that stay links. Most web mail shows a picture that came with the mail as an `<img>` alone, and as a background only
+/// The pictures of MJML (and its readable `text`) that stay links. Most web mail shows a picture that came with the mail as an `<img>` alone, and as a background only
 /// what it can load: to bring a background along would be to lose it there.
-pub(crate) fn stay_linked(mjml: &Expanded) -> Vec<StaysLinked> {
+pub(crate) fn stay_linked(mjml: &Expanded, text: &str) -> Vec<StaysLinked> {
     let (mut found, mut element) = (Vec::new(), "");
     let mut add = |at, (what, mend): Advice| found.push(StaysLinked { at: mjml.place_of_byte(at), what, mend });
-    for token in Tokenizer::from(mjml.text.as_str()).map_while(Result::ok) {
+    for token in Tokenizer::from(text).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, .. } => element = local.as_str(),
             Token::Attribute { local, value: Some(value), span, .. } if !value.trim().is_empty() => match local.as_str() {
@@ -123,7 +123,7 @@ fn backgrounds(css: &str) -> impl Iterator<Item = usize> {
 fn sources(html: &str) -> Vec<Range<usize>> {
     let (mut found, mut src, mut in_image, mut has_more) = (Vec::new(), None, false, false);
     // A faulty token ends the walk: what comes behind it stays linked.
-    for token in Tokenizer::from(html).map_while(Result::ok) {
+    for token in Tokenizer::from(&*readable(html)).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, .. } => {
                 (in_image, src, has_more) = (local.eq_ignore_ascii_case("img"), None, false);
@@ -190,6 +190,7 @@ mod tests {
             ),
             ("<!--[if !mso]><!--><img src=\"https://x.example/1\"><!--<![endif]-->", vec!["https://x.example/1"]),
             ("<img src=\"https://x.example/1\" srcset=\"https://x.example/2 2x\">", vec![]),
+            ("<p>查看更多><img src=\"https://x.example/1\"></p>", vec!["https://x.example/1"]),
             ("<img src=\"cid:own\"><img src=\"data:image/png;base64,AA\"><img src=\"\"><img>", vec![]),
             ("<a href=\"https://x.example\">a</a><table background=\"https://x.example/b\"></table>", vec![]),
         ] {

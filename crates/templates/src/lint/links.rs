@@ -18,6 +18,7 @@ use crate::{
     front_matter::ContentFile,
     library::LAYOUT,
     locale, markdown,
+    markup::readable,
     template::Template,
 };
 
@@ -213,7 +214,7 @@ fn mjml(file: &Arc<str>, text: &str, locale: Option<&Locale>, report: &mut Repor
     let place = |at| Place::of_byte(file, text, at);
     let mut element: Option<Element<'_>> = None;
     let (mut preview, mut body_at, mut defaults) = (false, None, false);
-    for token in Tokenizer::from(text).map_while(Result::ok) {
+    for token in Tokenizer::from(&*readable(text)).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, span, .. } => {
                 preview |= local.as_str() == "mj-preview";

@@ -35,7 +35,7 @@ section{border-top:1px solid #8884;margin-top:2rem}.row{display:flex;gap:1.5rem;
 iframe{border:1px solid #8886;border-radius:8px;background:#fff;height:40rem}.desktop{flex:1 1 38rem;min-width:0}\
 .phone{width:23.4rem}pre{white-space:pre-wrap;background:#8881;padding:1rem;border-radius:8px;overflow:auto}\
 .card{border:1px solid #8886;border-radius:8px;padding:1rem;width:26rem;max-width:100%;box-sizing:border-box}\
-.card img{max-width:100%;border-radius:8px}.card p{margin:.5rem 0}.button{display:inline-block;border:1px solid #8888;border-radius:6px;\
+.card img{max-width:100%;border-radius:8px}.card p{margin:.5rem 0}.card table{width:100%}.card th,.card td{text-align:start}.button{display:inline-block;border:1px solid #8888;border-radius:6px;\
 padding:.25rem .75rem;margin:.25rem .25rem 0 0;text-decoration:none;color:inherit}.bad{color:#c22}";
 
 fn page(template: &Template) -> anyhow::Result<String> {

@@ -1,6 +1,6 @@
 # What the README names. Everything sets up what it needs first; `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench bench-live bench-mail lint deps test-deps
+.PHONY: help run test test-browser widget studio chaos crowds autobahn fuzz bench bench-live bench-mail bench-inner lint deps test-deps
 
 # Arguments for the program (make run) or for cargo test (make test).
 ARGS ?=
@@ -50,6 +50,9 @@ bench-live: ## Measure pushes alone: 1,000, 5,000 and 10,000 sockets beside raw 
 
 bench-mail: ## Measure mails alone: per second through all of Stentor, beside lettre's own pool on the same local server
 	@$(MAKE) bench ARGS=mail
+
+bench-inner: deps ## Measure the inner loops alone, with Criterion, beside the least that could do the work; ARGS="frames" for some of them
+	cargo bench --package stentor-bench --bench inner -- $(ARGS)
 
 lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	@scripts/install-deps.sh --lint

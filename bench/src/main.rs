@@ -4,6 +4,8 @@
 //! `bench` measures every part, `bench accept queue` those alone. Whatever is measured has core 0 to itself; what asks it, and the
 //! servers that it needs (Redis, PostgreSQL), have core 1. In each round one runs after the other; medians of the rounds count.
 //! What was found lies in `target/bench`; RESULTS.md is made of all that lies there.
+//!
+//! The inner loops by themselves are not here but in `benches/inner`, which `make bench-inner` runs.
 #![allow(clippy::print_stdout, reason = "it is a report")]
 #![allow(clippy::print_stderr, reason = "it tells how far it has come")]
 

@@ -117,8 +117,8 @@ class Studio {
     return this.data ? { data: this.data } : this.sample && this.files[`samples/${this.sample}.json`] !== undefined ? { sample: this.sample } : {};
   }
 
-  say(words) {
-    this.parts.note.textContent = words;
+  say(...words) {
+    fill(this.parts.note, words);
   }
 
   select(path) {
@@ -195,11 +195,13 @@ class Studio {
   }
 
   list() {
-    const count = (path) => this.findings.filter((finding) => finding.file === path).length;
+    const of = (path) => this.findings.filter((finding) => finding.file === path);
+    const count = (path) => of(path).length;
+    const mark = (path) => (of(path).some((finding) => finding.severity === 'error') ? 'bad' : 'warn');
     const button = (path) => h('button', {
       type: 'button', class: 'file', 'aria-current': path === this.path ? 'true' : undefined, onclick: () => { this.select(path); },
     }, path, this.files[path] !== this.saved[path] ? h('span', { class: 'dot', title: 'changed' }, '●') : null,
-    count(path) > 0 ? h('span', { class: 'state bad', title: 'problems' }, String(count(path))) : null);
+    count(path) > 0 ? h('span', { class: `state ${mark(path)}`, title: 'problems' }, String(count(path))) : null);
     const focused = this.parts.list.contains(document.activeElement) ? document.activeElement.firstChild?.textContent : null;
     const paths = Object.keys(this.files).sort((a, b) => a.includes('/') - b.includes('/') || a.localeCompare(b));
     fill(this.parts.list, paths.map(button));

@@ -96,7 +96,8 @@ export function test(studio) {
       to: to.value.trim(), files: studio.all(), locale: studio.locale ?? undefined, ...studio.filling(),
       channels: boxes.filter((box) => box.checked).map((box) => box.value),
     });
-    studio.say(`A test is on its way to ${to.value.trim()}: notification ${receipt.id}.`);
+    const story = `/console/notifications/${receipt.id}?${new URLSearchParams({ app: studio.app })}`;
+    studio.say(`A test is on its way to ${to.value.trim()}: `, h('a', { href: story, target: '_blank' }, 'what becomes of it'));
     return true;
   } }]);
 }

@@ -47,6 +47,20 @@ async fn what_came_with_the_request_and_what_is_fetched_arrive_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_picture_that_came_with_the_request_is_shown_in_its_mail() {
+    let smtp = MailServer::start();
+    let dev = start(&smtp, &[]);
+    let mut body = mail(&json!([{"name": "ticket.gif", "type": "image/gif", "content": "R0lGODlhAQ==", "content_id": "ticket"}]));
+    body["content"]["email"] = json!({"html": "<p><img src=\"cid:ticket\" alt=\"Your ticket\"></p>"});
+    dev.api.completed(&dev.api.send(&body).await).await;
+    let read = read_mail(smtp.mails().last().unwrap());
+    let parts = read["parts"].as_array().unwrap();
+    assert!(parts[1]["text"].as_str().unwrap().contains("<img src=\"cid:ticket\" alt=\"Your ticket\">"), "{read}");
+    let picture = (&parts[2]["content_id"], &parts[2]["disposition"], &parts[2]["base64"]);
+    assert_eq!(picture, (&json!("<ticket>"), &json!("inline"), &json!("R0lGODlhAQ==")));
+}
+
+#[tokio::test]
 async fn nothing_is_fetched_from_a_private_address_nor_over_a_redirect_nor_beyond_the_limit() {
     let (smtp, files) = (MailServer::start(), SmsGateway::start());
     let dev = start(&smtp, &[]);

@@ -87,6 +87,34 @@ async fn the_pictures_of_a_template_come_with_its_mails_and_are_fetched_once() {
 }
 
 #[tokio::test]
+async fn the_pictures_of_a_requests_own_words_come_with_the_mail_where_it_says_so() {
+    let (smtp, web) = (MailServer::start(), SmsGateway::start());
+    let dev = start(&smtp, &[("STENTOR__OUTBOUND__ALLOW", "127.0.0.0/8")]);
+    web.answer(&[Answer::body(200, GIF)]);
+    for (n, images) in (1..).zip(["inline", "linked"]) {
+        let url = |name: &str| format!("{}/{name}-{n}", web.url());
+        let content = json!({
+            "title": "News", "body_markdown": format!("![A river]({})", url("body")), "image": {"url": url("card"), "alt": "A bridge"},
+            "email": {"images": images},
+        });
+        let to = json!([{"id": "u1", "email": "u1@example.com"}]);
+        let request = json!({"audience": {"recipients": to}, "content": content, "channels": ["email", "inbox"]});
+        let id = dev.api.send(&request).await;
+        assert_eq!(dev.api.completed(&id).await["counts"]["email"], json!({"sent": 1}));
+        let mail = read_mail(smtp.mails().last().unwrap());
+        let (parts, html) = (mail["parts"].as_array().unwrap(), mail["parts"][1]["text"].as_str().unwrap());
+        let (with_it, left) = if images == "inline" { (2, 0) } else { (0, 2) };
+        assert_eq!((parts.len() - 2, html.matches("src=\"cid:").count()), (with_it, with_it), "{images}: {mail}");
+        assert_eq!(html.matches(&web.url()).count(), left, "{images}: {html}");
+        assert_eq!(web.requests().len(), 2, "what is linked is not fetched");
+    }
+    let content = json!({"title": "News", "email": {"images": "attached"}});
+    let (status, problem) =
+        dev.api.post("/v1/notifications", &json!({"audience": {"recipients": ["u1"]}, "content": content})).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/content/email/images")));
+}
+
+#[tokio::test]
 async fn a_picture_that_does_not_come_is_linked_and_the_mail_goes_out_and_says_so() {
     let (smtp, good, bad) = (MailServer::start(), SmsGateway::start(), SmsGateway::start());
     let limits = [("STENTOR__OUTBOUND__ALLOW", "127.0.0.0/8"), ("STENTOR__EMAIL__MAX_ATTACHMENT_BYTES", "1000")];

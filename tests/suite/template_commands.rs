@@ -64,6 +64,35 @@ fn what_is_written_out_is_what_a_recipient_would_get() {
 }
 
 #[test]
+fn a_person_reads_words_and_a_program_json() {
+    let dir = tempfile::tempdir().unwrap();
+    templates(&["new", "news", "--locales", "ar"], dir.path(), &[]);
+    let content = "+++\ntitle = \"News\"\nsummary = \"عاجل\"\nlink = \"https://x.example/a\"\nimage = { url = \"https://x.example/i.png\", alt = \"A bridge\" }\n\n\
+        [[actions]]\nlabel = \"Read\"\nurl = \"https://x.example/a\"\n\n[[articles]]\ntitle = \"One\"\nlink = \"https://x.example/1\"\n+++\n\nHello **{{name}}**.\n";
+    fs::write(dir.path().join("templates/news/ar/content.md"), content).unwrap();
+    let said = |args: &[&str]| {
+        let output = stentor().arg("templates").args(args).current_dir(dir.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let card = "News\nعاجل\n[A bridge] https://x.example/i.png\nhttps://x.example/a\n\n[Read] https://x.example/a";
+    assert_eq!(said(&["render", "news"]), format!("{card}\n\nHello Ada.\n\nOne\nhttps://x.example/1\n"));
+    assert!(said(&["render", "news", "--channel", "email"]).starts_with("Subject: News\n\nNews\n\nHello Ada."));
+    let sms = said(&["render", "news", "--channel", "sms"]);
+    assert_eq!(sms, "عاجل https://x.example/a\n\n(1 segment, in Unicode because of ع)\n");
+    said(&["preview", "news"]);
+    let page = fs::read_to_string(dir.path().join("news.preview.html")).unwrap();
+    for part in [
+        "alt=\"A bridge\"",
+        "class=\"button\" href=\"https://x.example/a\">Read<",
+        "<strong>Ada</strong>",
+        ">One</a>",
+        "SMS, 1 segment,",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+}
+
+#[test]
 fn lint_names_file_line_and_column_and_ends_with_1() {
     let dir = tempfile::tempdir().unwrap();
     let here = |args: &[&str]| templates(args, dir.path(), &[]);
@@ -77,6 +106,13 @@ fn lint_names_file_line_and_column_and_ends_with_1() {
         (&json!("parcel-sent/en/content.md"), &json!(6), &json!(7))
     );
     assert_eq!(here(&["lint", "--only", "nothing"]).0, 1);
+    assert_eq!(here(&["lint", "--dir", "templates"]).1, linted, "the folder is named as for the other commands");
+    let (code, _, complaint) = here(&["lint", "parcel-sent"]);
+    assert!(code == 1 && complaint.contains("--only parcel-sent"), "{complaint}");
+    edit(&dir.path().join("templates/parcel-sent/en/content.md"), "{{#if name}}", "");
+    let said = stentor().args(["templates", "lint"]).current_dir(dir.path()).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.starts_with("parcel-sent/schema.json:6:5: warning: no text uses the field `name`."), "{said}");
 }
 
 #[tokio::test]
@@ -85,6 +121,8 @@ async fn a_folder_is_published_compared_brought_back_and_taken_back() {
     let api = [("STENTOR_API_URL", dev.text("api_url")), ("STENTOR_API_KEY", dev.text("api_key"))];
     let here = |args: &[&str]| templates(args, dir.path(), &api);
     here(&["new", "parcel-sent"]);
+    let (code, _, complaint) = here(&["diff", "parcel-sent"]);
+    assert!(code == 1 && complaint.contains("there is nothing to compare parcel-sent with"), "{complaint}");
     let (code, pushed, complaint) = here(&["push", "parcel-sent"]);
     assert_eq!((code, &pushed[0]["number"], &pushed[0]["live"]), (0, &json!(1), &json!(true)), "{complaint}");
     assert_eq!(here(&["diff", "parcel-sent"]).0, 0);
@@ -105,14 +143,17 @@ async fn a_folder_is_published_compared_brought_back_and_taken_back() {
     assert!(fs::read_to_string(&content).unwrap().contains("Hello"));
     let (code, back, _) = here(&["rollback", "parcel-sent"]);
     assert_eq!((code, &back["number"]), (0, &json!(1)));
+    let (code, _, complaint) = here(&["rollback", "parcel-sent", "--to", "shared"]);
+    assert!(code == 1 && complaint.contains("there is no shared template of this key"), "{complaint}");
 
     edit(&content, "Hello {{name}}", "{{#if}}");
     let (code, _, complaint) = here(&["push", "parcel-sent"]);
     assert_eq!(code, 1);
-    assert!(complaint.contains("en/content.md:6:1"), "{complaint}");
+    assert_eq!(complaint.matches("en/content.md:6:1: error: ").count(), 1, "{complaint}");
     let (code, sent, complaint) = here(&["test-send", "parcel-sent", "--to", "ada", "--version", "2", "--channels", "inbox"]);
-    assert_eq!(code, 0, "{complaint}");
-    dev.api.completed(sent["id"].as_str().unwrap()).await;
+    assert_eq!((code, &sent["deliveries"][0]["state"]), (0, &json!("sent")), "{complaint}");
+    let (code, sent, complaint) = here(&["test-send", "parcel-sent", "--to", "nobody", "--version", "2", "--channels", "sms"]);
+    assert_eq!((code, &sent["deliveries"][0]["reason"]), (1, &json!("no_address")), "what became of it is told: {complaint}");
     let inbox = dev.api.get("/v1/recipients/ada/inbox").await;
     assert_eq!(inbox["items"][0]["title"], "Parcel sent");
 }

@@ -138,6 +138,17 @@ fn warnings() -> Vec<Case> {
         (vec![("en/content.md", format!("{FRONT}{{{{who.a}}}}"))], "unused_field", "schema.json:2:"),
         (vec![("messages/en.toml", "greet = \"Hi\"\n".into())], "unused_message", "messages/en.toml:1:"),
         (vec![("en/email.mjml", mail("", "<mj-text>{{mail.title}}</mj-text>"))], "no_way_out", "en/email.mjml:1:0"),
+        (
+            vec![
+                ("template.toml", "title = \"G\"\ndefault_locale = \"en\"\nimages = \"inline\"\n".into()),
+                (
+                    "en/email.mjml",
+                    mail("", &format!("{WAY_OUT}<mj-raw><p style=\"background:url(https://x.example/b)\">a</p></mj-raw>")),
+                ),
+            ],
+            "linked_picture",
+            "en/email.mjml:1:",
+        ),
     ]
 }
 

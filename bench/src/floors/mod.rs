@@ -5,6 +5,7 @@ pub(crate) mod archive;
 pub(crate) mod inbox;
 pub(crate) mod queue;
 mod sockets;
+pub(crate) mod templates;
 
 /// Serves a floor on a free port, whose address it prints.
 pub(crate) async fn serve(kind: &str, args: &[String]) -> std::io::Result<()> {

@@ -44,7 +44,11 @@ impl fmt::Display for Finding {
             (line, 0) => write!(f, "{}:{line}", self.file)?,
             (line, column) => write!(f, "{}:{line}:{column}", self.file)?,
         }
-        write!(f, ": {}. {}.", self.message, self.advice)
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, ": {severity}: {}. {}.", self.message, self.advice)
     }
 }
 

@@ -84,12 +84,20 @@ impl Attachment {
                 }
             }
         }
-        if let Some(id) = &self.content_id
-            && (id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)))
-        {
+        if self.content_id.as_deref().is_some_and(|id| !is_content_id(id)) {
             wrong("/content_id", "bad_content_id", "must be 1 to 64 letters, digits, `-`, `.` and `_`");
         }
     }
+}
+
+/// Whether `id` can be the `content_id` of a file.
+pub fn is_content_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+}
+
+/// Whether `url` shows a picture that came with the mail (RFC 2392).
+pub fn shows_file(url: &str) -> bool {
+    url.strip_prefix("cid:").is_some_and(is_content_id)
 }
 
 /// Adds to `found` what is wrong with the files of a request.

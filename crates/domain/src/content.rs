@@ -88,6 +88,28 @@ pub struct EmailContent {
     /// The plain-text alternative.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Whether the mail brings its pictures along.
+    #[serde(default, skip_serializing_if = "Images::are_linked")]
+    pub images: Images,
+}
+
+/// What becomes of the pictures of mails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Images {
+    /// Programs load them from the web, if their reader lets them.
+    #[default]
+    Linked,
+    /// The mail brings them along, as far as they can be fetched when it is sent.
+    Inline,
+}
+
+impl Images {
+    /// Whether they stay links.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's")]
+    fn are_linked(&self) -> bool {
+        *self == Self::Linked
+    }
 }
 
 /// The SMS, where it is to differ from summary and link.

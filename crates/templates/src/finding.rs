@@ -139,6 +139,8 @@ codes! {
     NoPreheader = "no_preheader",
     /// A mail of an author's own that shows no way to get no more of it.
     NoWayOut = "no_way_out",
+    /// A picture that stays a link in mails that are to bring theirs along.
+    LinkedPicture = "linked_picture",
     /// A picture without words for those who do not see it.
     MissingAlt = "missing_alt",
     /// A link that does not lead to the web, to mail or to a phone.
@@ -156,10 +158,10 @@ codes! {
 }
 
 impl Code {
-    /// What is of no effect may be meant so, and mails of some categories need no way out; all else is wrong.
+    /// What is of no effect may be meant so, mails of some categories need no way out, and a background is a decoration; all else is wrong.
     pub fn severity(self) -> Severity {
         match self {
-            Self::UnusedField | Self::UnusedMessage | Self::NoWayOut => Severity::Warning,
+            Self::UnusedField | Self::UnusedMessage | Self::NoWayOut | Self::LinkedPicture => Severity::Warning,
             _ => Severity::Error,
         }
     }

@@ -2,7 +2,11 @@
 
 use handlebars::Context;
 use serde_json::json;
-use stentor_domain::{Locale, content::Content, item::ItemContent};
+use stentor_domain::{
+    Locale,
+    content::{Content, Images},
+    item::ItemContent,
+};
 
 use crate::{
     engine::{Budget, Scope},
@@ -10,6 +14,7 @@ use crate::{
     layout::mail_fields,
     library::shipped_layout,
     limits, locale,
+    mail_images::images_of,
     message::{self, CardParts, Input, RenderedEmail, RenderedInbox, RenderedSms},
     plain::{self, short_line},
     sanitize, way_out,
@@ -49,7 +54,8 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
         return Err(RenderError::TooLarge { what: "bytes of HTML", limit: limits::OUTPUT_BYTES, at: at("email.html") });
     }
     let text = way_out::at_the_end(own.text.unwrap_or(made_text), input.unsubscribe, &locale);
-    Ok(RenderedEmail { subject: card.title, html, text, images: Vec::new(), locale })
+    let images = if own.images == Images::Inline { images_of(&html) } else { Vec::new() };
+    Ok(RenderedEmail { subject: card.title, html, text, images, locale })
 }
 
 /// Writes the SMS.

@@ -13,6 +13,8 @@ use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
     limits, locale,
+    mail_images::{StaysLinked, stay_linked},
+    markup::{readable, restored},
     message::CardParts,
     way_out,
 };
@@ -23,6 +25,8 @@ pub(crate) struct MailLayout {
     html: Text,
     /// The MJML as it is written, for lint.
     source: Text,
+    /// Its pictures that no mail brings along, for lint.
+    pub linked: Vec<StaysLinked>,
     /// Whether it speaks of the recipient.
     pub personal: bool,
 }
@@ -37,19 +41,20 @@ impl MailLayout {
         // The tags are checked in the file, where they have a place that the author can find.
         let checked = Text::of_expanded(&mjml, Escape::Html, rules, errors)?;
         let before = errors.len();
-        check_elements(&mjml, errors);
+        let text = readable(&mjml.text);
+        check_elements(&mjml, &text, errors);
         if errors.len() > before {
             return None;
         }
-        let html = match to_html(&mjml.text) {
-            Ok(html) => html,
+        let html = match to_html(&text) {
+            Ok(html) => restored(html, &text),
             Err(error) => {
                 errors.push(parse_error(&mjml, error.as_ref()));
                 return None;
             }
         };
         let html = Text::of_mail(&mjml.map, &html, errors)?;
-        Some(Self { html, personal: checked.personal, source: checked })
+        Some(Self { html, linked: stay_linked(&mjml, &text), personal: checked.personal, source: checked })
     }
 
     /// The MJML, whose tags stand where the author has them.
@@ -148,11 +153,11 @@ const MJML: [&str; 32] = [
 
 /// Refuses elements that are unknown, that load files, that cross one another (mrml does not look), or that lie too
 /// deep for the recursion of the parser.
-fn check_elements(mjml: &Expanded, errors: &mut Vec<LoadError>) {
+fn check_elements(mjml: &Expanded, text: &str, errors: &mut Vec<LoadError>) {
     let mut fault = |at, code, what: String, mend: String| errors.push(LoadError::new(mjml.place_of_byte(at), code, what, mend));
     let mut open: Vec<(&str, usize)> = Vec::new();
     // A faulty token ends the walk; the parser proper says what is wrong with it.
-    for token in Tokenizer::from(mjml.text.as_str()).map_while(Result::ok) {
+    for token in Tokenizer::from(text).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, span, .. } => {
                 let name = local.as_str();
@@ -246,6 +251,10 @@ mod tests {
             let found = errors(&page(inside));
             assert!(found.iter().any(|e| e.starts_with(&format!("_layouts/email.mjml:{at}"))), "{inside}: {found:?}");
         }
+        assert_eq!(
+            errors(&page("<mj-text>查看更多></mj-text><mj-button href=\"https://x\">Menü ></mj-button>")),
+            Vec::<String>::new()
+        );
         assert_eq!(errors("").len(), 1);
         assert_eq!(errors("<mjml><mj-body>").len(), 1);
     }

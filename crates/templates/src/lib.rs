@@ -21,6 +21,7 @@ mod load;
 mod locale;
 mod mail_images;
 mod markdown;
+mod markup;
 mod message;
 mod messages;
 mod plain;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use stentor_domain::{Channel, Locale, text::check_line};
+use stentor_domain::{Channel, Locale, content::Images, text::check_line};
 
 use crate::{
     engine::{Escape, PARTIALS, Partials, Rules, Source, Text},
@@ -15,7 +15,6 @@ use crate::{
     layout::MailLayout,
     library::{LAYOUT, shipped, shipped_layout, shipped_layout_source},
     limits,
-    mail_images::Images,
     messages::Messages,
     schema::Schema,
     template::{LocaleVersion, Template},

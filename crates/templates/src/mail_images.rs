@@ -10,20 +10,10 @@ use html5ever::{
     tokenizer::{Token as HtmlToken, TokenSink, TokenSinkResult, Tokenizer as HtmlTokenizer, TokenizerOpts},
 };
 use htmlparser::{ElementEnd, Token, Tokenizer};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use stentor_domain::content::{WEB, check_url};
 
-/// What becomes of the pictures of a template's mails: `images` in `template.toml`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Images {
-    /// Programs load them from the web, if their reader lets them.
-    #[default]
-    Linked,
-    /// The mail brings them along.
-    Inline,
-}
+use crate::{engine::Expanded, error::Place, markup::readable};
 
 /// A picture that a mail is to bring along.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +65,65 @@ fn content_id(url: &str) -> String {
     format!("{}@images.stentor", &hash[..32])
 }
 
+/// A picture that stays a link also in mails that bring theirs along.
+#[derive(Debug)]
+pub(crate) struct StaysLinked {
+    pub at: Place,
+    pub what: &'static str,
+    pub mend: &'static str,
+}
+
+/// What is wrong with a picture, and what to do.
+type Advice = (&'static str, &'static str);
+
+const BACKGROUND: Advice = (
+    "a background stays a link, though the mails bring their pictures along: most web mail shows no other",
+    "Give a background-color to be seen without it, and show what must be seen with <mj-image>",
+);
+const SRCSET: Advice = (
+    "the picture stays a link, though the mails bring their pictures along: it has a srcset",
+    "Leave srcset out, and give the larger picture as src, with the width at which it is shown",
+);
+
+/// The pictures of MJML (and its readable `text`) that stay links. Most web mail shows a picture that came with the mail as an `<img>` alone, and as a background only
+/// what it can load: to bring a background along would be to lose it there.
+pub(crate) fn stay_linked(mjml: &Expanded, text: &str) -> Vec<StaysLinked> {
+    let (mut found, mut element) = (Vec::new(), "");
+    let mut add = |at, (what, mend): Advice| found.push(StaysLinked { at: mjml.place_of_byte(at), what, mend });
+    for token in Tokenizer::from(text).map_while(Result::ok) {
+        match token {
+            Token::ElementStart { local, .. } => element = local.as_str(),
+            Token::Attribute { local, value: Some(value), span, .. } if !value.trim().is_empty() => match local.as_str() {
+                "background-url" | "background" => add(span.start(), BACKGROUND),
+                "style" if backgrounds(value.as_str()).next().is_some() => add(span.start(), BACKGROUND),
+                "srcset" => add(span.start(), SRCSET),
+                _ => {}
+            },
+            Token::Text { text } if element.ends_with("style") => {
+                backgrounds(text.as_str()).for_each(|at| add(text.start() + at, BACKGROUND));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Where declarations of a background with a picture begin.
+fn backgrounds(css: &str) -> impl Iterator<Item = usize> {
+    let mut from = 0;
+    let declarations = css.split_inclusive([';', '{', '}']).map(move |part| {
+        let at = from + part.len() - part.trim_start().len();
+        from += part.len();
+        (at, part.trim_start().to_ascii_lowercase())
+    });
+    declarations.filter(|(_, part)| part.starts_with("background") && part.contains("url(")).map(|(at, _)| at)
+}
+
 /// Where the `src` of each `<img>` stands. One with a `srcset` stays what it is: a program would load that instead.
 fn sources(html: &str) -> Vec<Range<usize>> {
     let (mut found, mut src, mut in_image, mut has_more) = (Vec::new(), None, false, false);
     // A faulty token ends the walk: what comes behind it stays linked.
-    for token in Tokenizer::from(html).map_while(Result::ok) {
+    for token in Tokenizer::from(&*readable(html)).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, .. } => {
                 (in_image, src, has_more) = (local.eq_ignore_ascii_case("img"), None, false);
@@ -146,6 +190,7 @@ mod tests {
             ),
             ("<!--[if !mso]><!--><img src=\"https://x.example/1\"><!--<![endif]-->", vec!["https://x.example/1"]),
             ("<img src=\"https://x.example/1\" srcset=\"https://x.example/2 2x\">", vec![]),
+            ("<p>查看更多><img src=\"https://x.example/1\"></p>", vec!["https://x.example/1"]),
             ("<img src=\"cid:own\"><img src=\"data:image/png;base64,AA\"><img src=\"\"><img>", vec![]),
             ("<a href=\"https://x.example\">a</a><table background=\"https://x.example/b\"></table>", vec![]),
         ] {

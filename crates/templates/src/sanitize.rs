@@ -13,7 +13,10 @@ use html5ever::{
     buffer_queue::BufferQueue,
     tokenizer::{TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts, states::RawKind},
 };
-use stentor_domain::content::{LINKS, WEB, check_url};
+use stentor_domain::{
+    attachment::shows_file,
+    content::{LINKS, WEB, check_url},
+};
 
 use crate::{limits, markdown::TooMuch};
 
@@ -118,7 +121,7 @@ const MAIL_STYLES: [&str; 42] = [
 /// Sanitises the HTML of a Markdown body.
 pub(crate) fn body(html: &str) -> Result<String, TooMuch> {
     static BUILDER: LazyLock<Builder<'static>> = LazyLock::new(|| {
-        let mut builder = base();
+        let mut builder = base(is_on_the_web);
         builder.tags(BODY_TAGS.into());
         builder
     });
@@ -135,7 +138,7 @@ pub(crate) fn fragment(html: &str) -> Result<String, TooMuch> {
 /// Sanitises the HTML of a whole mail that came with a request; what is left is the inside of its `<body>`.
 pub(crate) fn mail(html: &str) -> Result<String, TooMuch> {
     static BUILDER: LazyLock<Builder<'static>> = LazyLock::new(|| {
-        let mut builder = base();
+        let mut builder = base(|picture| is_on_the_web(picture) || shows_file(picture));
         builder
             .tags(BODY_TAGS.into_iter().chain(MAIL_TAGS).collect())
             .add_generic_attributes(["align", "bgcolor", "dir", "height", "lang", "role", "style", "valign", "width"])
@@ -143,7 +146,8 @@ pub(crate) fn mail(html: &str) -> Result<String, TooMuch> {
             .add_tag_attributes("td", ["colspan", "rowspan"])
             .add_tag_attributes("th", ["colspan", "rowspan"])
             .add_tag_attributes("font", ["color", "face", "size"])
-            .filter_style_properties(MAIL_STYLES.into());
+            .filter_style_properties(MAIL_STYLES.into())
+            .add_url_schemes(["cid"]);
         builder
     });
     check_entities(html)?;
@@ -151,7 +155,8 @@ pub(crate) fn mail(html: &str) -> Result<String, TooMuch> {
     Ok(BUILDER.clean(html).to_string())
 }
 
-fn base() -> Builder<'static> {
+/// What is alike in both; `shows` tells by its address whether a picture is shown.
+fn base(shows: fn(&str) -> bool) -> Builder<'static> {
     let mut builder = Builder::empty();
     builder
         .clean_content_tags(["script", "style", "title", "head", "svg", "math", "iframe", "noscript", "template"].into())
@@ -166,12 +171,19 @@ fn base() -> Builder<'static> {
         .url_schemes(["http", "https", "mailto", "tel"].into())
         .url_relative(UrlRelative::Deny)
         .link_rel(Some("noopener noreferrer"))
-        .attribute_filter(|element, attribute, value| match (element, attribute) {
-            ("a", "href") => check_url(value, LINKS).is_ok().then_some(Cow::Borrowed(value)),
-            ("img", "src") => check_url(value, WEB).is_ok().then_some(Cow::Borrowed(value)),
-            _ => Some(Cow::Borrowed(value)),
+        .attribute_filter(move |element, attribute, value| {
+            let is_safe = match (element, attribute) {
+                ("a", "href") => check_url(value, LINKS).is_ok(),
+                ("img", "src") => shows(value),
+                _ => true,
+            };
+            is_safe.then_some(Cow::Borrowed(value))
         });
     builder
+}
+
+fn is_on_the_web(picture: &str) -> bool {
+    check_url(picture, WEB).is_ok()
 }
 
 /// The serialiser looks through all of the text that is left at each `&` and no-break space.
@@ -299,6 +311,14 @@ mod tests {
             mail(&format!("<html><head><title>t</title></head><body><table><tr>{styled}</tr></table></body></html>")).unwrap();
         assert!(mail.contains("color:red") && mail.contains("bgcolor=\"#fff\""), "{mail}");
         assert!(!mail.contains("position") && !mail.contains("url(") && !mail.contains("title"), "{mail}");
+    }
+
+    #[test]
+    fn a_picture_that_came_with_the_mail_is_shown_in_it_and_nowhere_else() {
+        let html = "<a href=\"cid:a\">a</a><img src=\"cid:logo-1.x\"><img src=\"cid:a b\"><img src=\"cid:\">";
+        let left = "<a rel=\"noopener noreferrer\">a</a>";
+        assert_eq!(mail(html).unwrap(), format!("{left}<img src=\"cid:logo-1.x\"><img><img>"));
+        assert_eq!(body(html).unwrap(), format!("{left}<img><img><img>"));
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use handlebars::Context;
 use serde_json::{Map, Value, json};
-use stentor_domain::{Channel, Locale, Violation, item::ItemContent};
+use stentor_domain::{Channel, Locale, Violation, content::Images, item::ItemContent};
 
 use crate::{
     engine::{Budget, Scope, Text},
     error::RenderError,
     layout::{MailLayout, mail_fields},
-    mail_images::{Images, images_of},
+    mail_images::images_of,
     message::{self, CardParts, Input, Rendered, RenderedEmail, RenderedInbox, RenderedSms},
     messages::Messages,
     schema::Schema,

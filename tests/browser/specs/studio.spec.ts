@@ -185,6 +185,7 @@ test("a test is sent as it stands, by mail and SMS, to one person", async ({ pag
   await page.getByLabel("To the recipient with this id").fill(stentor.ready.recipient);
   await page.getByRole("dialog").getByRole("button", { name: "Send" }).click();
   await expect(page.getByRole("status").first()).toContainText("A test is on its way");
+  await expect(page.getByRole("link", { name: "what becomes of it" })).toHaveAttribute("href", /^\/console\/notifications\/[0-9a-f-]+\?app=/);
   const sms = join(stentor.ready.outbox, "sms");
   await expect.poll(() => readdirSync(sms).map((file) => readFileSync(join(sms, file), "utf8")).join()).toContain("Ihr Paket von 2,5 kg");
 });

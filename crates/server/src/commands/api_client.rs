@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use stentor_catalog::Finding;
 
 /// Where the API is and who calls it.
 #[derive(Debug, Args)]
@@ -36,24 +37,34 @@ impl ApiArgs {
         if status.is_success() {
             return Ok(body);
         }
-        let mut words = format!("{status}: {}", body["detail"].as_str().unwrap_or("the request was refused"));
-        let findings = body["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
-        for finding in findings {
-            let text = |field: &str| finding[field].as_str().unwrap_or_default();
-            let place = format!("\n  {}:{}:{}: ", text("file"), finding["line"], finding["column"]);
-            words.extend([&place, text("message"), ". ", text("advice"), "."]);
+        // The one says what the other says, the detail what the first of them says.
+        let lines = match findings(&body) {
+            none if none.is_empty() => errors(&body),
+            findings => findings,
+        };
+        match lines.as_slice() {
+            [] => bail!("{status}: {}", body["detail"].as_str().unwrap_or("the request was refused")),
+            [line] => bail!("{status}: {line}"),
+            lines => bail!("{status}:\n  {}", lines.join("\n  ")),
         }
-        if !findings.is_empty() {
-            bail!(words) // errors says the same
-        }
-        for error in body["errors"].as_array().into_iter().flatten() {
-            let (pointer, message) =
-                (error["pointer"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default());
-            let place = if pointer.is_empty() { "/" } else { pointer };
-            words.extend(["\n  ", place, ": ", message]);
-        }
-        bail!(words)
     }
+}
+
+/// What an answer says of the files of a template, a line each.
+pub(crate) fn findings(body: &Value) -> Vec<String> {
+    let findings = body["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |finding| serde_json::from_value::<Finding>(finding).ok().map(|finding| finding.to_string());
+    findings.iter().cloned().filter_map(line).collect()
+}
+
+/// What a problem says of a request, a line each.
+fn errors(body: &Value) -> Vec<String> {
+    let errors = body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |error: &Value| {
+        let [pointer, message] = ["pointer", "message"].map(|field| error[field].as_str().unwrap_or_default());
+        format!("{}: {message}", if pointer.is_empty() { "/" } else { pointer })
+    };
+    errors.iter().map(line).collect()
 }
 
 /// A path segment, percent-encoded.

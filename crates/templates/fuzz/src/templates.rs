@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use stentor_domain::{Channel, Timestamp, content::Content};
-use stentor_templates::{Input, Library, Rendered, inline, lint};
+use stentor_templates::{Input, Library, Rendered, RenderedEmail, inline, lint};
 
 /// The files, in the order in which the bytes give their texts, which NUL bytes part.
 const FILES: [&str; 9] = [
@@ -33,12 +33,24 @@ fn check(html: &str) {
     }
 }
 
+/// A mail, and the same with all of its pictures come: each is shown as what came, and else nothing has changed.
+fn check_mail(mail: &RenderedEmail) {
+    check(&mail.html);
+    let shown = mail.html_showing(|_| true);
+    check(&shown);
+    let links = |html: &str| html.matches("<a ").count() + html.matches("<img ").count();
+    assert_eq!(links(&shown), links(&mail.html));
+    for image in &mail.images {
+        assert!(shown.contains(&format!("cid:{}", image.content_id)), "{shown}");
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let (data, texts) = text.split_once('\0').unwrap_or(("{}", &text));
     let data: Map<String, Value> = serde_json::from_str(data).unwrap_or_default();
     let mut files: BTreeMap<String, String> = [
-        ("t/template.toml", "title = \"T\"\ndefault_locale = \"en\"\nraw = [\"raw\"]\n"),
+        ("t/template.toml", "title = \"T\"\ndefault_locale = \"en\"\nraw = [\"raw\"]\nimages = \"inline\"\n"),
         ("t/schema.json", "{\"type\": \"object\"}"),
         ("t/samples/a.json", "{\"a\": [1, {\"b\": \"c\"}], \"raw\": \"<b>x</b>\"}"),
     ]
@@ -64,19 +76,20 @@ fuzz_target!(|bytes: &[u8]| {
             match template.render(channel, &input) {
                 Ok(Rendered::Inbox(item)) => check(&item.content.body_html),
                 // What an author writes into MJML is his own; what enters it from the data has been escaped.
-                Ok(Rendered::Email(mail)) if !files.contains_key("t/en/email.mjml") => check(&mail.html),
+                Ok(Rendered::Email(mail)) if !files.contains_key("t/en/email.mjml") => check_mail(&mail),
+                Ok(Rendered::Email(mail)) => _ = mail.html_showing(|_| true),
                 Ok(_) | Err(_) => {}
             }
         }
     }
     if let Some(body) = content {
-        let content: Content = serde_json::from_value(serde_json::json!({ "title": "t", "body_markdown": body, "email": { "html": body } }))
+        let content: Content = serde_json::from_value(serde_json::json!({ "title": "t", "body_markdown": body, "email": { "html": body, "images": "inline" } }))
             .expect("it is content");
         if let Ok(item) = inline::render_inbox(&content, &input) {
             check(&item.content.body_html);
         }
         if let Ok(mail) = inline::render_email(&content, &input) {
-            check(&mail.html);
+            check_mail(&mail);
         }
     }
 });

@@ -1,4 +1,4 @@
-//! Links that lead nowhere safe, pictures without words, and mails in the wrong direction, as they stand in the files.
+//! Links that lead nowhere safe, pictures without words or that stay links, and mails in the wrong direction, as they stand in the files.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -6,7 +6,8 @@ use comrak::{Arena, nodes::NodeValue, parse_document};
 use htmlparser::{ElementEnd, Token, Tokenizer};
 use stentor_domain::{
     Locale,
-    content::{LINKS, WEB, check_url},
+    attachment::shows_file,
+    content::{Images, LINKS, WEB, check_url},
 };
 
 use super::{Files, Report};
@@ -17,6 +18,7 @@ use crate::{
     front_matter::ContentFile,
     library::LAYOUT,
     locale, markdown,
+    markup::readable,
     template::Template,
 };
 
@@ -33,6 +35,14 @@ pub(super) fn check(template: &Template, files: &Files<'_>, report: &mut Report)
     }
     if let Some(layout) = files.all.get(LAYOUT) {
         mjml(&LAYOUT.into(), &layout.replace("\r\n", "\n"), None, report);
+    }
+    if template.images == Images::Inline {
+        let own = template.versions.values().map(|version| version.mail.as_ref());
+        // The shared layout is told of where it is among the files.
+        let shared = files.all.contains_key(LAYOUT).then_some(&*template.layout);
+        for picture in own.filter_map(|mail| mail.or(shared)).flat_map(|mail| &mail.linked) {
+            report.add(picture.at.clone(), Code::LinkedPicture, picture.what, picture.mend);
+        }
     }
 }
 
@@ -179,6 +189,7 @@ impl Element<'_> {
         for attribute in ["href", "src", "background-url"] {
             let schemes = if attribute == "href" { LINKS } else { WEB };
             if let Some((address, at)) = self.find(attribute)
+                && !(attribute == "src" && shows_file(address))
                 && let Some((code, why)) = fault(address, schemes)
             {
                 report.add(place(at), code, format!("the {attribute} of <{name}> {why}"), MEND_LINK);
@@ -203,7 +214,7 @@ fn mjml(file: &Arc<str>, text: &str, locale: Option<&Locale>, report: &mut Repor
     let place = |at| Place::of_byte(file, text, at);
     let mut element: Option<Element<'_>> = None;
     let (mut preview, mut body_at, mut defaults) = (false, None, false);
-    for token in Tokenizer::from(text).map_while(Result::ok) {
+    for token in Tokenizer::from(&*readable(text)).map_while(Result::ok) {
         match token {
             Token::ElementStart { local, span, .. } => {
                 preview |= local.as_str() == "mj-preview";

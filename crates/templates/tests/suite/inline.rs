@@ -68,6 +68,25 @@ fn a_channel_can_have_words_of_its_own_and_its_html_is_sanitised() {
 }
 
 #[test]
+fn the_pictures_of_a_mail_are_named_only_where_the_request_says_that_it_brings_them_along() {
+    let data = serde_json::Map::new();
+    let pictured = |email: Value| {
+        let content = content(json!({
+            "title": "t", "body_markdown": "![a](https://x.example/body)", "email": email,
+            "image": {"url": "https://x.example/card"}, "articles": [{"title": "a", "image": {"url": "https://x.example/story"}}],
+        }));
+        inline::render_email(&content, &input(&data)).unwrap()
+    };
+    assert_eq!(pictured(json!({})).images, []);
+    assert_eq!(pictured(json!({"images": "linked"})).images, []);
+    let urls = |email: Value| pictured(email).images.into_iter().map(|image| image.url).collect::<Vec<_>>();
+    assert_eq!(urls(json!({"images": "inline"})), ["card", "body", "story"].map(|name| format!("https://x.example/{name}")));
+    let own = "<p><img src=\"https://x.example/own\" alt=\"a\"></p>";
+    assert_eq!(urls(json!({"images": "inline", "html": own})), ["https://x.example/own"]);
+    assert_eq!(urls(json!({"html": own})), Vec::<String>::new());
+}
+
+#[test]
 fn the_mail_tells_its_language_and_direction() {
     let data = serde_json::Map::new();
     let content = content(json!({ "title": "مرحبا", "body_markdown": "نص" }));

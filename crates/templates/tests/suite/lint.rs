@@ -197,7 +197,8 @@ fn links_and_pictures_are_looked_at_where_they_stand() {
     let mjml = "<mjml><mj-head><mj-preview>{{mail.preheader}}</mj-preview></mj-head><mj-body><mj-section><mj-column>\n\
                 <mj-image src=\"https://x.example/i.png\" />\n<mj-button href=\"javascript:x\">a</mj-button>\n\
                 <mj-button>b</mj-button>\n<mj-text><a href=\"\">c</a></mj-text>\n";
-    let mjml = mjml.to_owned() + WAY_OUT + "</mj-column></mj-section></mj-body></mjml>";
+    let mjml =
+        mjml.to_owned() + "<mj-image src=\"cid:ticket\" alt=\"d\" />" + WAY_OUT + "</mj-column></mj-section></mj-body></mjml>";
     let found = told(&findings(&[("t/en/email.mjml", &mjml)]));
     let expected = ["2:1 missing_alt", "3:12 unsafe_link", "4:1 empty_link", "5:13 empty_link"];
     assert_eq!(found, expected.map(|at| format!("t/en/email.mjml:{at}")));
@@ -237,6 +238,43 @@ fn a_mail_of_its_own_shows_the_way_out() {
     }
     let found = told(&findings(&[("_layouts/email.mjml", &mail("<mj-text>{{{mail.body}}}</mj-text>"))]));
     assert_eq!(found, ["_layouts/email.mjml:1:0 no_way_out"]);
+}
+
+#[test]
+fn a_picture_that_stays_a_link_is_told_where_the_mails_bring_theirs_along() {
+    let mail = |inside: &str| {
+        format!("<mjml><mj-head><mj-preview>{{{{mail.preheader}}}}</mj-preview></mj-head><mj-body>\n{inside}\n</mj-body></mjml>")
+    };
+    let section = |attributes: &str, inside: &str| {
+        format!("<mj-section {attributes}><mj-column><mj-text>{inside}</mj-text>{WAY_OUT}</mj-column></mj-section>")
+    };
+    let inline = "title = \"T\"\ndefault_locale = \"en\"\nimages = \"inline\"\n";
+    for (inside, at) in [
+        (section("background-url=\"https://x.example/b.png\"", "a"), Some("2:13")),
+        (section("", "<p style=\"color:red; background: url(https://x.example/b.png)\">a</p>"), Some("2:37")),
+        (section("", "<p style=\"background-color:red\">a</p>"), None),
+        (section("", "<table background=\"https://x.example/b.png\"><tr><td>a</td></tr></table>"), Some("2:41")),
+        (section("", "<img src=\"https://x.example/1\" alt=\"a\" srcset=\"https://x.example/2 2x\" />"), Some("2:73")),
+        (section("", "<img src=\"https://x.example/1\" alt=\"a\" />"), None),
+    ] {
+        let found = findings(&[("t/template.toml", inline), ("t/en/email.mjml", &mail(&inside))]);
+        let expected: Vec<String> = at.into_iter().map(|at| format!("t/en/email.mjml:{at} linked_picture")).collect();
+        assert_eq!(told(&found), expected, "{inside}");
+        assert!(found.iter().all(|f| f.severity == Severity::Warning), "a background is a decoration");
+        assert_eq!(told(&findings(&[("t/en/email.mjml", &mail(&inside))])), Vec::<String>::new(), "all are links anyway");
+    }
+    // In a partial, in a style sheet and in the layout, which is told of once.
+    let background = "\n<mj-section background-url=\"https://x.example/b.png\"></mj-section>";
+    let found = findings(&[
+        ("t/template.toml", inline),
+        ("_partials/head.mjml", background),
+        ("t/en/email.mjml", &mail(&(section("", "a") + "{{> head}}"))),
+    ]);
+    assert_eq!(told(&found), ["_partials/head.mjml:2:13 linked_picture"]);
+    let style = "<mj-head><mj-style>\np { color: red; background-image: URL(https://x.example/b.png) }</mj-style>";
+    let layout = mail(&section("", "{{{mail.body}}}")).replace("<mj-head>", style);
+    let found = findings(&[("t/template.toml", inline), ("_layouts/email.mjml", &layout)]);
+    assert_eq!(told(&found), ["_layouts/email.mjml:2:17 linked_picture"]);
 }
 
 #[test]

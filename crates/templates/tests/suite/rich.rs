@@ -123,6 +123,15 @@ fn the_pictures_of_a_mail_are_named_only_where_its_template_brings_them_along() 
 }
 
 #[test]
+fn a_mail_of_its_own_says_every_sign_behind_every_letter() {
+    let mjml = "<mjml><mj-head><mj-preview>p</mj-preview></mj-head><mj-body><mj-section><mj-column>\
+        <mj-text>查看更多></mj-text><mj-text><p>Menü > {{#if (eq name \"更>\")}}ja>{{/if}}</p></mj-text></mj-column></mj-section></mj-body></mjml>";
+    let library = library(&[("t/en/content.md", "+++\ntitle = \"t\"\n+++\n"), ("t/en/email.mjml", mjml)]);
+    let mail = library.find("t").unwrap().render_email(&input(&map(json!({"name": "更>"})))).unwrap();
+    assert!(mail.html.contains("查看更多>") && mail.html.contains("<p>Menü > ja></p>"), "{}", mail.html);
+}
+
+#[test]
 fn one_face_renders_every_channel() {
     let template = template("title = \"T\"\nsummary = \"S\"", "B");
     let data = map(json!({}));

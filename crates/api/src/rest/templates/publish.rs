@@ -164,6 +164,8 @@ pub(crate) async fn rollback(
     let (app, templates) = (&key.app, &state.templates);
     let nothing =
         || ApiError::new(StatusCode::CONFLICT, "nothing_before", "nothing was live before: there is no version to go back to");
+    let nothing_shared =
+        || ApiError::new(StatusCode::CONFLICT, "nothing_before", "there is no shared template of this key to go back to");
     let mut expected = asked.base.as_deref().map(|base| Some(base).filter(|base| *base != "shared").map(str::to_owned));
     let to = match asked.to.as_deref() {
         Some("shared") => None,
@@ -187,7 +189,8 @@ pub(crate) async fn rollback(
     match &to {
         // Whoever rolls back is in a hurry: what would not work is refused and not made live.
         Some(version) => _ = templates.version(app, &template, &version.hash).await?,
-        None => _ = templates.find_shared(&template).ok_or_else(nothing)?,
+        None if asked.to.is_none() => _ = templates.find_shared(&template).ok_or_else(nothing)?,
+        None => _ = templates.find_shared(&template).ok_or_else(nothing_shared)?,
     }
     let expected = expected.as_ref().map(Option::as_deref);
     templates.release(app, &template, to.as_ref().map(|v| v.hash.as_str()), expected, state.now()).await?;

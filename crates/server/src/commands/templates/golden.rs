@@ -15,16 +15,15 @@ use stentor_catalog::Folder;
 use stentor_domain::Channel;
 use stentor_templates::Input;
 
-use super::{Output, new::write, read, render, usable};
+use super::{FolderArgs, Output, count, new::write, read, render, usable};
 
 /// The time at which every sample is written, so that only templates make a difference.
 const NOW: &str = "2026-01-15T12:00:00Z";
 
 #[derive(Debug, Args)]
 pub(crate) struct Golden {
-    /// The folder of templates
-    #[arg(default_value = "templates", env = "STENTOR_TEMPLATES_DIR", value_name = "DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// Where the samples are kept; DIR-golden if absent
     #[arg(long, value_name = "DIR")]
     kept: Option<PathBuf>,
@@ -47,11 +46,12 @@ struct Compared {
 
 impl Golden {
     pub(super) fn run(self, out: Output) -> anyhow::Result<()> {
-        let folder = read(&self.dir)?;
-        let kept_in = self.kept.clone().unwrap_or_else(|| {
-            let mut name = self.dir.file_name().unwrap_or_default().to_owned();
+        let dir = self.folder.path()?;
+        let folder = read(&dir)?;
+        let kept_in = self.kept.unwrap_or_else(|| {
+            let mut name = dir.file_name().unwrap_or_default().to_owned();
             name.push("-golden");
-            self.dir.with_file_name(name)
+            dir.with_file_name(name)
         });
         let keys: Vec<&String> = match self.only.as_slice() {
             [] => folder.templates.keys().collect(),
@@ -87,9 +87,9 @@ impl Golden {
             let list = |what: &str, paths: &[String]| paths.iter().fold(String::new(), |all, p| all + what + " " + p + "\n");
             let (changed, new, gone) = (list("changed", &c.changed), list("new", &c.new), list("gone", &c.gone));
             format!(
-                "{}{changed}{new}{gone}{} samples, {} changed, {} new, {} gone",
+                "{}{changed}{new}{gone}{}, {} changed, {} new, {} gone",
                 shown.concat(),
-                c.files,
+                count(c.files, "file"),
                 c.changed.len(),
                 c.new.len(),
                 c.gone.len()

@@ -73,6 +73,35 @@ impl DirArgs {
     }
 }
 
+/// The same, for commands that are about the folder as a whole.
+#[derive(Debug, Args)]
+pub(crate) struct FolderArgs {
+    /// The folder of templates, as --dir says it
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    #[command(flatten)]
+    dir: DirArgs,
+}
+
+impl FolderArgs {
+    fn path(self) -> anyhow::Result<PathBuf> {
+        let Self { folder, dir: DirArgs { dir } } = self;
+        match folder {
+            Some(key) if !key.is_dir() && dir.join(&key).is_dir() => {
+                let key = key.display();
+                bail!("{key} is a template in {}: --only {key} looks at it alone", dir.display())
+            }
+            Some(folder) => Ok(folder),
+            None => Ok(dir),
+        }
+    }
+}
+
+/// `3 files`, `1 file`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// The folder, with the layouts that ship where it has none of its own.
 fn read(dir: &Path) -> anyhow::Result<Folder> {
     if !dir.is_dir() {
@@ -103,9 +132,8 @@ fn usable(folder: &Folder, key: &str) -> anyhow::Result<std::sync::Arc<stentor_t
 
 #[derive(Debug, Args)]
 pub(crate) struct Lint {
-    /// The folder of templates
-    #[arg(default_value = "templates", env = "STENTOR_TEMPLATES_DIR", value_name = "DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// Only this template; may be repeated
     #[arg(long, value_name = "KEY")]
     only: Vec<String>,
@@ -125,11 +153,12 @@ struct Linted {
 
 impl Lint {
     fn run(self, out: Output) -> anyhow::Result<()> {
-        let folder = read(&self.dir)?;
+        let dir = self.folder.path()?;
+        let folder = read(&dir)?;
         if let Some(unknown) = self.only.iter().find(|key| !folder.templates.contains_key(*key)) {
-            bail!("there is no template {unknown} in {}", self.dir.display());
+            bail!("there is no template {unknown} in {}", dir.display());
         }
-        let mut findings: Vec<Finding> = stentor_templates::lint_dir(&self.dir).into_iter().map(Finding::from).collect();
+        let mut findings: Vec<Finding> = stentor_templates::lint_dir(&dir).into_iter().map(Finding::from).collect();
         let templates = if self.only.is_empty() { folder.templates.len() } else { self.only.len() };
         let is_wanted = |f: &Finding| self.only.is_empty() || self.only.iter().any(|key| f.file.split('/').next() == Some(key));
         findings.retain(is_wanted);
@@ -138,7 +167,6 @@ impl Lint {
         let linted = Linted { templates, errors, warnings, findings };
         out.say(&linted, |linted| {
             let mut lines: Vec<String> = linted.findings.iter().map(Finding::to_string).collect();
-            let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
             let (templates, errors) = (count(linted.templates, "template"), count(errors, "error"));
             lines.push(format!("{templates}: {errors}, {}", count(warnings, "warning")));
             lines.join("\n")

@@ -55,6 +55,17 @@ fn in_words(key: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// In the order in which people write it.
+const SCHEMA: &str = r#"{
+  "type": "object",
+  "additionalProperties": false,
+  "required": ["name"],
+  "properties": {
+    "name": { "type": "string", "description": "How the person is addressed" }
+  }
+}
+"#;
+
 fn files(title: &str, locales: &[Locale]) -> anyhow::Result<BTreeMap<String, String>> {
     let default = locales.first().context("name at least one language")?;
     let toml_text = |text: &str| toml::Value::String(text.to_owned()).to_string();
@@ -64,15 +75,9 @@ fn files(title: &str, locales: &[Locale]) -> anyhow::Result<BTreeMap<String, Str
          default_locale = \"{default}\"\n",
         toml_text(title)
     );
-    let schema = json!({
-        "type": "object",
-        "required": ["name"],
-        "additionalProperties": false,
-        "properties": { "name": { "type": "string", "description": "How the person is addressed" } },
-    });
     let mut files = BTreeMap::from([
         ("template.toml".to_owned(), manifest),
-        ("schema.json".to_owned(), serde_json::to_string_pretty(&schema)? + "\n"),
+        ("schema.json".to_owned(), SCHEMA.to_owned()),
         ("samples/example.json".to_owned(), "{ \"name\": \"Ada\" }\n".to_owned()),
     ]);
     for locale in locales {

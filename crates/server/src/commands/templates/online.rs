@@ -1,6 +1,9 @@
 //! The commands that speak to a server: publish, bring back, compare, take back, test.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -10,7 +13,7 @@ use stentor_catalog::{Files, diff, normalised};
 use stentor_domain::Locale;
 
 use super::{DirArgs, Output, new::write, render::On};
-use crate::commands::api_client::{ApiArgs, segment};
+use crate::commands::api_client::{ApiArgs, findings, segment};
 
 fn path(key: &str, rest: &str) -> String {
     format!("/v1/templates/{}{rest}", segment(key))
@@ -80,15 +83,11 @@ impl Push {
         }
         out.say(&receipts, |receipts| {
             let line = |r: &Value| {
+                let key = r["key"].as_str().unwrap_or_default();
                 let state = if r["live"] == true { "is live" } else { "is a draft" };
-                let warnings = r["findings"].as_array().map_or(0, Vec::len);
-                let warned = if warnings > 0 { format!(", {warnings} warnings") } else { String::new() };
-                format!(
-                    "{} {state}: version {} ({}){warned}",
-                    r["key"].as_str().unwrap_or_default(),
-                    r["number"],
-                    short(&r["version"])
-                )
+                let mut lines = vec![format!("{key} {state}: version {} ({})", r["number"], short(&r["version"]))];
+                lines.extend(findings(r));
+                lines.join("\n  ")
             };
             receipts.iter().map(line).collect::<Vec<_>>().join("\n")
         })
@@ -119,7 +118,8 @@ impl Pull {
     pub(super) async fn run(self, out: Output) -> anyhow::Result<()> {
         let mut written = Vec::new();
         for key in &self.keys {
-            let (_, own, shared) = remote(&self.api, key, Some(&self.version)).await?;
+            let version = Some(self.version.as_str()).filter(|version| *version != "live");
+            let (_, own, shared) = remote(&self.api, key, version).await?;
             let folder = self.dir.dir.join(key);
             let mut wanted: BTreeMap<_, &String> = own.iter().map(|(path, text)| (folder.join(path), text)).collect();
             if self.layouts {
@@ -162,7 +162,9 @@ impl Diff {
         let answer = match (&self.from, &self.to) {
             (None, None) => {
                 let files = local(&self.dir, &self.key)?;
-                let (answer, mut live, shared) = remote(&self.api, &self.key, None).await?;
+                let remote = remote(&self.api, &self.key, None).await;
+                let (answer, mut live, shared) =
+                    remote.with_context(|| format!("there is nothing to compare {} with", self.key))?;
                 // Of layouts and partials, those that the folder has.
                 live.extend(shared.into_iter().filter(|(path, _)| files.contains_key(path)));
                 json!({ "from": answer["template"]["version"], "to": "folder", "files": diff(&live, &files) })
@@ -177,7 +179,11 @@ impl Diff {
             let text: Vec<&str> = files.iter().filter_map(|f| f["diff"].as_str()).collect();
             if text.is_empty() { "nothing differs".to_owned() } else { text.concat().trim_end().to_owned() }
         })?;
-        if files.is_empty() { Ok(()) } else { bail!("{} files differ", files.len()) }
+        match files.len() {
+            0 => Ok(()),
+            1 => bail!("1 file differs"),
+            n => bail!("{n} files differ"),
+        }
     }
 }
 
@@ -251,7 +257,47 @@ impl TestSend {
             let channels = self.channels.iter().map(|on| stentor_domain::Channel::from(*on));
             body.insert("channels".to_owned(), json!(channels.collect::<Vec<_>>()));
         }
-        let answer = self.api.call(self.api.request(Method::POST, &path(&self.key, "/test"))?.json(&body)).await?;
-        out.say(&answer, |a| format!("{}\tversion {}", a["id"].as_str().unwrap_or_default(), short(&a["version"])))
+        let mut answer = self.api.call(self.api.request(Method::POST, &path(&self.key, "/test"))?.json(&body)).await?;
+        let deliveries = self.outcome(answer["id"].as_str().unwrap_or_default()).await;
+        answer["deliveries"] = json!(deliveries);
+        out.say(&answer, |a| {
+            let mut lines = vec![format!("{}\tversion {}", a["id"].as_str().unwrap_or_default(), short(&a["version"]))];
+            match &deliveries {
+                None => lines.push("it is not known yet what became of it".to_owned()),
+                Some(deliveries) => lines.extend(deliveries.iter().map(outcome)),
+            }
+            lines.join("\n")
+        })?;
+        let arrived = |delivery: &Value| matches!(delivery["state"].as_str(), Some("sent" | "delivered"));
+        match deliveries {
+            Some(deliveries) if !deliveries.iter().all(arrived) => bail!("not everything was sent"),
+            _ => Ok(()),
+        }
     }
+
+    /// What became of each delivery of a notification; `None` if that is not known soon, or not to be known with this key.
+    async fn outcome(&self, id: &str) -> Option<Vec<Value>> {
+        let get = async |rest: &str| {
+            let request = self.api.request(Method::GET, &format!("/v1/notifications/{}{rest}", segment(id))).ok()?;
+            self.api.call(request).await.ok()
+        };
+        let until = Instant::now() + PATIENCE;
+        while get("").await?["status"] != "completed" {
+            if Instant::now() > until {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        get("/deliveries").await?["items"].as_array().cloned()
+    }
+}
+
+/// How long a test is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `sms: skipped, no_address`.
+fn outcome(delivery: &Value) -> String {
+    let [channel, state, reason] = ["channel", "state", "reason"].map(|field| delivery[field].as_str());
+    let why = reason.map(|reason| format!(", {reason}")).unwrap_or_default();
+    format!("{}: {}{why}", channel.unwrap_or_default(), state.unwrap_or_default())
 }

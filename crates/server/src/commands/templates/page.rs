@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use stentor_domain::{Channel, Clock, SystemClock};
 use stentor_templates::{Input, Template};
 
-use super::{DirArgs, Output, new::write, render, usable};
+use super::{DirArgs, Output, count, new::write, render, usable};
 
 #[derive(Debug, Args)]
 pub(crate) struct Preview {
@@ -34,7 +34,9 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;ma
 section{border-top:1px solid #8884;margin-top:2rem}.row{display:flex;gap:1.5rem;flex-wrap:wrap;align-items:flex-start}\
 iframe{border:1px solid #8886;border-radius:8px;background:#fff;height:40rem}.desktop{flex:1 1 38rem;min-width:0}\
 .phone{width:23.4rem}pre{white-space:pre-wrap;background:#8881;padding:1rem;border-radius:8px;overflow:auto}\
-.card{border:1px solid #8886;border-radius:8px;padding:1rem;max-width:26rem}.bad{color:#c22}";
+.card{border:1px solid #8886;border-radius:8px;padding:1rem;width:26rem;max-width:100%;box-sizing:border-box}\
+.card img{max-width:100%;border-radius:8px}.card p{margin:.5rem 0}.card table{width:100%}.card th,.card td{text-align:start}.button{display:inline-block;border:1px solid #8888;border-radius:6px;\
+padding:.25rem .75rem;margin:.25rem .25rem 0 0;text-decoration:none;color:inherit}.bad{color:#c22}";
 
 fn page(template: &Template) -> anyhow::Result<String> {
     let title = escape(template.title());
@@ -77,7 +79,16 @@ fn shown(channel: Channel, message: &Value) -> String {
     let text = |field: &str| escape(message[field].as_str().unwrap_or_default());
     match channel {
         Channel::Inbox => {
-            format!("<h3>Inbox</h3><div class=\"card\"><strong>{}</strong><br>{}</div>", text("title"), text("summary"))
+            let card = card(message);
+            let articles =
+                message["articles"].as_array().into_iter().flatten().map(|article| format!("<hr>{}", self::card(article)));
+            // Sanitised, as it is in the inbox.
+            let body = message["body_html"].as_str().unwrap_or_default();
+            format!(
+                "<h3>Inbox: the card, and what opens</h3><div class=\"row\"><div class=\"card\" dir=\"auto\">{card}</div>\
+                 <div class=\"card\" dir=\"auto\">{body}{}</div></div>",
+                articles.collect::<String>()
+            )
         }
         Channel::Email => format!(
             "<h3>Mail: {}</h3><div class=\"row\"><iframe class=\"desktop\" sandbox srcdoc=\"{html}\"></iframe>\
@@ -86,8 +97,25 @@ fn shown(channel: Channel, message: &Value) -> String {
             text("text"),
             html = text("html"),
         ),
-        Channel::Sms => format!("<h3>SMS, {} segments</h3><pre>{}</pre>", message["segments"], text("text")),
+        Channel::Sms => {
+            let segments = count(message["segments"].as_u64().unwrap_or_default() as usize, "segment");
+            let forced =
+                message["forced_by"].as_str().map(|c| format!(", in Unicode because of {}", escape(c))).unwrap_or_default();
+            format!("<h3>SMS, {segments}{forced}</h3><pre dir=\"auto\">{}</pre>", text("text"))
+        }
     }
+}
+
+/// The card of a message, or an article: picture, words, link and buttons.
+fn card(of: &Value) -> String {
+    let text = |of: &Value, field: &str| escape(of[field].as_str().unwrap_or_default());
+    let (title, summary, link) = (text(of, "title"), text(of, "summary"), text(of, "link"));
+    let picture = of["image"].as_object().map(|_| (text(&of["image"], "url"), text(&of["image"], "alt")));
+    let picture = picture.map(|(url, alt)| format!("<img src=\"{url}\" alt=\"{alt}\">")).unwrap_or_default();
+    let title = if link.is_empty() { title } else { format!("<a href=\"{link}\">{title}</a>") };
+    let button = |b: &Value| format!("<a class=\"button\" href=\"{}\">{}</a>", text(b, "url"), text(b, "label"));
+    let buttons = of["actions"].as_array().into_iter().flatten().map(button).collect::<Vec<_>>().concat();
+    format!("{picture}<p><strong>{title}</strong></p><p>{summary}</p>{buttons}")
 }
 
 fn escape(text: &str) -> String {

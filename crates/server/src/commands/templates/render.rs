@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use stentor_domain::{Channel, Clock, Locale, SystemClock, Timestamp};
 use stentor_templates::{Input, RecipientFields, RenderError, Template};
 
-use super::{DirArgs, Output, usable};
+use super::{DirArgs, Output, count, usable};
 
 /// With what and for whom it is written.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub(crate) struct Render {
     /// On which channel
     #[arg(long, value_enum, default_value_t = On::Inbox)]
     channel: On,
-    /// Which part of it; all of it as JSON if absent
+    /// Which part of it, as it is; all of it to be read if absent (and in JSON all that there is)
     #[arg(long, value_enum)]
     part: Option<Part>,
     #[command(flatten)]
@@ -122,10 +122,39 @@ impl Render {
             (Part::Text, On::Inbox) => "body_text",
             (Part::Text, _) => "text",
         });
-        let Some(part) = part else { return out.say(&message, |m| serde_json::to_string_pretty(m).unwrap_or_default()) };
+        let Some(part) = part else { return out.say(&message, |message| to_be_read(message, self.channel)) };
         let text = message[part].as_str().with_context(|| format!("there is no {part} on this channel"))?;
         out.say(&json!({ part: text }), |_| text.to_owned())
     }
+}
+
+/// A message for whoever reads it in a terminal.
+fn to_be_read(message: &Value, channel: On) -> String {
+    let text = |of: &Value, field: &str| of[field].as_str().unwrap_or_default().to_owned();
+    let link = |of: &Value, name: &str, at: &str| format!("[{}] {}", text(of, name), text(of, at));
+    let all = |field: &str| message[field].as_array().cloned().unwrap_or_default();
+    let picture = |of: &Value| of["image"].as_object().map(|_| link(&of["image"], "alt", "url")).unwrap_or_default();
+    let mut parts = match channel {
+        On::Email => vec![format!("Subject: {}", text(message, "subject")), text(message, "text")],
+        On::Sms => {
+            let forced = message["forced_by"].as_str().map(|c| format!(", in Unicode because of {c}")).unwrap_or_default();
+            let segments = count(message["segments"].as_u64().unwrap_or_default() as usize, "segment");
+            vec![text(message, "text"), format!("({segments}{forced})")]
+        }
+        On::Inbox => {
+            let card = [text(message, "title"), text(message, "summary"), picture(message), text(message, "link")];
+            let buttons = all("actions").iter().map(|action| link(action, "label", "url")).collect::<Vec<_>>();
+            let article = |a: &Value| lines(&[text(a, "title"), text(a, "summary"), picture(a), text(a, "link")]);
+            let opened = [lines(&card), lines(&buttons), text(message, "body_text")];
+            opened.into_iter().chain(all("articles").iter().map(article)).collect()
+        }
+    };
+    parts.retain(|part| !part.trim().is_empty());
+    parts.join("\n\n").trim_end().to_owned()
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().filter(|line| !line.is_empty()).map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
 /// A reader who is nobody.
@@ -150,7 +179,7 @@ pub(super) fn written(template: &Template, channel: Channel, input: &Input<'_>) 
         }
         Channel::Sms => {
             let sms = template.render_sms(input)?;
-            json!({ "text": sms.text, "segments": sms.segments, "locale": sms.locale })
+            json!({ "text": sms.text, "segments": sms.segments, "forced_by": sms.forced_by, "locale": sms.locale })
         }
     })
 }

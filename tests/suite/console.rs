@@ -358,7 +358,7 @@ async fn what_is_scheduled_and_what_went_to_many_is_found_before_its_time_and_by
     eventually("all are on record", async || (titles("").await.len() == 5).then_some(())).await;
     assert_eq!(titles("state=scheduled").await, ["tomorrow", "tomorrow too"]);
     eventually("what went to many is found", async || {
-        (titles("recipient=u1").await == ["to all", "to the topic"] && titles("channel=inbox").await.len() == 3).then_some(())
+        (titles("recipient=u1").await == ["to all", "to the topic"] && titles("channel=inbox").await.len() == 5).then_some(())
     })
     .await;
     assert_eq!(titles("recipient=u1&state=sent").await, [""; 0]);
@@ -376,6 +376,22 @@ async fn what_is_scheduled_and_what_went_to_many_is_found_before_its_time_and_by
     })
     .await;
     assert_eq!(titles("recipient=u2&state=scheduled").await, ["tomorrow to all"]);
+    // and by the channels that it asks for, or that its template has
+    let bill = json!({
+        "audience": {"recipients": ["u8"]}, "template": "card-repayment-due", "send_at": tomorrow,
+        "data": {"amount": {"value": "1234.50", "currency": "CNY"}, "due_date": "2026-12-05", "card": "6222"},
+    });
+    dev.api.send(&bill).await;
+    let by_mail =
+        json!({"audience": {"recipients": ["u8"]}, "content": content("by mail"), "channels": ["email"], "send_at": tomorrow});
+    dev.api.send(&by_mail).await;
+    eventually("they are found by their channel", async || {
+        (titles("channel=email&state=scheduled").await == ["by mail", "card-repayment-due"]).then_some(())
+    })
+    .await;
+    assert_eq!(titles("channel=email&recipient=u8").await, ["by mail", "card-repayment-due"]);
+    assert_eq!(titles("channel=inbox&recipient=u9").await, ["tomorrow", "tomorrow to all", "tomorrow too"]);
+    assert!(!titles("channel=inbox&state=scheduled").await.contains(&"by mail".to_owned()));
     // and whoever has nothing but that has a page, which says so
     let page = browser.page("/console/recipients/u9?app=demo").await;
     assert!(page.contains("To be sent later") && page.contains("tomorrow too"), "{page}");

@@ -222,3 +222,41 @@ async fn a_long_story_is_told_in_pages_and_so_is_a_crowd() {
     let topics = |html: &str| all(html, "<td class=\"clip lead\"><a href=\"/console/topics/");
     holds("topics", &walk(&browser, "/console/topics", "Next", topics).await, 61, 50);
 }
+
+#[tokio::test]
+async fn many_apps_are_found_by_typing_and_listed_in_pages() {
+    let dev = Dev::start();
+    let browser = Browser::signed_in(&dev).await;
+    let database = dev.text("database_url");
+    let make = |name: &str| cli(&database, &["app", "create", name]);
+    for n in 0..59 {
+        make(&format!("shop-{n:02}"));
+        if n == 48 {
+            let html = browser.page("/console/notifications?app=shop-07").await;
+            assert!(html.contains("<option selected>shop-07</option>"), "fifty are chosen from: {html}");
+        }
+    }
+    make("zoo");
+    // with the one that `stentor dev` made
+    let ids = |html: &str| {
+        html.split("<td class=\"clip lead\"><a")
+            .skip(1)
+            .map(|part| part.split(['>', '<']).nth(1).unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    holds("apps", &walk(&browser, "/console/apps?to=/console/topics", "Next", ids).await, 61, 50);
+    assert_eq!(ids(&browser.page("/console/apps?find=P-4").await).len(), 10, "by any part, in any case");
+
+    let html = browser.page("/console/topics?app=zoo").await;
+    assert!(html.contains("name=\"open\" value=\"zoo\"") && !html.contains("shop-01"), "they are not all on each page: {html}");
+    let offered = browser.page("/console/apps/offered?open=shop").await;
+    assert_eq!(offered.matches("<option").count(), 20, "{offered}");
+    assert_eq!(browser.page("/console/apps/offered?open=zo").await.trim(), "<option value=\"zoo\">zoo</option>");
+    let opened = browser.see("/console/apps?to=/console/topics&open=zoo").await;
+    assert_eq!(opened.place.as_deref(), Some("/console/topics?app=zoo"));
+    assert_eq!(ids(&browser.page("/console/apps?to=/console/topics&open=oo").await), ["zoo"], "what names none is looked for");
+    let elsewhere = browser.see("/console/apps?to=https://example.com&open=zoo").await;
+    assert_eq!(elsewhere.place.as_deref(), Some("/console?app=zoo"));
+    assert_eq!(browser.see("/console/topics?app=nobody").await.status, StatusCode::NOT_FOUND);
+    assert!(browser.page("/console").await.contains("Nothing happened yet"), "the overview is of all of them");
+}

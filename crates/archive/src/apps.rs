@@ -1,14 +1,16 @@
 //! Apps and their keys.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, Func},
 };
 use stentor_domain::{AppId, Timestamp};
 
 use crate::{
     Archive, ArchiveError,
     entities::{api_key, app},
+    search::contains,
 };
 
 /// An app: who sends.
@@ -94,6 +96,22 @@ impl Archive {
     /// Every app, by id.
     pub async fn list_apps(&self) -> Result<Vec<App>, ArchiveError> {
         app::Entity::find().order_by_asc(app::Column::Id).all(&self.db).await?.into_iter().map(App::try_from).collect()
+    }
+
+    /// A page of the apps whose id or name contains `text`, in whatever case: by id, those after `after`.
+    pub async fn page_of_apps(&self, text: &str, after: Option<&AppId>, limit: usize) -> Result<Vec<App>, ArchiveError> {
+        use app::Column;
+        let mut rows = app::Entity::find();
+        if !text.is_empty() {
+            let pattern = contains(&text.to_lowercase());
+            let with_it = |column: Column| Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone());
+            rows = rows.filter(Condition::any().add(with_it(Column::Id)).add(with_it(Column::Name)));
+        }
+        if let Some(after) = after {
+            rows = rows.filter(Column::Id.gt(after.as_str()));
+        }
+        let rows = rows.order_by_asc(Column::Id).limit(limit as u64);
+        rows.all(&self.db).await?.into_iter().map(App::try_from).collect()
     }
 
     /// An app.

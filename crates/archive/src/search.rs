@@ -2,8 +2,8 @@
 //!
 //! Ids of notifications are in the order of time, and so is each index that is walked here (`walks`); a walk goes down one index and
 //! takes each notification once, however many deliveries it has. What asks for a channel or a state walks each pair of both by
-//! itself, and merges. What no index knows (the reason, a template beside a state) is asked of the candidates that were found. So
-//! the cost of a page is bounded, whatever there is.
+//! itself, and merges. What no index knows (the reason, a template beside a state, the channels that a request asks for) is asked of
+//! the candidates that were found. So the cost of a page is bounded, whatever there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::LikeExpr,
 };
-use stentor_domain::{AppId, Channel, Delivery, DeliveryState, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{AppId, Channel, Delivery, DeliveryState, Notification, NotificationId, RecipientId, Timestamp};
 use uuid::Uuid;
 
 use crate::{
@@ -42,8 +42,11 @@ pub struct NotificationFilter {
     pub states: Vec<DeliveryState>,
     /// With a delivery whose reason contains this.
     pub reason: Option<String>,
-    /// Beside those with a delivery that fits, those that are to be sent only after this time; with a `recipient`, to them.
+    /// Beside those with a delivery that fits, those that are to be sent only after this time; with a `recipient`, to them, and
+    /// with a `channel`, those that ask for it.
     pub or_sent_after: Option<Timestamp>,
+    /// The templates that go out on `channel` where a request names no channels.
+    pub by_default: BTreeSet<String>,
 }
 
 /// A page of what was found.
@@ -77,6 +80,8 @@ struct CountRow {
 /// Notifications that may fit.
 struct Candidates {
     found: Vec<Uuid>,
+    /// Those of them that nothing but their request speaks for: they have no deliveries yet.
+    waiting: BTreeSet<Uuid>,
     /// Where to look for more; `None`: there are none.
     below: Option<Uuid>,
 }
@@ -111,7 +116,18 @@ impl NotificationFilter {
 
     /// Whether some of what the walks find may not fit.
     fn sifts(&self) -> bool {
-        self.reason.is_some() || (self.template.is_some() && self.asks_deliveries())
+        let by_request = self.channel.is_some() && self.or_sent_after.is_some();
+        self.reason.is_some() || (self.template.is_some() && self.asks_deliveries()) || by_request
+    }
+
+    /// Whether `notification` asks for the channel that is looked for.
+    fn is_asked_by(&self, notification: &Notification) -> bool {
+        let (Some(channel), request) = (self.channel, &notification.request) else { return true };
+        match (&request.channels, &request.template) {
+            (Some(channels), _) => channels.contains(&channel),
+            (None, Some(template)) => self.by_default.contains(template),
+            (None, None) => channel == Channel::Inbox,
+        }
     }
 
     /// Deliveries of `app` that fit, whatever their reason; `pair` is stronger than what the filter says.
@@ -152,7 +168,10 @@ impl Archive {
             let step = if filter.sifts() { Ord::max(SIFTED, limit + 1) } else { limit + 1 };
             let candidates = self.candidates(app, filter, below, step).await?;
             looked_at += candidates.found.len();
-            items.extend(self.notifications_among(app, filter, candidates.found).await?);
+            let mut read = self.notifications_among(app, filter, candidates.found).await?;
+            let waiting = candidates.waiting;
+            read.retain(|n| !waiting.contains(&n.notification.id.as_uuid()) || filter.is_asked_by(&n.notification));
+            items.extend(read);
             if items.len() > limit {
                 let next = Some(items[limit - 1].notification.id);
                 items.truncate(limit);
@@ -174,19 +193,22 @@ impl Archive {
         below: Option<Uuid>,
         limit: usize,
     ) -> Result<Candidates, ArchiveError> {
-        let (mut found, mut floor) = (BTreeSet::new(), None);
+        let (mut found, mut waiting, mut floor) = (BTreeSet::new(), BTreeSet::new(), None);
         for walk in filter.walks() {
             let walked = self.walk(app, filter, walk, below, limit).await?;
             // Below it this walk says nothing yet, whatever the others found there.
             floor = Ord::max(floor, walked.down_to);
-            found.extend(walked.found);
+            let fit = if matches!(walk, Walk::After(_)) { &mut waiting } else { &mut found };
+            fit.extend(walked.found);
         }
+        waiting.retain(|id| !found.contains(id));
+        found.extend(&waiting);
         let mut found: Vec<Uuid> = found.into_iter().rev().take_while(|id| floor.is_none_or(|floor| *id >= floor)).collect();
         if found.len() > limit {
             found.truncate(limit);
             floor = found.last().copied();
         }
-        Ok(Candidates { found, below: floor })
+        Ok(Candidates { found, waiting, below: floor })
     }
 
     async fn notifications_among(
@@ -278,7 +300,7 @@ impl Archive {
 }
 
 /// A pattern of what contains `text`, whatever is in it.
-fn contains(text: &str) -> LikeExpr {
+pub(crate) fn contains(text: &str) -> LikeExpr {
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     LikeExpr::new(format!("%{escaped}%")).escape('\\')
 }

@@ -111,7 +111,10 @@ impl Archive {
             of = of.add(Column::Template.eq(template.as_str()));
         }
         if let Some(after) = after {
-            of = of.add(Column::SendAt.gt(after.as_millis())).add(Column::RecalledAt.is_null());
+            of = of.add(Column::SendAt.gt(after.as_millis()));
+            if filter.states == [DeliveryState::Scheduled] {
+                of = of.add(Column::RecalledAt.is_null());
+            }
         }
         let rows = notification::Entity::find().select_only().column(Column::Id).filter(of);
         let found = rows.order_by_desc(Column::Id).limit(limit as u64).into_tuple::<Uuid>().all(&self.db).await?;

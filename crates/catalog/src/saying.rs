@@ -68,8 +68,8 @@ impl<'a> Words<'a> {
     /// The channels of a request that names none.
     pub fn default_channels(&self) -> &[Channel] {
         match self {
-            Self::Template(template) if !template.channels().is_empty() => template.channels(),
-            Self::Template(_) | Self::Content(_) => &[Channel::Inbox],
+            Self::Template(template) => template.default_channels(),
+            Self::Content(_) => &[Channel::Inbox],
         }
     }
 

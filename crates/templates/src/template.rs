@@ -74,9 +74,14 @@ impl Template {
         self.category.as_deref()
     }
 
-    /// The channels of a request that names none; may be empty.
+    /// The channels that its author named; may be none.
     pub fn channels(&self) -> &[Channel] {
         &self.channels
+    }
+
+    /// The channels of a request that names none: the inbox, if the template names none either.
+    pub fn default_channels(&self) -> &[Channel] {
+        if self.channels.is_empty() { &[Channel::Inbox] } else { &self.channels }
     }
 
     /// The languages that it is written in, in the order of their tags.

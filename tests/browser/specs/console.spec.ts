@@ -49,7 +49,7 @@ const PAGES = (id: string, person: string) => [
   ["recipients", "/console/recipients"], ["recipient", `/console/recipients/${person}`], ["topics", "/console/topics"],
   ["topic", `/console/topics/t-${person}`], ["templates", "/console/templates"], ["queues", "/console/queues"],
   ["dead-letters", "/console/dead-letters"], ["providers", "/console/providers"], ["keys", "/console/keys"],
-  ["settings", "/console/settings"], ["audit", "/console/audit"], ["nothing", "/console/nothing"],
+  ["settings", "/console/settings"], ["apps", "/console/apps"], ["audit", "/console/audit"], ["nothing", "/console/nothing"],
 ];
 
 for (const [look, options] of [

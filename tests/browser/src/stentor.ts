@@ -1,5 +1,5 @@
 // A running `stentor dev` of a test's own: a free port, a folder of its own, its own Redis.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,6 +21,7 @@ export interface Ready {
   operator_key: string;
   console_url: string;
   redis_url: string;
+  database_url: string;
   outbox: string;
 }
 
@@ -54,6 +55,11 @@ export class Stentor {
     if (said === undefined) throw new Error(`stentor dev ended (exit code ${child.exitCode})`);
     this.ready = JSON.parse(said);
     this.#listen = new URL(this.ready.api_url).host;
+  }
+
+  /** Makes an app beside the one that is there. */
+  makeApp(name: string): void {
+    execFileSync(BINARY, ["app", "create", name], { env: { ...process.env, STENTOR__ARCHIVE__URL: this.ready.database_url } });
   }
 
   get url(): string {

@@ -6,6 +6,7 @@
 //! does so by [`Visit::on_record`]. An operator sees every app; whatever is asked of an app's things is scoped by the picked one.
 #![allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods and pass references")]
 
+mod apps;
 mod asked;
 mod assets;
 mod audit;
@@ -65,6 +66,8 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .route("/console/keys", get(keys::list).post(keys::create))
         .route("/console/keys/{id}/revoke", post(keys::revoke))
         .route("/console/audit", get(audit::list))
+        .route("/console/apps", get(apps::list))
+        .route("/console/apps/offered", get(apps::offered))
         .route_layer(from_fn(guard::with_sql));
     let closed = Router::new()
         .route("/console", get(overview::show))

@@ -1,11 +1,12 @@
 //! The list of an app's notifications, by whatever an operator knows of the one that is looked for.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use askama::Template;
 use axum::extract::State;
 use serde::Deserialize;
 use stentor_archive::{ArchivedNotification, DeliveryCount, NotificationFilter};
+use stentor_catalog::Listed;
 use stentor_domain::{AppId, Channel, DeliveryState, NotificationId, Timestamp, Violation};
 
 use super::{
@@ -18,6 +19,8 @@ use crate::{problem::ApiError, state::ApiState};
 
 /// How many notifications a page has.
 const PAGE: usize = 50;
+/// How many templates are asked for their channels.
+const TEMPLATES: usize = 1_000;
 /// Of how many deliveries each is still counted for the list.
 const COUNTED: u64 = 1_000;
 /// The spans of time to choose from, by their names in the address.
@@ -124,9 +127,10 @@ impl Wanted {
         };
         let recipient =
             read("recipient", &self.recipient, "an id has 1 to 128 bytes, no control characters, and is neither . nor ..")?;
-        // Of what waits for its time it is known for whom it is, and neither on which channel it will go nor how that will end.
-        let may_wait = given(&self.channel).is_none() && given(&self.reason).is_none();
-        let waits = states == [DeliveryState::Scheduled] || (states.is_empty() && recipient.is_some());
+        let channel = read("channel", &self.channel, "inbox, email or sms")?;
+        // Of what waits for its time it is known for whom it is and on which channels, and not how that will end.
+        let asks_others = recipient.is_some() || channel.is_some();
+        let waits = given(&self.reason).is_none() && (states == [DeliveryState::Scheduled] || (states.is_empty() && asks_others));
         let exact = time("from", &self.from)?;
         let span = SPANS.iter().find(|(name, ..)| *name == self.within).and_then(|(.., span)| *span);
         let recent = span.map(|span| {
@@ -138,9 +142,10 @@ impl Wanted {
             until: time("until", &self.until)?,
             template: given(&self.template).map(str::to_owned),
             recipient,
-            channel: read("channel", &self.channel, "inbox, email or sms")?,
+            channel,
             reason: given(&self.reason).map(str::to_owned),
-            or_sent_after: (waits && may_wait).then_some(now),
+            or_sent_after: waits.then_some(now),
+            by_default: BTreeSet::new(),
             states,
         })
     }
@@ -211,6 +216,15 @@ fn by_channel(counts: &[DeliveryCount]) -> Vec<(Option<Channel>, Vec<Badge>)> {
     groups
 }
 
+impl ApiState {
+    /// The templates that go out on `channel` where a request names no channels.
+    async fn templates_on(&self, app: &AppId, channel: Channel) -> Result<BTreeSet<String>, ApiError> {
+        let all = self.templates.list(app, None, TEMPLATES).await.map_err(ApiError::from)?;
+        let on_it = |listed: &Listed| listed.live.as_ref().is_ok_and(|v| v.template.default_channels().contains(&channel));
+        Ok(all.into_iter().filter(on_it).map(|listed| listed.key).collect())
+    }
+}
+
 /// The list.
 pub(super) async fn list(
     State(state): State<ApiState>,
@@ -219,7 +233,10 @@ pub(super) async fn list(
 ) -> Result<Page<List>, Failure> {
     let app = visit.app()?;
     let now = state.now();
-    let filter = wanted.filter(now)?;
+    let mut filter = wanted.filter(now)?;
+    if let (Some(channel), Some(_)) = (filter.channel, filter.or_sent_after) {
+        filter.by_default = state.templates_on(app, channel).await?;
+    }
     let found = state.archive.search_notifications(app, &filter, wanted.before, PAGE).await?;
     let few: Vec<NotificationId> = found.items.iter().filter(|n| n.deliveries <= COUNTED).map(|n| n.notification.id).collect();
     let mut counts = state.archive.delivery_counts_of(app, &few).await?;

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use futures_util::{Stream, future, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use stentor_archive::Activity;
 use stentor_domain::{AppId, Channel, DeliveryState, Timestamp};
@@ -32,6 +32,8 @@ const AT_MOST: Duration = Duration::from_secs(1);
 const AT_LEAST: Duration = Duration::from_secs(5);
 /// How often a silent stream shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Of how many apps it is asked at once who is connected.
+const COUNTED_AT_ONCE: usize = 64;
 /// How many steps are listed.
 const STEPS: usize = 12;
 
@@ -140,7 +142,7 @@ pub(super) async fn show(
     let window = wanted.window();
     let app = visit.picked().cloned();
     let stream = address("/console/live", &[("app", app.as_ref().map_or("", AppId::as_str)), ("window", window.name)]);
-    let now = look(&state, visit.sql, &visit.apps, app, window).await;
+    let now = look(&state, visit.sql, app, window).await;
     Ok(Page(Overview { shell: visit.shell_of_all(Section::Overview, "Overview"), now, window, stream }))
 }
 
@@ -154,7 +156,7 @@ pub(super) async fn live(
     let stop = state.stop.clone();
     // What is known of SQL, once the page was drawn: it is asked anew each time.
     let drawn = stream::unfold((state.feed.watch(), Some(visit.sql)), move |(mut news, first)| {
-        let (state, stop, app, apps) = (state.clone(), stop.clone(), app.clone(), visit.apps.clone());
+        let (state, stop, app) = (state.clone(), stop.clone(), app.clone());
         let session = visit.session.clone();
         async move {
             let sql = if let Some(sql) = first {
@@ -167,7 +169,7 @@ pub(super) async fn live(
                 tokio::select! { () = pause => {} () = stop.cancelled() => return None }
                 session.still_holds(&state).await? // who was signed out, or revoked, sees no more
             };
-            let html = look(&state, sql, &apps, app, window).await.render().unwrap_or_default();
+            let html = look(&state, sql, app, window).await.render().unwrap_or_default();
             Some((Ok(Event::default().data(html)), (news, None)))
         }
     });
@@ -175,19 +177,17 @@ pub(super) async fn live(
 }
 
 /// Looks at everything. What does not answer is named, and the rest is shown.
-async fn look(state: &ApiState, sql: Sql, apps: &[AppId], app: Option<AppId>, window: Window) -> Now {
+async fn look(state: &ApiState, sql: Sql, app: Option<AppId>, window: Window) -> Now {
     let now = state.now();
     let bar_ms = window.bar_minutes * 60_000;
     let from = Timestamp::from_millis((now.as_millis().div_euclid(bar_ms) - window.bars + 1) * bar_ms);
-    let of = app.as_slice();
     let activity = async {
         match sql {
             Sql::Answers => state.archive.list_activity(app.as_ref(), from).await.map(Some),
             Sql::IsAway => Ok(None),
         }
     };
-    let (activity, queues, presence) =
-        tokio::join!(activity, waiting(state, now), presence(state, if of.is_empty() { apps } else { of }),);
+    let (activity, queues, presence) = tokio::join!(activity, waiting(state, now), presence(state, app.as_ref()));
     let mut troubles = Vec::new();
     let activity = activity.unwrap_or_else(|error| {
         tracing::warn!(%error, "the charts are not drawn");
@@ -235,9 +235,15 @@ fn lane(channel: Channel, activity: &[Activity], from: Timestamp, window: Window
     Lane { channel, sent: thousands(sent), failed, skipped, waits, chart: Chart::new(&bars, label) }
 }
 
-async fn presence(state: &ApiState, apps: &[AppId]) -> Option<Presence> {
+/// Who is connected to `app`, or to all of them.
+async fn presence(state: &ApiState, app: Option<&AppId>) -> Option<Presence> {
+    let apps: Vec<AppId> = match app {
+        Some(app) => vec![app.clone()],
+        None => state.known_apps().await.ok()?.iter().map(|app| app.id.clone()).collect(),
+    };
     let mut sum = Presence::default();
-    for count in future::join_all(apps.iter().map(|app| state.presences.count(app))).await {
+    let mut counts = stream::iter(apps).map(async |app| state.presences.count(&app).await).buffer_unordered(COUNTED_AT_ONCE);
+    while let Some(count) = counts.next().await {
         let Presence { connections, people } = count.ok()?;
         sum.connections += connections;
         sum.people += people;

@@ -20,6 +20,7 @@ pub(crate) enum Section {
     Recipients,
     Topics,
     Templates,
+    Apps,
     Queues,
     DeadLetters,
     Providers,
@@ -33,7 +34,7 @@ impl Section {
     const GROUPS: &[(&str, &[Self])] = &[
         ("", &[Self::Overview]),
         ("App", &[Self::Notifications, Self::Recipients, Self::Topics, Self::Templates, Self::Keys]),
-        ("Platform", &[Self::Queues, Self::DeadLetters, Self::Providers, Self::Settings, Self::Audit]),
+        ("Platform", &[Self::Apps, Self::Queues, Self::DeadLetters, Self::Providers, Self::Settings, Self::Audit]),
     ];
 
     pub(crate) fn path(self) -> &'static str {
@@ -43,6 +44,7 @@ impl Section {
             Self::Recipients => "/console/recipients",
             Self::Topics => "/console/topics",
             Self::Templates => "/console/templates",
+            Self::Apps => "/console/apps",
             Self::Queues => "/console/queues",
             Self::DeadLetters => "/console/dead-letters",
             Self::Providers => "/console/providers",
@@ -53,7 +55,7 @@ impl Section {
     }
 
     /// The part that a path belongs to.
-    fn at(path: &str) -> Self {
+    pub(super) fn at(path: &str) -> Self {
         let all = Self::GROUPS.iter().flat_map(|(_, sections)| sections.iter().copied());
         all.filter(|section| path.starts_with(section.path()))
             .max_by_key(|section| section.path().len())
@@ -67,6 +69,7 @@ impl Section {
             Self::Recipients => "Recipients",
             Self::Topics => "Topics",
             Self::Templates => "Templates",
+            Self::Apps => "Apps",
             Self::Queues => "Queues",
             Self::DeadLetters => "Dead letters",
             Self::Providers => "Providers",
@@ -83,7 +86,8 @@ pub(crate) struct Shell {
     pub section: Section,
     pub operator: String,
     pub csrf: String,
-    pub apps: Vec<AppId>,
+    /// What the picker offers by itself: every app; `None`: they are too many, and looked for by typing.
+    pub apps: Option<Vec<AppId>>,
     /// The app that is looked at; `None`: all.
     pub app: Option<AppId>,
     pub can_show_all: bool,

@@ -17,13 +17,16 @@ use super::{
 };
 use crate::{problem::ApiError, state::ApiState};
 
+/// How many apps the picker offers by itself. Where there are more, one is looked for by typing.
+const OFFERED: usize = 50;
+
 /// Who looks, and at which app. Pages take it as an extractor.
 #[derive(Clone)]
 pub(crate) struct Visit {
     /// Their session.
     pub session: Session,
-    /// Every app, by id.
-    pub apps: Vec<AppId>,
+    /// The first apps, by id; one more than the picker offers.
+    apps: Vec<AppId>,
     /// The one that the address names; `None`: none.
     picked: Option<AppId>,
     /// The path of the page.
@@ -41,7 +44,8 @@ impl Visit {
         let named = named.filter(|app| !app.is_empty());
         let apps = match sql {
             Sql::Answers => {
-                let apps: Vec<AppId> = state.archive.list_apps().await?.into_iter().map(|app| app.id).collect();
+                let apps: Vec<AppId> =
+                    state.archive.page_of_apps("", None, OFFERED + 1).await?.into_iter().map(|app| app.id).collect();
                 state.seen_apps.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&apps);
                 apps
             }
@@ -50,8 +54,11 @@ impl Visit {
         let picked = match named {
             None => None,
             Some(name) => {
-                let id: Option<AppId> = name.parse().ok();
-                Some(id.filter(|id| sql == Sql::IsAway || apps.contains(id)).ok_or_else(|| ApiError::not_found_at_all("app"))?)
+                let id: AppId = name.parse().map_err(|_| ApiError::not_found_at_all("app"))?;
+                if sql == Sql::Answers && !apps.contains(&id) && state.archive.find_app(&id).await?.is_none() {
+                    return Err(ApiError::not_found_at_all("app").into());
+                }
+                Some(id)
             }
         };
         let note = if in_part { None } else { session.take_note(state.redis.clone()).await };
@@ -92,7 +99,7 @@ impl Visit {
             section,
             operator: self.session.name.clone(),
             csrf: self.session.csrf.clone(),
-            apps: self.apps.clone(),
+            apps: Some(self.apps.clone()).filter(|apps| apps.len() <= OFFERED),
             app: self.picked.clone(),
             can_show_all: true,
             path: self.path.clone(),

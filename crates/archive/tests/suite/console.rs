@@ -18,6 +18,7 @@ on_both! {
     what_went_to_a_topic_or_to_everyone_is_found_by_whose_it_is
     what_is_to_be_sent_later_is_found_as_scheduled
     what_is_to_be_sent_later_is_found_by_whose_it_will_be
+    what_is_to_be_sent_later_is_found_by_the_channels_it_asks_for
     deliveries_are_counted_by_minute_each_event_once
 }
 
@@ -288,6 +289,44 @@ async fn what_is_to_be_sent_later_is_found_by_whose_it_will_be(f: Fixture) {
     assert_eq!(f.archive.search_notifications(&other(), &by("u1"), None, 10).await.unwrap().items, []);
     assert_eq!(f.archive.trim_scheduled(at(900)).await.unwrap(), 2);
     assert_eq!(search(&f, by("u1"), 10).await, [id(8), id(5), id(3), id(2), id(1)]);
+}
+
+async fn what_is_to_be_sent_later_is_found_by_the_channels_it_asks_for(f: Fixture) {
+    use Channel::{Email, Inbox, Sms};
+    let to = |n: u64, channels: Option<&[Channel]>, template: Option<&str>| {
+        let mut notification = Box::new(notification(n));
+        let request = &mut notification.request;
+        (request.send_at, request.channels) = (Some(at(900)), channels.map(<[Channel]>::to_vec));
+        (request.template, request.content) =
+            (template.map(str::to_owned), request.content.take().filter(|_| template.is_none()));
+        Event::new(app(), notification.accepted_at, EventKind::Accepted { notification })
+    };
+    let events = [
+        to(1, Some(&[Email, Sms]), None),
+        to(2, Some(&[Inbox]), None),
+        to(3, None, None),
+        to(4, None, Some("by-mail")),
+        to(5, None, Some("other")),
+        to(6, Some(&[Sms]), Some("by-mail")),
+        to(7, Some(&[Email]), None),
+        Event::new(app(), at(50), EventKind::Recalled { notification: id(7) }),
+        accepted(8),
+        step(8, "u1", Email, DeliveryState::Sent, None),
+    ];
+    f.write(&events).await;
+    let on = |channel: Channel| NotificationFilter {
+        channel: Some(channel),
+        or_sent_after: Some(at(500)),
+        by_default: if channel == Email { ["by-mail".to_owned()].into() } else { [].into() },
+        ..Default::default()
+    };
+    for limit in [1, 2, 100] {
+        assert_eq!(search(&f, on(Email), limit).await, [id(8), id(7), id(4), id(1)], "by {limit}");
+        assert_eq!(search(&f, on(Sms), limit).await, [id(6), id(1)], "by {limit}");
+        assert_eq!(search(&f, on(Inbox), limit).await, [id(3), id(2)], "by {limit}");
+        let scheduled = NotificationFilter { states: vec![DeliveryState::Scheduled], ..on(Email) };
+        assert_eq!(search(&f, scheduled, limit).await, [id(4), id(1)], "by {limit}");
+    }
 }
 
 async fn deliveries_are_counted_by_minute_each_event_once(f: Fixture) {

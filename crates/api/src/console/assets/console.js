@@ -18,6 +18,16 @@ document.addEventListener('change', (event) => {
   if (event.target.matches('[data-submits]')) event.target.form.requestSubmit();
 });
 
+// A field with offers: it is begun anew when somebody comes to it, and what they take of the offers is opened.
+document.addEventListener('focusin', (event) => {
+  if (event.target.matches('[data-picks]')) event.target.select();
+});
+document.addEventListener('input', (event) => {
+  const field = event.target;
+  if (!field.matches('[data-picks]') || event.inputType?.startsWith('insertText')) return;
+  if ([...field.list.options].some((option) => option.value === field.value)) field.form.requestSubmit();
+});
+
 // A box that ticks all boxes of its form.
 document.addEventListener('change', (event) => {
   if (!event.target.matches('[data-ticks]')) return;

@@ -81,9 +81,18 @@ const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !
 /// Its extension table: two septets each, which no segment boundary may part.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
+/// What a character takes in GSM-7; `None` if it cannot be written.
+fn septets(c: char) -> Option<usize> {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' => Some(1), // nearly all there is; the rest is looked for
+        c if GSM.contains(c) => Some(1),
+        c => EXTENSION.contains(c).then_some(2),
+    }
+}
+
 /// Whether GSM-7 can write the text; what it cannot becomes UCS-2 as a whole.
 pub fn is_gsm7(text: &str) -> bool {
-    text.chars().all(|c| GSM.contains(c) || EXTENSION.contains(c))
+    text.chars().all(|c| septets(c).is_some())
 }
 
 /// What an SMS costs.
@@ -101,7 +110,6 @@ pub struct SmsSize {
 
 /// What `text` costs as an SMS.
 pub fn size(text: &str) -> SmsSize {
-    let septets = |c: char| if GSM.contains(c) { Some(1) } else { EXTENSION.contains(c).then_some(2) };
     let forced_by = text.chars().find(|c| septets(*c).is_none());
     let (units, single, part): (Vec<usize>, _, _) = match forced_by {
         None => (text.chars().filter_map(septets).collect(), 160, 153),

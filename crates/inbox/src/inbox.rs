@@ -19,6 +19,8 @@ const SEQ_JUMP: u64 = 1_000_000;
 const PIPELINE: usize = 500;
 /// How many items are looked at at once where archived ones made a page too short.
 const PAGE_ON: usize = 100;
+/// How many items that were put back are looked at. They are trimmed again when their inbox next grows.
+const PUT_BACK: usize = 1_000;
 
 /// A script with the head that all inbox scripts share. What was accepted is delivered, read and trimmed also beyond Redis's
 /// `maxmemory`: intake stops there, and a full Redis could never become empty again if this did too.
@@ -300,7 +302,7 @@ impl Inbox {
         let (mut items, mut before, mut ask) = (Vec::with_capacity(limit), before_seq, limit);
         loop {
             let mut call = self.call(&PAGE, app, recipient, now);
-            call.arg(before.map_or_else(String::new, |seq| seq.to_string())).arg(ask);
+            call.arg(before.map_or_else(String::new, |seq| seq.to_string())).arg(ask).arg("");
             let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
             let Hot::Warm((floor, seqs, states, cards, reader)) = answer else { return Ok(Hot::Cold) };
             before = seqs.last().map(|seq| reply::seq(seq)).transpose()?.or(before);
@@ -316,6 +318,27 @@ impl Inbox {
             }
             ask = PAGE_ON; // some were archived
         }
+    }
+
+    /// The items below `before_seq` that were put back to be changed, archived ones among them: the record may not know yet how.
+    pub async fn put_back(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        before_seq: u64,
+        now: Timestamp,
+    ) -> Result<Hot<Vec<HotItem>>, InboxError> {
+        type Answer = (u64, Vec<String>, Vec<Option<String>>, Vec<Option<String>>, Vec<String>);
+        let mut call = self.call(&PAGE, app, recipient, now);
+        call.arg(before_seq).arg(PUT_BACK).arg(0);
+        let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
+        let Hot::Warm((_, seqs, states, cards, _)) = answer else { return Ok(Hot::Cold) };
+        let mut items = Vec::with_capacity(seqs.len());
+        for ((seq, state), card) in seqs.iter().zip(&states).zip(&cards) {
+            let (Some(state), Some(card)) = (state, card) else { continue };
+            items.push(reply::item(seq, state, card)?);
+        }
+        Ok(Hot::Warm(items))
     }
 
     /// One item; `None` if it is not hot.

@@ -4,7 +4,13 @@
 //! of it or done to it. An item that was trimmed is put back before it is marked. Pages run on from the hot
 //! items into the record with the same places.
 
-use std::{collections::HashSet, fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    ops::Range,
+    str::FromStr,
+    sync::Arc,
+};
 
 use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item::ItemContent};
 
@@ -272,9 +278,19 @@ impl Inboxes {
         let hot = warmed!(self, app, recipient, now, self.hot.page(app, recipient, place.own, limit, now))?;
         let mut own = hot.items;
         if own.len() < limit && hot.floor > 0 {
-            let below = place.own.map_or(hot.floor, |seq| seq.min(hot.floor));
-            let more = self.cold.page(app, recipient, Some(below), limit - own.len(), now).await.map_err(InboxError::Record)?;
-            own.extend(more);
+            let mut below = place.own.map_or(hot.floor, |seq| seq.min(hot.floor));
+            // Before the record is asked: what is trimmed meanwhile, it has.
+            let newer = warmed!(self, app, recipient, now, self.hot.put_back(app, recipient, below, now))?;
+            while own.len() < limit {
+                let ask = limit - own.len();
+                let page = self.cold.page(app, recipient, Some(below), ask, now).await.map_err(InboxError::Record)?;
+                let end = if page.len() < ask { 0 } else { page.last().map_or(0, |item| item.seq) };
+                own.extend(overlaid(page, &newer, end..below));
+                if end == 0 {
+                    break;
+                }
+                below = end;
+            }
         }
         let reader = &hot.reader;
         let in_inbox = |e: &&Arc<Entry>| reader.holds(e, now) && reader.state(e).archived_at.is_none();
@@ -442,4 +458,11 @@ impl Inboxes {
         }
         self.hot.warm(app, recipient, &state, now).await
     }
+}
+
+/// What the record has of a range of seqs, with what was changed since it was told: newest first, without archived ones.
+fn overlaid(page: Vec<HotItem>, newer: &[HotItem], range: Range<u64>) -> impl Iterator<Item = HotItem> {
+    let newer = newer.iter().filter(|item| range.contains(&item.seq)).cloned();
+    let all: BTreeMap<u64, HotItem> = page.into_iter().chain(newer).map(|item| (item.seq, item)).collect();
+    all.into_values().rev().filter(|item| item.item.state.archived_at.is_none())
 }

@@ -260,6 +260,35 @@ async fn pages_run_on_into_the_record_without_a_gap_or_a_repetition() {
 }
 
 #[tokio::test]
+async fn a_page_of_the_record_shows_what_was_changed_before_the_record_is_told() {
+    let (f, inboxes, record) = inboxes().await;
+    let mut items = many(300);
+    items[5] = archived(items[5].clone());
+    record.set(&f.app, &f.me, items); // and is told nothing of what follows
+    let listed = async |limit| {
+        let (mut all, mut place) = (Vec::new(), None);
+        loop {
+            let page = inboxes.page(&f.app, &f.me, place, limit, at(5)).await.unwrap();
+            all.extend(page.items.into_iter().map(|i| i.item));
+            match page.next {
+                Some(next) => place = Some(next),
+                None => return all,
+            }
+        }
+    };
+    assert_eq!(listed(50).await.len(), 299);
+    inboxes.mark(&f.app, &f.me, Change::Archive, &ids([3, 150]), at(2)).await.unwrap();
+    inboxes.mark(&f.app, &f.me, Change::Unarchive, &ids([6]), at(3)).await.unwrap();
+    inboxes.mark(&f.app, &f.me, Change::Read, &ids([4]), at(4)).await.unwrap();
+    let expected: Vec<_> = (1..=300).rev().filter(|n| ![3, 150].contains(n)).map(id).collect();
+    for limit in [1, 7, 100, 149, 150, 500] {
+        let all = listed(limit).await;
+        assert_eq!(all.iter().map(|i| i.card.id).collect::<Vec<_>>(), expected, "{limit} a page");
+        assert!(all.iter().any(|i| i.card.id == id(4) && i.state.read_at.is_some()), "it is read");
+    }
+}
+
+#[tokio::test]
 async fn an_inbox_that_is_all_hot_never_asks_the_record_for_a_page() {
     let (f, inboxes, record) = inboxes().await;
     record.set(&f.app, &f.me, many(FULL as u32 - 1));

@@ -298,23 +298,14 @@ impl Inbox {
         limit: usize,
         now: Timestamp,
     ) -> Result<Hot<Page>, InboxError> {
-        type Answer = (u64, Vec<String>, Vec<Option<String>>, Vec<Option<String>>, Vec<String>);
         let (mut items, mut before, mut ask) = (Vec::with_capacity(limit), before_seq, limit);
         loop {
-            let mut call = self.call(&PAGE, app, recipient, now);
-            call.arg(before.map_or_else(String::new, |seq| seq.to_string())).arg(ask).arg("");
-            let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
-            let Hot::Warm((floor, seqs, states, cards, reader)) = answer else { return Ok(Hot::Cold) };
-            before = seqs.last().map(|seq| reply::seq(seq)).transpose()?.or(before);
-            for ((seq, state), card) in seqs.iter().zip(&states).zip(&cards) {
-                let (Some(state), Some(card)) = (state, card) else { continue };
-                let found = reply::item(seq, state, card)?;
-                if found.item.state.archived_at.is_none() && items.len() < limit {
-                    items.push(found);
-                }
-            }
-            if items.len() == limit || seqs.len() < ask {
-                return Ok(Hot::Warm(Page { items, floor, reader: reply::reader(&reader)? }));
+            let Hot::Warm(listed) = self.list(app, recipient, before, None, ask, now).await? else { return Ok(Hot::Cold) };
+            before = listed.last.or(before);
+            let in_inbox = listed.items.into_iter().filter(|found| found.item.state.archived_at.is_none());
+            items.extend(in_inbox.take(limit - items.len()));
+            if items.len() == limit || listed.seqs < ask {
+                return Ok(Hot::Warm(Page { items, floor: listed.floor, reader: listed.reader }));
             }
             ask = PAGE_ON; // some were archived
         }
@@ -328,17 +319,35 @@ impl Inbox {
         before_seq: u64,
         now: Timestamp,
     ) -> Result<Hot<Vec<HotItem>>, InboxError> {
+        Ok(match self.list(app, recipient, Some(before_seq), Some(0), PUT_BACK, now).await? {
+            Hot::Warm(listed) => Hot::Warm(listed.items),
+            Hot::Cold => Hot::Cold,
+        })
+    }
+
+    /// What is hot below `before_seq` and not below `from` (or the floor), newest first, archived items among it.
+    async fn list(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        before_seq: Option<u64>,
+        from: Option<u64>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Hot<Listed>, InboxError> {
         type Answer = (u64, Vec<String>, Vec<Option<String>>, Vec<Option<String>>, Vec<String>);
+        let or_none = |seq: Option<u64>| seq.map_or_else(String::new, |seq| seq.to_string());
         let mut call = self.call(&PAGE, app, recipient, now);
-        call.arg(before_seq).arg(PUT_BACK).arg(0);
+        call.arg(or_none(before_seq)).arg(most).arg(or_none(from));
         let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((_, seqs, states, cards, _)) = answer else { return Ok(Hot::Cold) };
+        let Hot::Warm((floor, seqs, states, cards, reader)) = answer else { return Ok(Hot::Cold) };
         let mut items = Vec::with_capacity(seqs.len());
         for ((seq, state), card) in seqs.iter().zip(&states).zip(&cards) {
             let (Some(state), Some(card)) = (state, card) else { continue };
             items.push(reply::item(seq, state, card)?);
         }
-        Ok(Hot::Warm(items))
+        let last = seqs.last().map(|seq| reply::seq(seq)).transpose()?;
+        Ok(Hot::Warm(Listed { items, seqs: seqs.len(), last, floor, reader: reply::reader(&reader)? }))
     }
 
     /// One item; `None` if it is not hot.
@@ -464,6 +473,18 @@ impl Inbox {
         let keys = keys::inbox(app, recipient);
         Ok(redis::cmd("DEL").arg(&keys).query_async(&mut self.connection()).await?)
     }
+}
+
+/// What `page.lua` lists.
+struct Listed {
+    /// Newest first, archived ones among them; without those whose state or card was lost.
+    items: Vec<HotItem>,
+    /// How many there were with these.
+    seqs: usize,
+    /// The lowest of them.
+    last: Option<u64>,
+    floor: u64,
+    reader: Reader,
 }
 
 fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {

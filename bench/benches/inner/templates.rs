@@ -4,12 +4,12 @@
 
 use std::hint::black_box;
 
-use stentor_domain::{Channel, Timestamp};
-use stentor_templates::{Input, Library};
+use stentor_domain::Channel;
+use stentor_templates::Library;
 
 use crate::{
     beside::Bench,
-    templates_floor::{Bare, richest},
+    templates_floor::{Bare, input},
 };
 
 pub(crate) fn measure(bench: &mut Bench) {
@@ -18,15 +18,7 @@ pub(crate) fn measure(bench: &mut Bench) {
     for key in ["welcome", "breaking-news"] {
         let template = library.find(key).expect("it ships");
         let bare = Bare::of(&template);
-        let input = Input {
-            data: richest(&template),
-            locale: Some(&english),
-            timezone: None,
-            recipient: None,
-            app_name: "Example Bank",
-            unsubscribe: None,
-            now: Timestamp::from_millis(1_795_694_400_000),
-        };
+        let input = input(&template, &english);
         let beside = if bare.formats { "bare libraries, values ready-made" } else { "bare libraries" };
         for channel in [Channel::Inbox, Channel::Email, Channel::Sms] {
             let ours = || template.render(channel, black_box(&input)).expect("it is written");

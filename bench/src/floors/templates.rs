@@ -6,12 +6,25 @@ use std::{collections::BTreeMap, fs, hint::black_box, path::Path};
 
 use handlebars::{Context, Handlebars, no_escape};
 use serde_json::{Map, Value, json};
-use stentor_domain::Channel;
-use stentor_templates::Template;
+use stentor_domain::{Channel, Locale, Timestamp};
+use stentor_templates::{Input, Template};
 
 /// The sample of a template that says the most.
-pub(crate) fn richest(template: &Template) -> &Map<String, Value> {
+fn richest(template: &Template) -> &Map<String, Value> {
     template.samples().values().max_by_key(|data| data.len()).expect("a sample")
+}
+
+/// What ours is given: the richest sample, in English.
+pub(crate) fn input<'a>(template: &'a Template, english: &'a Locale) -> Input<'a> {
+    Input {
+        data: richest(template),
+        locale: Some(english),
+        timezone: None,
+        recipient: None,
+        app_name: "Example Bank",
+        unsubscribe: None,
+        now: Timestamp::from_millis(1_795_694_400_000),
+    }
 }
 
 /// A template for the bare libraries.

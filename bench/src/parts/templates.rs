@@ -7,11 +7,11 @@
 
 use std::{hint::black_box, time::Instant};
 
-use stentor_domain::{Channel, Timestamp};
-use stentor_templates::{Input, Library, Template};
+use stentor_domain::Channel;
+use stentor_templates::{Library, Template};
 
 use crate::{
-    floors::templates::{Bare, richest},
+    floors::templates::{Bare, input},
     measure::rounds,
     report::{Goal, Report},
 };
@@ -40,17 +40,8 @@ pub(crate) fn run() -> Report {
 }
 
 fn measure(template: &Template, bare: &Bare, channel: Channel, rounds: usize) -> [f64; 3] {
-    let data = richest(template);
     let english = "en".parse().expect("a language");
-    let input = Input {
-        data,
-        locale: Some(&english),
-        timezone: None,
-        recipient: None,
-        app_name: "Example Bank",
-        unsubscribe: None,
-        now: Timestamp::from_millis(1_795_694_400_000),
-    };
+    let input = input(template, &english);
     let mut times: [Vec<f64>; 3] = Default::default();
     for _ in 0..rounds {
         times[0].push(micros(|| _ = black_box(template.render(channel, black_box(&input)).expect("it is written"))));

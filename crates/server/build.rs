@@ -4,7 +4,7 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let set = |name: &str| std::env::var(name).unwrap_or_default();
-    if set("PROFILE") == "release" && set("CARGO_CFG_TARGET_ENV") == "gnu" {
+    if set("PROFILE") == "release" && set("CARGO_CFG_TARGET_OS") == "linux" && set("CARGO_CFG_TARGET_ENV") == "gnu" {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
 }

@@ -158,7 +158,8 @@ codes! {
 }
 
 impl Code {
-    /// What is of no effect may be meant so, mails of some categories need no way out, and a background is a decoration; all else is wrong.
+    /// What is of no effect may be meant so, mails of some categories need no way out, and a background is a decoration; all else is
+    /// wrong.
     pub fn severity(self) -> Severity {
         match self {
             Self::UnusedField | Self::UnusedMessage | Self::NoWayOut | Self::LinkedPicture => Severity::Warning,

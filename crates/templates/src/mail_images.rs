@@ -85,8 +85,8 @@ const SRCSET: Advice = (
     "Leave srcset out, and give the larger picture as src, with the width at which it is shown",
 );
 
-/// The pictures of MJML (and its readable `text`) that stay links. Most web mail shows a picture that came with the mail as an `<img>` alone, and as a background only
-/// what it can load: to bring a background along would be to lose it there.
+/// The pictures of MJML (and its readable `text`) that stay links. Most web mail shows a picture that came with the mail as an `<img>`
+/// alone, and as a background only what it can load: to bring a background along would be to lose it there.
 pub(crate) fn stay_linked(mjml: &Expanded, text: &str) -> Vec<StaysLinked> {
     let (mut found, mut element) = (Vec::new(), "");
     let mut add = |at, (what, mend): Advice| found.push(StaysLinked { at: mjml.place_of_byte(at), what, mend });

@@ -2,7 +2,13 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_tests::{Dev, device::Device};
+use stentor_testkit::RedisServer;
+use stentor_tests::{
+    Dev,
+    device::Device,
+    eventually,
+    serve::{Serve, sqlite},
+};
 
 #[tokio::test]
 async fn a_person_sets_what_they_want_to_receive() {
@@ -68,4 +74,16 @@ async fn an_inbox_is_listed_by_category() {
     device.send(&json!({"type": "list", "ref": "l", "limit": 100, "category": "rare"})).await;
     let page = device.until("page").await;
     assert_eq!((titles(&page), &page["next"]), (vec![3], &Value::Null));
+}
+
+#[tokio::test]
+async fn the_profile_of_whoever_opens_their_inbox_is_read_before_they_are_written_to() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await;
+    assert_eq!(serve.api.put("/v1/recipients/ada", &json!({"email": "ada@example.com"})).await.0, StatusCode::OK);
+    let profile = "stentor:profile:{bank:ada}";
+    redis.command(&["DEL", profile]);
+    let (_device, _) = Device::open(&serve.api.url, &serve.api.token("ada").await, None).await;
+    eventually("it is hot", async || redis.query::<Option<String>>(&["HGET", profile, "complete"])).await;
+    assert_eq!(redis.query::<String>(&["HGET", profile, "email"]), r#"0 "ada@example.com""#);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stentor_connection::Connection;
 
-use super::events::{EventLog, Read, event};
+use super::events::{EventLog, Read, events};
 use crate::QueueError;
 
 /// Reads an event log from now on. What was read is remembered by nobody: what is trimmed before it is read is missed.
@@ -28,7 +28,7 @@ impl EventTail {
         Self { last: Some(place.unwrap_or("0-0").to_owned()), ..self }
     }
 
-    /// The next events, at most `max`, for the first of which this waits up to `block`.
+    /// The events of the next entries, at most `max` of these, for the first of which this waits up to `block`.
     pub async fn next_batch(&mut self, max: usize, block: Duration) -> Result<Vec<Vec<u8>>, QueueError> {
         let read: Read = redis::cmd("XREAD")
             .arg("COUNT")
@@ -40,11 +40,11 @@ impl EventTail {
             .arg(self.place().await?)
             .query_async(&mut self.reader)
             .await?;
-        let entries: Vec<_> = read.into_iter().flatten().flat_map(|(_, entries)| entries).map(event).collect();
-        if let Some((place, _)) = entries.last() {
+        let read: Vec<_> = read.into_iter().flatten().flat_map(|(_, entries)| entries).flat_map(events).collect();
+        if let Some((place, _)) = read.last() {
             self.last = Some(place.clone());
         }
-        Ok(entries.into_iter().map(|(_, json)| json).collect())
+        Ok(read.into_iter().map(|(_, json)| json).collect())
     }
 
     /// Where to go on. `$` would pass over what comes between two reads, so the end is looked up once.
@@ -53,7 +53,7 @@ impl EventTail {
             return Ok(last.clone());
         }
         let newest = self.log.newest(1).await?;
-        let place = newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(place, _)| place);
+        let place = newest.into_iter().next_back().map_or_else(|| "0-0".to_owned(), |(place, _)| place);
         self.last = Some(place.clone());
         Ok(place)
     }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::chain;
 
-/// The most events of one batch: one SQL transaction.
-const BATCH: usize = 500;
+/// The most entries of one batch, each of up to eight events: one SQL transaction.
+const BATCH: usize = 250;
 /// How long a read waits for the first event.
 const BLOCK: Duration = Duration::from_secs(1);
 /// How long events gather, once one came, before the next batch is read: each batch costs a transaction, whatever is in it, on
@@ -68,7 +68,7 @@ impl Archiver {
         }
     }
 
-    /// Archives a batch. Returns how many events were in it.
+    /// Archives a batch. Returns how many entries were in it.
     async fn step(&mut self) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
         let batch = self.reader.next_batch(BATCH, BLOCK).await?;
         if batch.is_empty() {
@@ -91,7 +91,8 @@ impl Archiver {
         }
         metrics::counter!("stentor_events_archived_total").increment(events.len() as u64);
         self.let_go(&events).await?;
-        let places: Vec<String> = batch.into_iter().map(|(place, _)| place).collect();
+        let mut places: Vec<String> = batch.into_iter().map(|(place, _)| place).collect();
+        places.dedup();
         self.reader.ack(&places).await?;
         self.log.trim(KEPT).await?;
         Ok(places.len())

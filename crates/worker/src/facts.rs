@@ -35,6 +35,6 @@ impl Facts {
                 Err(error) => tracing::error!(%error, kind = event.kind.name(), "a fact cannot be written as JSON"),
             }
         }
-        self.0.append(&encoded).await.map(drop)
+        self.0.append(&encoded).await
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn waiting(state: &ApiState, now: Timestamp) -> Result<Vec<Wait
 pub(super) struct Queues {
     shell: Shell,
     queues: Vec<Waiting>,
-    /// Facts that are not archived yet.
+    /// Entries of the events log.
     facts: u64,
 }
 

@@ -117,6 +117,7 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
             return Ok((frame, progress));
         }
     }
+    state.warm_profile(app, recipient);
     let (own, view) = state.inboxes.look(app, recipient, now).await?;
     let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
     state.note_delivered(person, &page.items);

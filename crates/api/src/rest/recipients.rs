@@ -87,6 +87,19 @@ impl ApiState {
         }
     }
 
+    /// Sees to it, while others wait for nothing, that a profile is hot: whoever opens their inbox is soon written to, and that
+    /// push is not to wait for SQL. If it fails, that push reads SQL.
+    pub(crate) fn warm_profile(&self, app: &AppId, id: &RecipientId) {
+        let (profiles, archive, app, id) = (self.profiles.clone(), self.archive.clone(), app.clone(), id.clone());
+        tokio::spawn(async move {
+            if let Ok(None) = profiles.find(&app, &id).await
+                && let Ok(record) = archive.find_recipient(&app, &id).await
+            {
+                let _ = profiles.complete(&app, &[(id, record.unwrap_or_default())]).await;
+            }
+        });
+    }
+
     /// Replaces a recipient's preferences.
     pub(super) async fn set_preferences(&self, app: &AppId, id: &RecipientId, to: &Preferences) -> Result<(), ApiError> {
         let mut found = Vec::new();

@@ -26,8 +26,11 @@ impl Log {
         self.events.reader(group, connect_blocking(&self.redis.url()).await).await.unwrap()
     }
 
+    /// Each by itself.
     async fn append(&self, ns: std::ops::Range<u8>) {
-        assert_eq!(self.events.append(&ns.clone().map(|n| vec![n]).collect::<Vec<_>>()).await.unwrap().len(), ns.len());
+        for n in ns {
+            self.events.append(&[vec![n]]).await.unwrap();
+        }
     }
 }
 
@@ -112,9 +115,10 @@ async fn only_what_every_group_has_is_dropped() {
 async fn the_newest_are_kept_for_who_looks_what_happened_last() {
     let l = Log::new().await;
     let mut archive = l.reader("archive").await;
-    let all: Vec<Vec<u8>> = (0..2_000_u32).map(|n| n.to_string().into_bytes()).collect();
+    let all: Vec<Vec<u8>> = (0..16_000_u32).map(|n| n.to_string().into_bytes()).collect();
     l.events.append(&all).await.unwrap();
     let batch = archive.next_batch(1_900, NOW).await.unwrap();
+    assert_eq!(batch.len(), 15_200, "eight stand together");
     archive.ack(&places(&batch)).await.unwrap();
     assert_eq!(l.events.trim(3_000).await.unwrap(), 0, "there are fewer");
     assert!(l.events.trim(500).await.unwrap() >= 1_300);
@@ -123,7 +127,29 @@ async fn the_newest_are_kept_for_who_looks_what_happened_last() {
     l.events.trim(10).await.unwrap();
     assert!(l.events.depth().await.unwrap() >= 100, "what was not acknowledged stays");
     let newest: Vec<Vec<u8>> = l.events.newest(3).await.unwrap().into_iter().map(|(_, event)| event).collect();
-    assert_eq!(newest, all[1_997..]);
+    assert_eq!(newest, all[15_976..]);
+}
+
+#[tokio::test]
+async fn what_is_appended_at_once_stands_together_in_order() {
+    let l = Log::new().await;
+    let mut reader = l.reader("archive").await;
+    let mut tail = l.events.tail(connect_blocking(&l.redis.url()).await).after(None);
+    l.events.append(&(0..10).map(|n| vec![n]).collect::<Vec<_>>()).await.unwrap();
+    l.events.append(&[]).await.unwrap();
+    l.append(10..11).await;
+    assert_eq!(l.events.depth().await.unwrap(), 3);
+    let batch = reader.next_batch(2, NOW).await.unwrap();
+    assert_eq!(texts(&batch), (0..10).collect::<Vec<u8>>());
+    let mut two = places(&batch);
+    two.dedup();
+    assert_eq!(two.len(), 2);
+    reader.ack(&two[..1]).await.unwrap();
+    assert_eq!(texts(&reader.next_batch(9, NOW).await.unwrap()), [8, 9], "what stands in one entry is acknowledged with it");
+    reader.ack(&two[1..]).await.unwrap();
+    assert_eq!(texts(&reader.next_batch(9, NOW).await.unwrap()), [10]);
+    assert_eq!(tail.next_batch(1, NOW).await.unwrap().concat(), (0..8).collect::<Vec<u8>>());
+    assert_eq!(tail.next_batch(9, NOW).await.unwrap().concat(), [8, 9, 10], "a tail misses nothing of an entry");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use reqwest::Method;
-use stentor_tests::Api;
+use stentor_tests::{Api, is_archived};
 
 use crate::{
     Row,
@@ -38,19 +38,6 @@ pub async fn at_rest(stack: &Stack) {
         assert!(Instant::now() < end, "there is still work: {left:?}, all archived: {archived}");
         tokio::time::sleep(Duration::from_millis(100)).await; // Redis gives no event for it
     }
-}
-
-type Fields = HashMap<String, redis::Value>;
-
-/// True if every group of the events log was given and has acknowledged all of it; the newest stay in it all the same.
-async fn is_archived(conn: &mut redis::aio::MultiplexedConnection) -> redis::RedisResult<bool> {
-    let mut pipe = redis::pipe();
-    pipe.cmd("XINFO").arg("STREAM").arg("stentor:{events:0}:log").cmd("XINFO").arg("GROUPS").arg("stentor:{events:0}:log");
-    let (stream, groups): (Fields, Vec<Fields>) = pipe.query_async(conn).await?;
-    let text = |fields: &Fields, name: &str| fields.get(name).and_then(|v| redis::from_redis_value::<String>(v.clone()).ok());
-    let pending = |group: &Fields| group.get("pending").and_then(|v| redis::from_redis_value::<u64>(v.clone()).ok());
-    let last = text(&stream, "last-generated-id");
-    Ok(groups.iter().all(|group| text(group, "last-delivered-id") == last && pending(group) == Some(0)))
 }
 
 /// Holds what came against what was accepted.

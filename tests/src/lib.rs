@@ -11,6 +11,7 @@ pub mod device;
 pub mod serve;
 
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
@@ -230,7 +231,6 @@ pub async fn eventually<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>
     }
 }
 
-/// The files in a folder, whole ones only.
 /// The time so many seconds from now, as the API takes it.
 pub fn at(seconds: f64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970").as_secs_f64();
@@ -239,6 +239,19 @@ pub fn at(seconds: f64) -> String {
     String::from_utf8(output.stdout).expect("ASCII").trim().to_owned()
 }
 
+/// True if every group of the events log was given and has acknowledged all of it; the newest stay in it all the same.
+pub async fn is_archived(redis: &mut redis::aio::MultiplexedConnection) -> redis::RedisResult<bool> {
+    type Fields = HashMap<String, redis::Value>;
+    let mut pipe = redis::pipe();
+    pipe.cmd("XINFO").arg("STREAM").arg("stentor:{events:0}:log").cmd("XINFO").arg("GROUPS").arg("stentor:{events:0}:log");
+    let (stream, groups): (Fields, Vec<Fields>) = pipe.query_async(redis).await?;
+    let text = |fields: &Fields, name: &str| fields.get(name).and_then(|v| redis::from_redis_value::<String>(v.clone()).ok());
+    let pending = |group: &Fields| group.get("pending").and_then(|v| redis::from_redis_value::<u64>(v.clone()).ok());
+    let last = text(&stream, "last-generated-id");
+    Ok(groups.iter().all(|group| text(group, "last-delivered-id") == last && pending(group) == Some(0)))
+}
+
+/// The files in a folder, whole ones only.
 pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
     let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == ending)).collect();

@@ -131,9 +131,11 @@ async fn lag(stentor: &Stentor, rate: usize) -> f64 {
     loop {
         ticks.tick().await;
         let batch: Vec<Vec<u8>> = facts.by_ref().take(some).collect();
-        let places = log.append(&batch).await.expect("Redis takes them");
+        log.append(&batch).await.expect("Redis takes them");
         let now = Instant::now();
-        waiting.extend(places.iter().map(|place| (id(place), now)));
+        // Nobody else writes: the last of the log is the last of these.
+        let last = log.newest(1).await.expect("Redis answers").pop().map(|(place, _)| id(&place));
+        waiting.extend(batch.iter().zip(last.into_iter().cycle()).map(|(_, place)| (place, now)));
         let archived = archived(&mut redis).await;
         let seen = Instant::now();
         while let Some((_, at)) = waiting.pop_front_if(|(place, _)| archived.is_some_and(|archived| *place <= archived)) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use serde_json::json;
-use stentor_tests::PATIENCE;
+use stentor_tests::{PATIENCE, is_archived};
 
 use crate::{
     curve::Curve,
@@ -87,12 +87,11 @@ async fn measure(stentor: &Stentor) -> Measured {
 
 /// Waits until all facts are archived.
 async fn settled(stentor: &Stentor) {
+    let client = redis::Client::open(stentor.redis.url()).expect("an address");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("Redis answers");
     let end = Instant::now() + PATIENCE * 20;
-    let mut quiet = 0;
-    while quiet < 3 {
-        let left: u64 = stentor.redis.query(&["XLEN", "stentor:{events:0}:log"]);
-        quiet = if left == 0 { quiet + 1 } else { 0 };
-        assert!(Instant::now() < end, "{left} facts are not archived");
+    while !is_archived(&mut redis).await.expect("Redis tells") {
+        assert!(Instant::now() < end, "there are facts that are not archived");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::mpsc,
     task::JoinSet,
 };
 
@@ -34,6 +35,16 @@ impl Request {
         let mut again = self.clone();
         again.before.extend_from_slice(format!("{time}-").as_bytes());
         again
+    }
+
+    /// The bytes of a POST without such a key.
+    pub(crate) fn once(address: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        head.into_bytes()
     }
 
     fn write(&self, n: u64, out: &mut Vec<u8>) {
@@ -67,6 +78,38 @@ pub(crate) async fn steady(address: &str, request: &Request, rate: u64, long: Du
     let connections = 64;
     let every = Duration::from_secs(1) * connections as u32 / rate as u32;
     call(address, &vec![request.clone(); connections], Until::Over(long), Some(every)).await
+}
+
+/// Sends these one after another, so many a second, whatever the answers take; `sending` is told of each, by its place.
+pub(crate) async fn paced(
+    address: &str,
+    requests: impl Iterator<Item = Vec<u8>>,
+    rate: u64,
+    sending: impl Fn(usize),
+) -> io::Result<()> {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate as u32);
+    let (back, mut free) = mpsc::unbounded_channel();
+    let mut callers = JoinSet::new();
+    for (k, request) in requests.enumerate() {
+        ticks.tick().await;
+        let mut stream = match free.try_recv() {
+            Ok(stream) => stream,
+            Err(_) => TcpStream::connect(address).await?,
+        };
+        stream.set_nodelay(true)?;
+        sending(k);
+        stream.write_all(&request).await?;
+        let back = back.clone();
+        callers.spawn(async move {
+            read(&mut stream, &mut Vec::new()).await?;
+            let _ = back.send(stream);
+            io::Result::Ok(())
+        });
+        while let Some(called) = callers.try_join_next() {
+            called.expect("no panic")?;
+        }
+    }
+    callers.join_all().await.into_iter().collect()
 }
 
 /// When a caller ends.
@@ -132,7 +175,7 @@ async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
             whole = answer.windows(4).position(|w| w == b"\r\n\r\n").map(|end| end + 4 + length(&answer[..end]));
         }
     }
-    assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(answer));
+    assert!(answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(answer));
     Ok(())
 }
 

@@ -1,12 +1,11 @@
 //! Pushes: what they cost, beside a raw `send()` loop and a bare axum WebSocket of the same bytes, and beside peers that are told the
 //! same by the same clients.
 //!
-//! `SOCKETS=1000,5000` for so many; 10,000 otherwise.
+//! `SOCKETS=1000,5000` for so many; 10,000 otherwise. `ONLY=Stentor` measures some of the systems, for whoever works on one of them.
 
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use reqwest::Method;
 use serde_json::json;
 use stentor_testkit::RedisServer;
 use stentor_tests::{Api, serve};
@@ -89,6 +88,18 @@ pub(crate) async fn run() -> Report {
     let sizes: Vec<usize> = asked.split(',').filter_map(|n| n.trim().parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![sized(10_000, 500)] } else { sizes };
     let mut report = Report::default();
+    if let Ok(only) = std::env::var("ONLY") {
+        for n in sizes {
+            for kind in Kind::ALL.into_iter().filter(|kind| only.split(',').any(|name| name == kind.name())) {
+                let mut rounds_of = Vec::new();
+                for _ in 0..rounds() {
+                    rounds_of.push(measure(kind, n, &mut 400).await);
+                }
+                tell_alone(&mut report, n, kind.name(), &median(&rounds_of));
+            }
+        }
+        return report;
+    }
     for n in sizes {
         let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_there()).collect();
         let mut all = vec![Vec::new(); kinds.len()];
@@ -110,6 +121,21 @@ pub(crate) async fn run() -> Report {
     }
     report.note("centrifuge is not measured: it needs a newer Go than the system's packages have.");
     report
+}
+
+fn tell_alone(report: &mut Report, n: usize, name: &str, measured: &Measured) {
+    let figures = [
+        ("broadcasts, per CPU second", measured.single, "deliveries"),
+        ("bursts of ten, per CPU second", measured.burst, "deliveries"),
+        ("broadcast, last client", measured.last, "ms"),
+        ("POST to frame of one person, 1,000/s: p50", measured.p50, "ms"),
+        ("POST to frame of one person, 1,000/s: p99", measured.p99, "ms"),
+        ("POST to frame of one person, as many as can be", measured.saturated, "a second"),
+        ("an idle socket", measured.memory / 1_024.0, "KiB"),
+    ];
+    for (work, value, unit) in figures {
+        report.figure(format!("{name}, {n} sockets: {work}"), value, unit, Goal::None);
+    }
 }
 
 fn tell_peer(report: &mut Report, n: usize, ours: &Measured, name: &str, peer: &Measured) {
@@ -230,18 +256,11 @@ impl Subject {
         }
     }
 
-    fn push(&self, i: usize) -> impl Future<Output = ()> + Send + 'static {
+    /// Where, with what key and with what words one person is told something.
+    fn one(&self, i: usize) -> (String, &str, String) {
+        let Some(api) = &self.api else { return (format!("/one/{i}"), "none", self.text.clone()) };
         let one = json!({"audience": {"recipients": [format!("p{i}")]}, "channels": ["inbox"], "content": {"title": "For you"}});
-        let request = match &self.api {
-            Some(api) => api.request(Method::POST, "/v1/notifications").json(&one),
-            None => self.http.post(format!("http://{}/one/{i}", self.server.address)).body(self.text.clone()),
-        };
-        let name = self.kind.name();
-        async move {
-            let answer = request.send().await.expect("an answer");
-            let status = answer.status();
-            assert!(status.is_success(), "{name}: {status} {}", answer.text().await.unwrap_or_default());
-        }
+        ("/v1/notifications".to_owned(), &api.key, one.to_string())
     }
 }
 
@@ -288,13 +307,9 @@ pub(crate) async fn measure(kind: Kind, n: usize, bytes: &mut usize) -> Measured
 
 /// Pushes to one person each as fast as they are taken, until the last frame came: how many a second.
 async fn saturate(subject: &Subject, crowd: &Crowd, n: usize) -> f64 {
-    let request = |i: usize| match &subject.api {
-        Some(api) => {
-            let one =
-                json!({"audience": {"recipients": [format!("p{i}")]}, "channels": ["inbox"], "content": {"title": "For you"}});
-            Request::post(&subject.server.address, "/v1/notifications", &api.key, &one.to_string())
-        }
-        None => Request::post(&subject.server.address, &format!("/one/{i}"), "none", &subject.text),
+    let request = |i: usize| {
+        let (path, key, body) = subject.one(i);
+        Request::post(&subject.server.address, &path, key, &body)
     };
     let requests: Vec<Request> = (0..PUSHERS.min(n)).map(|i| request(i).again(i as u8)).collect();
     let times = sized(200, 20) as u64;
@@ -308,22 +323,17 @@ async fn saturate(subject: &Subject, crowd: &Crowd, n: usize) -> f64 {
 
 /// Pushes to one person after another at a steady rate, whatever the answers take.
 async fn push_to_one(subject: &Subject, crowd: &Crowd, n: usize) -> (f64, f64) {
-    let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
     let total = RATE * SECONDS;
+    let who = |k: usize| (k * 7) % n;
     crowd.took();
     crowd.expect(total);
-    let pushes = async {
-        let mut open = tokio::task::JoinSet::new();
-        for k in 0..total {
-            ticks.tick().await;
-            let i = (k as usize * 7) % n;
-            let push = subject.push(i);
-            crowd.sent(i);
-            open.spawn(push);
-        }
-        open.join_all().await;
-    };
-    tokio::join!(pushes, crowd.reached());
+    let address = &subject.server.address;
+    let requests = (0..total as usize).map(|k| {
+        let (path, key, body) = subject.one(who(k));
+        Request::once(address, &path, key, &body)
+    });
+    let (pushed, _) = tokio::join!(load::paced(address, requests, RATE, |k| crowd.sent(who(k))), crowd.reached());
+    pushed.expect("it answers");
     let took = crowd.took();
     let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
     (at(0.5), at(0.99))

@@ -12,7 +12,7 @@ use stentor_queue::{EventLog, EventReader, Queue, QueueError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::chain;
+use crate::{dispatch::chain, sweep::KEEP};
 
 /// The most entries of one batch, each of up to eight events: one SQL transaction.
 const BATCH: usize = 250;
@@ -39,7 +39,7 @@ pub(crate) struct Archiver {
     pub dispatch: Queue,
     pub email: Queue,
     pub sms: Queue,
-    /// Tells the sweep whose inbox grew.
+    /// Tells the sweep whose inbox grew beyond what stays hot: so many items were written to it.
     pub grown: mpsc::Sender<(AppId, RecipientId)>,
 }
 
@@ -113,7 +113,7 @@ impl Archiver {
                     Channel::Inbox => {}
                 },
                 EventKind::Content { notification, variant, .. } => contents.push((&event.app, *notification, variant)),
-                EventKind::ItemWritten { recipient, .. } => {
+                EventKind::ItemWritten { recipient, seq, .. } if *seq > KEEP as u64 => {
                     grown.insert((event.app.clone(), recipient.clone()));
                 }
                 _ => {}

@@ -29,7 +29,7 @@ use crate::{
     jobs::{DeliveryJob, DispatchJob, Task, lane},
     notifications::{Notifications, ReadError},
     page::Page,
-    profiles::{ProfileError, look_up, read_ahead, resolve},
+    profiles::{ProfileError, look_up, resolve},
     recall::RECALLED,
     suppressed::{Suppressed, SuppressedError},
     update::newer,
@@ -111,7 +111,7 @@ impl Dispatch {
 
     async fn dispatch(&self, job: &DispatchJob, lease: &Lease) -> Result<Outcome, DispatchError> {
         let gone = || Ok(Outcome::Dead { reason: "its record is gone".into() });
-        let (record, ahead) = tokio::join!(self.queue.find_job(lease.job_id()), read_ahead(&self.profiles, &job.app, &job.to));
+        let (record, ahead) = tokio::join!(self.queue.find_job(lease.job_id()), self.profiles.read(&job.app, &job.to));
         let Some(record) = record? else { return gone() };
         let Some(body) = &record.body else { return gone() };
         let notification: Notification = match serde_json::from_slice(body) {
@@ -127,7 +127,7 @@ impl Dispatch {
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
             Ok(Resolved::Whole { deliveries: progress.deliveries, error, seen: None })
         } else {
-            self.resolve(&notification, progress, lease, &mut facts, ahead?).await
+            self.resolve(&notification, progress, lease, &mut facts, ahead.map_err(ProfileError::from)?).await
         };
         let (deliveries, error, seen) = match resolved {
             Ok(Resolved::Whole { deliveries, error, seen }) => (deliveries, error, seen),

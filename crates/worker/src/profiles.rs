@@ -22,23 +22,13 @@ pub(crate) async fn look_up(
     app: &AppId,
     recipients: &[RecipientId],
 ) -> Result<Vec<Profile>, ProfileError> {
-    let hot = read_ahead(profiles, app, recipients).await?;
+    let hot = profiles.read(app, recipients).await?;
     let open: Vec<RecipientId> = recipients.iter().zip(&hot).filter(|(_, hot)| !hot.complete).map(|(id, _)| id.clone()).collect();
     let mut records = if open.is_empty() { HashMap::new() } else { archive.find_profiles(app, &open).await? };
     let profile = |(id, hot): (&RecipientId, HotProfile)| {
         if hot.complete { hot.profile } else { records.remove(id).unwrap_or_default() }
     };
     Ok(recipients.iter().zip(hot).map(profile).collect())
-}
-
-/// What is hot of a few recipients, in order, for [`resolve`].
-pub(crate) async fn read_ahead(
-    profiles: &Profiles,
-    app: &AppId,
-    recipients: &[RecipientId],
-) -> Result<Vec<HotProfile>, ProfileError> {
-    let no_change: Vec<_> = recipients.iter().map(|id| (id.clone(), ProfilePatch::default())).collect();
-    Ok(profiles.resolve(app, &no_change, Timestamp::UNIX_EPOCH).await?)
 }
 
 /// The profiles of `recipients`, with the fields that the request set as of `at`; in order. `ahead` is what was read ahead of them,
@@ -52,8 +42,11 @@ pub(crate) async fn resolve(
     ahead: Vec<HotProfile>,
 ) -> Result<Vec<Profile>, ProfileError> {
     let sets_nothing = recipients.iter().all(|(_, patch)| patch.is_empty());
-    let mut hot =
-        if sets_nothing && ahead.len() == recipients.len() { ahead } else { profiles.resolve(app, recipients, at).await? };
+    let mut hot = match sets_nothing {
+        true if ahead.len() == recipients.len() => ahead,
+        true => profiles.read(app, &recipients.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>()).await?,
+        false => profiles.resolve(app, recipients, at).await?,
+    };
     let open: Vec<usize> = (0..hot.len()).filter(|i| !hot[*i].complete).collect();
     if !open.is_empty() {
         let ids: Vec<RecipientId> = open.iter().map(|i| recipients[*i].0.clone()).collect();

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{dispatch::chain, facts::Facts};
 
 /// How many items stay hot: as many as Redis packs tightly.
-const KEEP: usize = 128;
+pub(crate) const KEEP: usize = 128;
 /// How long an inbox may grow before it is looked at: many items in a row cost one look.
 const GATHER: Duration = Duration::from_secs(2);
 

@@ -132,13 +132,16 @@ async fn many_are_answered_in_order_and_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_copy_lives_for_two_days_after_it_was_last_touched() {
+async fn a_copy_lives_for_two_days_after_it_was_last_written() {
     let p = People::new().await;
     p.complete(json!({})).await;
     let key = "stentor:profile:{demo:me}";
     let mut conn = p.f.conn.clone();
     redis::cmd("PEXPIRE").arg(key).arg(60_000).query_async::<()>(&mut conn).await.unwrap();
     p.find().await.unwrap();
-    let life: i64 = redis::cmd("PTTL").arg(key).query_async(&mut conn).await.unwrap();
+    let mut life = async || redis::cmd("PTTL").arg(key).query_async::<i64>(&mut conn).await.unwrap();
+    assert!((1..=60_000).contains(&life().await), "reading prolongs nothing");
+    p.resolve(json!({ "locale": "de" }), 1).await;
+    let life = life().await;
     assert!((172_000_000..=172_800_000).contains(&life), "{life}");
 }

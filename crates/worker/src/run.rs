@@ -14,7 +14,10 @@ use stentor_domain::{
 };
 use stentor_inbox::{Inboxes, Profiles, Suppressions};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -135,24 +138,27 @@ impl Worker {
         let (grown_tx, grown_rx) = mpsc::channel(GROWN);
         let tasks = TaskTracker::new();
 
-        let archiver = Archiver {
-            log: parts.events.clone(),
-            reader: parts.events.reader("archive", parts.redis.connect_blocking().await.map_err(QueueError::from)?).await?,
-            archive: parts.archive.apart().await?,
-            inbox: parts.inboxes.hot().clone(),
-            dispatch: parts.dispatch.clone(),
-            email: parts.email.clone(),
-            sms: parts.sms.clone(),
-            grown: grown_tx,
-        };
+        let reader = parts.events.reader("archive", parts.redis.connect_blocking().await.map_err(QueueError::from)?).await?;
+        let (archive, log, inbox) = (parts.archive.clone(), parts.events.clone(), parts.inboxes.hot().clone());
+        let (dispatch, email, sms) = (parts.dispatch.clone(), parts.email.clone(), parts.sms.clone());
+        let (begun, has_begun) = oneshot::channel();
         // On a thread of its own that gives way: a batch takes a processor for many milliseconds, and no push waits for that.
-        let (main, archiving) = (Handle::current(), archiver.run(stop.clone()));
+        let (main, until) = (Handle::current(), stop.clone());
         tasks.spawn_blocking(move || {
             if let Err(error) = rustix::process::setpriority_process(None, GIVES_WAY) {
                 tracing::warn!(%error, "the archiver's priority cannot be lowered");
             }
-            main.block_on(archiving);
+            main.block_on(async {
+                // Made here, since SQLite's thread has the priority of the one that makes it.
+                let archive = match archive.apart().await {
+                    Ok(archive) => archive,
+                    Err(error) => return drop(begun.send(Err(error))),
+                };
+                let _ = begun.send(Ok(()));
+                Archiver { log, reader, archive, inbox, dispatch, email, sms, grown: grown_tx }.run(until).await;
+            });
         });
+        has_begun.await.map_err(|_| WorkerError::Ended("the archiver has not begun".to_owned()))??;
         let sweep = Sweep {
             inbox: parts.inboxes.hot().clone(),
             archive: parts.archive.clone(),

@@ -4,7 +4,7 @@
 //! A connection that has just come, or whose snapshot was newer or older than what the others were told, goes by itself
 //! until it is in step with them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 use stentor_domain::{NotificationId, RecipientId, Timestamp};
@@ -18,6 +18,10 @@ use super::{
     told::Told,
 };
 
+/// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// How long a connection may read nothing.
+const STALLED_WITHIN: Duration = Duration::from_secs(10);
 /// What is kept back while something is read. Beyond it the reading is done again instead.
 const MAX_KEPT: usize = 256;
 
@@ -196,7 +200,9 @@ impl Present {
         outlet.send_one(welcome, || progress.resync());
         connection.wire.outlet = Some(outlet);
         connection.token_end = token_end;
-        connection.heard = Instant::now();
+        // Those who came at once, after a restart say, are not asked at once for ever.
+        let earlier = rand::Rng::random_range(&mut rand::rng(), Duration::ZERO..PING_EVERY / 2);
+        connection.heard = Instant::now().checked_sub(earlier).unwrap_or_else(Instant::now);
         let mut line = Line { progress: Some(progress), reading: None };
         let kept = connection.own.take().and_then(|own| own.reading).unwrap_or_default();
         let missing = line.replay(&kept, now);
@@ -419,20 +425,18 @@ impl Connection {
         }
     }
 
-    /// What time demands of it. `ping_every` and `stalled_within` are its manners.
-    pub(crate) fn look(&mut self, now: Instant, manners: &LookManners) {
+    /// What time demands of it.
+    pub(crate) fn look(&mut self, now: Instant) {
         let Some(outlet) = &self.wire.outlet else { return };
         if self.ending {
             return;
         }
         if now >= self.token_end {
             self.end(CloseCode::Token, "the token ran out; come back with another", Some(&super::session::bye("token")));
-        } else if outlet.stalled_since().is_some_and(|since| now.saturating_duration_since(since) >= manners.stalled_within) {
+        } else if outlet.stalled_since().is_some_and(|since| now.saturating_duration_since(since) >= STALLED_WITHIN) {
             outlet.give_up("nothing was read for 10 seconds");
             self.ending = true;
-        } else if outlet.is_asked()
-            && now.saturating_duration_since(self.heard) >= manners.ping_every * (u32::from(self.asked) + 1)
-        {
+        } else if outlet.is_asked() && now.saturating_duration_since(self.heard) >= PING_EVERY * (u32::from(self.asked) + 1) {
             if self.asked >= 2 {
                 self.end(CloseCode::Gone, "nobody answers", None);
             } else {
@@ -441,10 +445,4 @@ impl Connection {
             }
         }
     }
-}
-
-/// How long a connection may be silent, and how long it may read nothing.
-pub(crate) struct LookManners {
-    pub ping_every: std::time::Duration,
-    pub stalled_within: std::time::Duration,
 }

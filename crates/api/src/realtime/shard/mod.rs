@@ -21,13 +21,18 @@ use slab::Slab;
 use stentor_domain::{AppId, Clock, RecipientId, Timestamp};
 use stentor_inbox::{Changes, Cursor, Inboxes, LiveMessage, Marked, Presence, TimelineView, Timelines};
 use stentor_socket::Frame;
-use tokio::{runtime::Handle, sync::mpsc, task::yield_now, time::interval};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     frame::CloseCode,
     outlet::Outlet,
-    present::{LookManners, Now, Present, Reads},
+    present::{Now, Present, Reads},
     progress::{Logged, What},
     receipts::Receipts,
     session::{MAX_CATCH_UP, bye},
@@ -47,8 +52,8 @@ const WAITING: usize = 4_096;
 const STRIDE: usize = 64;
 /// How often it is looked who is silent, who reads nothing and whose token ran out.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
-const MANNERS: LookManners = LookManners { ping_every: Duration::from_secs(25), stalled_within: Duration::from_secs(10) };
+/// In how many parts: to ask thousands at once whether they are there would hold up whoever is told something.
+const LOOK_PARTS: u32 = 20;
 /// How often some connections are ended, once the process stops.
 const CLOSE_EVERY: Duration = Duration::from_millis(5);
 /// How many connections are ended in a millisecond, over all shards: those who come back must be received elsewhere.
@@ -131,6 +136,8 @@ struct Here {
     /// Whose turn it is to be handed the log, and how many have not had theirs.
     next: usize,
     left: usize,
+    /// Whose connections were looked at last.
+    looked: usize,
 }
 
 #[derive(Default)]
@@ -141,7 +148,8 @@ struct Memory {
 
 async fn run(state: Rc<RefCell<State>>, mut rx: mpsc::Receiver<Message>) {
     let closing = state.borrow().parts.closing.clone();
-    let mut looks = interval(LOOK_EVERY);
+    let mut looks = interval(LOOK_EVERY / LOOK_PARTS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut closings = interval(CLOSE_EVERY);
     let mut farewells: Option<Farewells> = None;
     let mut batch = Vec::new();
@@ -155,6 +163,7 @@ async fn run(state: Rc<RefCell<State>>, mut rx: mpsc::Receiver<Message>) {
             yield_now().await;
             continue;
         }
+        let is_somebody_here = state.borrow().parts.sockets.load(Relaxed) > 0;
         tokio::select! {
             received = rx.recv_many(&mut batch, 256) => {
                 if received == 0 {
@@ -162,7 +171,7 @@ async fn run(state: Rc<RefCell<State>>, mut rx: mpsc::Receiver<Message>) {
                 }
                 batch.drain(..).for_each(|message| State::take(&state, message));
             }
-            _ = looks.tick() => state.borrow_mut().look(),
+            _ = looks.tick(), if is_somebody_here => state.borrow_mut().look(),
             () = closing.cancelled(), if farewells.is_none() => farewells = Some(state.borrow().all_in_any_order()),
             _ = closings.tick(), if farewells.is_some() => {
                 if let Some(farewells) = &mut farewells {
@@ -366,11 +375,17 @@ impl State {
         }
     }
 
-    /// What time demands of every connection.
+    /// What time demands of the connections that are next.
     fn look(&mut self) {
         let now = Instant::now();
-        for (_, person) in self.apps.values_mut().flat_map(|here| here.people.iter_mut()) {
-            person.connections.iter_mut().for_each(|connection| connection.look(now, &MANNERS));
+        for here in self.apps.values_mut() {
+            let slots = here.people.capacity();
+            for _ in 0..slots.div_ceil(LOOK_PARTS as usize) {
+                here.looked = (here.looked + 1) % slots;
+                if let Some(person) = here.people.get_mut(here.looked) {
+                    person.connections.iter_mut().for_each(|connection| connection.look(now));
+                }
+            }
         }
     }
 
@@ -464,7 +479,7 @@ struct Farewells {
 impl Here {
     fn new(view: Arc<TimelineView>) -> Self {
         let (people, index, log) = (Slab::new(), HashMap::new(), VecDeque::new());
-        Self { view, people, index, log, base: 0, next: 0, left: 0 }
+        Self { view, people, index, log, base: 0, next: 0, left: 0, looked: 0 }
     }
 
     /// The number of the entry that will come next.

@@ -1,8 +1,14 @@
-//! What operators see: health, metrics, the description of the API, an orderly end.
+//! What operators see: health, metrics, the description of the API, an orderly end, who gives way to whom.
 
 use reqwest::Method;
 use serde_json::json;
-use stentor_tests::{Dev, device::Device};
+use stentor_testkit::RedisServer;
+use stentor_tests::{
+    Dev,
+    device::Device,
+    eventually,
+    serve::{Process, settings, sqlite},
+};
 
 #[tokio::test]
 async fn it_is_alive_ready_measured_and_described() {
@@ -31,4 +37,25 @@ async fn it_is_alive_ready_measured_and_described() {
     assert!(device.next("bye").await["reconnect_after_ms"].is_u64());
     assert_eq!(device.closed().await, 1012);
     assert_eq!(ended.await.unwrap(), Some(0));
+}
+
+/// The niceness of the threads of a process whose name begins so.
+fn niceness(pid: u32, name: &str) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let of = |stat: String| {
+        let (begin, rest) = stat.rsplit_once(')')?;
+        let is_it = begin.split_once('(')?.1.starts_with(name);
+        is_it.then(|| rest.split_whitespace().nth(16)?.parse().ok()).flatten()
+    };
+    stats.filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn what_archives_gives_way_and_its_sqlite_with_it() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let process = Process::start(&settings(&redis.url(), &sqlite(&dir), &[])).await;
+    eventually("a thread of SQLite that gives way", async || niceness(process.pid(), "sqlx-sqlite").contains(&5).then_some(()))
+        .await;
+    assert!(niceness(process.pid(), "sockets").iter().all(|nice| *nice == 0), "those who push do not");
 }

@@ -8,6 +8,11 @@ const panel = (person: string) => `<stentor-inbox variant="panel" token-url="/to
 test("the network is cut and restored: what was done meanwhile is done, what came meanwhile is there", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "one");
   await stentor.say(person, "two");
+  const welcomes: { recovered: boolean; items: { title: string }[] }[] = [];
+  page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
+    const frame = JSON.parse(String(payload));
+    if (frame.type === "welcome") welcomes.push(frame);
+  }));
   await page.goto(host.inboxPage("/cut", panel(person)));
   await expect(titles(page)).toHaveCount(2);
   host.cut();
@@ -26,6 +31,8 @@ test("the network is cut and restored: what was done meanwhile is done, what cam
   await expect.poll(() => stentor.unread(person)).toBe(2);
   await expect.poll(() => shown(page)).toBe(2);
   await expect.poll(async () => (await client(page)).waiting).toBe(0);
+  // it went on from its cursor: it was told what it missed, and nothing twice
+  expect(welcomes.map(({ recovered, items }) => [recovered, items.map(({ title }) => title)])).toEqual([[false, ["two", "one"]], [true, ["three"]]]);
 });
 
 test("what the browser kept is there without a network, and what was queued outlives the page", async ({ page, host, stentor, person }) => {

@@ -111,6 +111,11 @@ for (const { name, locale, variant, scheme, width, height, touch } of LOOKS) {
     await picture(page, `inbox-${name}-open`);
     await element(page).locator(".settings").click();
     await expect(element(page).getByRole("switch")).toHaveCount(3 * 4);
+    const cut = await element(page).evaluate((node) => ["box", "head", "side"].filter((part) => {
+      const { scrollWidth, clientWidth } = node.shadowRoot!.querySelector(`.${part}`)!;
+      return scrollWidth > clientWidth;
+    }));
+    expect(cut, "what is wider than its place").toEqual([]);
     await expectAccessible(page);
     await picture(page, `inbox-${name}-preferences`);
   });

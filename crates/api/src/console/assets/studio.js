@@ -79,12 +79,12 @@ h2, h3, p { margin: 0; font-size: inherit; }
 @media (max-width: 519.9px) { .popover { inset: 0; width: 100%; height: 100%; max-width: none; max-height: none; border: 0; border-radius: 0; } }
 @keyframes rise { from { opacity: 0; transform: translateY(-4px); } }
 
-.head { display: flex; align-items: center; gap: 8px; padding-block: 12px; padding-inline: 16px 12px; min-height: 64px; }
-.head h2 { font-size: 17px; font-weight: 650; white-space: nowrap; }
-.count { color: var(--soft); font-size: 13px; line-height: 1.3; padding-block-start: 2px; }
+.head { display: flex; align-items: center; gap: 4px; padding-block: 12px; padding-inline: 16px 12px; min-height: 64px; }
+.head h2 { font-size: 17px; font-weight: 650; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.count { color: var(--soft); font-size: 13px; padding: 2px 4px 0; flex-shrink: 9999; }
 .gap { flex: 1; }
 .icon { display: grid; place-items: center; width: 32px; height: 32px; flex: none; color: var(--soft); }
-.head .icon { width: 40px; height: 40px; }
+.head .icon { width: 36px; height: 36px; }
 .head .back { margin-inline-start: -8px; }
 .icon:hover:enabled { background: var(--hover); color: var(--ink); }
 .icon[aria-pressed="true"] { color: var(--accent); background: var(--tint); }
@@ -169,7 +169,6 @@ h3 { font-size: 19px; font-weight: 650; line-height: 1.3; }
 .doings { border-block-start: 1px solid var(--line); padding-block-start: 12px; font-size: 14px; color: var(--soft); }
 .doings button { display: flex; align-items: center; gap: 8px; padding: 6px 12px; }
 .doings button:hover { background: var(--hover); color: var(--ink); }
-.doings svg { width: 18px; height: 18px; }
 
 table { width: 100%; border-collapse: collapse; margin-block-start: 8px; }
 .preferences :is(th, td) { padding: 10px 4px; border-block-end: 1px solid var(--line); font-weight: 400; text-align: start; }

@@ -371,7 +371,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     const tabs = inbox ? this.#tabs() : [];
     if (!tabs.some(([name]) => name === this.#category)) this.#category = ALL;
     return html`
-      <header class="head" part="header">
+      <div class="head" part="header">
         ${aside ? button(icons.back, words.back, this.#back, { name: "back" }) : nothing}
         <h2>${words.title}</h2>
         ${unread ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
@@ -379,7 +379,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
         ${button(icons.checks, words.markAllRead, () => inbox?.markAllRead(), { off: !unread })}
         ${button(icons.settings, words.preferences, this.#preferences ? this.#back : this.#openPreferences, { name: "settings", off: !inbox, pressed: this.#preferences !== undefined })}
         ${this.variant === "bell" ? button(icons.close, words.close, () => this.close()) : nothing}
-      </header>
+      </div>
       ${this.#trouble()}
       <div class="body ${aside ? "aside" : ""}">
         <div class="main">

@@ -20,6 +20,16 @@ test("the bell counts, opens, shows what is in it, and marks it read", async ({ 
   await expect(element(page).locator("[aria-live], [role=status], [role=alert], [role=log]"), "the one region that speaks").toHaveCount(1);
 });
 
+test("a bell in the header of a page is no second banner", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "At the top");
+  await page.goto(host.page("/header", `<!doctype html><html lang="en"><head><title>A site</title><link rel="icon" href="/picture.svg">
+<script type="module" src="/widget/v1/stentor-inbox.js"></script></head>
+<body><header><stentor-inbox token-url="/token?for=${person}"></stentor-inbox></header><main><h1>A site</h1></main></body></html>`));
+  await page.getByRole("button", { name: "Notifications, 1 unread" }).click();
+  await expect(titles(page)).toHaveCount(1);
+  await expectAccessible(page);
+});
+
 test("content is loaded when an item is opened, and not before", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "A card", { summary: "In short", body_markdown: "The whole story." });
   let told = "";

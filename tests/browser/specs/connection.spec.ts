@@ -58,6 +58,35 @@ test("what the browser kept is there without a network, and what was queued outl
   await expect.poll(() => shown(page)).toBe(0);
 });
 
+test("an item that is clicked before there is a connection is opened once there is one", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "first", { body_markdown: "Its content." });
+  await stentor.say(person, "second", { body_markdown: "The other's." });
+  await page.goto(host.inboxPage("/early", `<stentor-inbox variant="panel" recipient="${person}" token-url="/token?for=${person}"></stentor-inbox>`));
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.endsWith(":page")).length)).toBe(1);
+  // the page shows what the browser kept; its token takes its time
+  let give = () => {};
+  await page.route("**/token?*", async (route) => {
+    await new Promise<void>((done) => (give = done));
+    await route.continue();
+  }, { times: 1 });
+  await page.reload();
+  await card(page, "first").click();
+  await expect(element(page).locator(".side .ghost")).toBeVisible();
+  give();
+  await expect(element(page).locator(".content")).toHaveText("Its content.");
+  await expect.poll(() => stentor.unread(person)).toBe(1);
+  await page.keyboard.press("Escape");
+  // without a network it is said that it cannot be loaded; with it, it is
+  host.cut();
+  await expect(element(page).locator(".trouble")).toBeVisible();
+  await card(page, "second").click();
+  await expect(element(page).locator(".side")).toContainText("This cannot be loaded now.");
+  host.restore();
+  await element(page).locator(".trouble").getByRole("button").click(); // "Try again": sooner than by itself
+  await expect(element(page).locator(".content")).toHaveText("The other's.");
+  await expect.poll(() => stentor.unread(person)).toBe(0);
+});
+
 test("what is kept of two apps' inboxes is kept apart", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "kept");
   await page.goto(host.inboxPage("/apart", panel(person)));

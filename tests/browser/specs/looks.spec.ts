@@ -150,6 +150,7 @@ test("the states: empty, loading, offline, no token, toasts, just archived, what
   await expectAccessible(page);
   await picture(page, "inbox-toasts");
 
+  for (const title of ["One", "Two"]) await page.getByRole("button", { name: `Close: ${title}` }).click();
   await card(page, "One").hover();
   await tool(page, "Archive", "One").click();
   await expect(page.getByRole("button", { name: "Undo" })).toBeVisible();

@@ -36,7 +36,7 @@ export function dialog(title, body, actions, leave = 'Cancel') {
     h('header', {}, h('h2', {}, title), h('button', { type: 'button', class: 'quiet', onclick: close, 'aria-label': 'Close' }, '✕')),
     h('div', { class: 'body' }, body, says),
     h('footer', {}, h('button', { type: 'button', onclick: close }, leave), buttons));
-  document.body.append(box);
+  document.getElementById('main').append(box);
   box.showModal();
   return box;
 }

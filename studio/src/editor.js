@@ -81,7 +81,7 @@ export class Editor {
       syntaxHighlighting(colours), marked, look, this.offered, language(path),
       // Tab leaves the editor: who has no mouse must come out again.
       keymap.of([...completionKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...lintKeymap]),
-      EditorView.contentAttributes.of({ 'aria-label': `Text of ${path}`, spellcheck: path.endsWith('.md') ? 'true' : 'false' }),
+      EditorView.contentAttributes.of({ tabindex: '0', 'aria-label': `Text of ${path}`, spellcheck: path.endsWith('.md') ? 'true' : 'false' }),
     ] });
   }
 

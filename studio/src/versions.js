@@ -57,7 +57,7 @@ export async function history(studio) {
   await more();
   fill(list,
     rows.children.length === 0 ? h('p', { class: 'soft' }, 'There is only the shared template; what you publish hides it for this app.') : h('div', { class: 'scroll' }, h('table', {},
-      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', ''].map((name) => h('th', {}, name)))),
+      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', h('span', { class: 'unseen' }, 'Act')].map((name) => h('th', {}, name)))),
       rows)),
     older,
     studio.base !== 'shared' && studio.hasShared ? h('p', { class: 'row' }, h('button', { type: 'button', onclick: release('shared', 'The shared template is live.') }, 'Back to the shared template')) : null);

@@ -29,6 +29,8 @@ export interface Opened {
   id: string;
   content?: OpenedItem;
   failed?: boolean;
+  /** There was no connection: it is asked for again once there is one. */
+  later?: boolean;
 }
 
 export class InboxElement extends LitElement implements StentorInboxElement {
@@ -153,8 +155,12 @@ export class InboxElement extends LitElement implements StentorInboxElement {
   }
 
   #changed = (): void => {
-    if (this.#inbox?.status !== "live") this.#failed = false;
     const opened = this.#opened;
+    if (this.#inbox?.status !== "live") this.#failed = false;
+    else if (opened?.later) {
+      opened.later = false;
+      void this.#load(opened.id);
+    }
     if (opened?.content && !this.#inbox?.item(opened.id)) this.#back(); // it was withdrawn, or put away elsewhere
     this.requestUpdate();
   };
@@ -246,7 +252,8 @@ export class InboxElement extends LitElement implements StentorInboxElement {
       if (this.#opened?.id === id) this.#opened = { id, content };
       this.dispatchEvent(new CustomEvent("stentor-open", { detail: content, bubbles: true, composed: true }));
     } catch {
-      if (this.#opened?.id === id) this.#opened = { ...this.#opened, failed: true };
+      const { status } = this.#inbox!;
+      if (this.#opened?.id === id) this.#opened = { id, failed: status !== "connecting", later: status !== "live" };
     }
     this.requestUpdate();
   }
@@ -352,7 +359,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
         ${said}${tray}</div>`;
     }
     return html`<div class="root" dir=${direction} lang=${this.#language.locale} @focusout=${this.#focusLeft}>
-      <button class="bell" part="bell" type="button" aria-haspopup="dialog" aria-expanded=${this.open}
+      <button class="bell" part="bell" aria-haspopup="dialog" aria-expanded=${this.open}
         aria-label=${unread ? `${words.title}, ${counted}` : words.title} @click=${() => (this.open ? this.close() : this.show())}>
         ${icons.bell}${unread ? html`<span class="badge" part="badge" aria-hidden="true">${unread > 99 ? `${this.#language.number(99)}+` : this.#language.number(unread)}</span>` : nothing}
       </button>
@@ -371,7 +378,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     const tabs = inbox ? this.#tabs() : [];
     if (!tabs.some(([name]) => name === this.#category)) this.#category = ALL;
     return html`
-      <header class="head" part="header">
+      <div class="head" part="header">
         ${aside ? button(icons.back, words.back, this.#back, { name: "back" }) : nothing}
         <h2>${words.title}</h2>
         ${unread ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
@@ -379,12 +386,12 @@ export class InboxElement extends LitElement implements StentorInboxElement {
         ${button(icons.checks, words.markAllRead, () => inbox?.markAllRead(), { off: !unread })}
         ${button(icons.settings, words.preferences, this.#preferences ? this.#back : this.#openPreferences, { name: "settings", off: !inbox, pressed: this.#preferences !== undefined })}
         ${this.variant === "bell" ? button(icons.close, words.close, () => this.close()) : nothing}
-      </header>
+      </div>
       ${this.#trouble()}
       <div class="body ${aside ? "aside" : ""}">
         <div class="main">
           ${tabs.length ? html`<div class="tabs" part="tabs" role="tablist" aria-label=${words.title} @keydown=${arrows}>
-            ${tabs.map(([name, label]) => html`<button type="button" role="tab" id="tab-${name}" aria-controls="list" aria-selected=${name === this.#category}
+            ${tabs.map(([name, label]) => html`<button role="tab" id="tab-${name}" aria-controls="list" aria-selected=${name === this.#category}
               tabindex=${name === this.#category ? 0 : -1} @click=${() => this.#choose(name)}>${label}</button>`)}</div>` : nothing}
           <div class="scroll" id="list" tabindex=${tabs.length ? -1 : nothing} role=${tabs.length ? "tabpanel" : nothing} aria-labelledby=${tabs.length ? `tab-${this.#category}` : nothing}>
             ${cards({
@@ -392,7 +399,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
               open: (id) => void this.openItem(id), archive: (id) => this.#archive(id), retry: this.#retry,
             })}
           </div>
-          ${this.#archived.length ? html`<div class="undo"><span>${words.archived}</span><button type="button" @click=${this.#undo}>${words.undo}</button></div>` : nothing}
+          ${this.#archived.length ? html`<div class="undo"><span>${words.archived}</span><button @click=${this.#undo}>${words.undo}</button></div>` : nothing}
         </div>
         <div class="side">
           ${this.#preferences
@@ -427,7 +434,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     const text = status === "offline" ? words.offline : problem === "forbidden" ? words.forbidden : problem === "crowded" ? words.crowded : words.signedOut;
     const waiting = inbox!.waiting ? ` ${this.#language.count(words.waiting, inbox!.waiting)}` : "";
     return html`<div class="trouble ${status}" part="trouble"><span>${text}${waiting}</span>
-      <button type="button" @click=${this.#retry}>${words.retry}</button></div>`;
+      <button @click=${this.#retry}>${words.retry}</button></div>`;
   }
 
   protected override updated(): void {

@@ -80,7 +80,7 @@ export class Notices {
     const hold = (id: string) => clearTimeout(this.#timers.get(id));
     return html`<div class="tray" part="toasts" popover="manual">${toasts.map(({ id, title, summary }) => html`
       <div class="toast" part="toast" @pointerenter=${() => hold(id)} @focusin=${() => hold(id)} @pointerleave=${() => this.#leaveLater(id)} @focusout=${() => this.#leaveLater(id)}>
-        <button class="card" type="button" @click=${() => { this.#drop(id); open(id); }}><span class="text"><span class="title">${title}</span>${summary ? html`<span class="summary">${summary}</span>` : nothing}</span></button>
+        <button class="card" @click=${() => { this.#drop(id); open(id); }}><span class="text"><span class="title">${title}</span>${summary ? html`<span class="summary">${summary}</span>` : nothing}</span></button>
         ${button(icons.close, `${words.close}: ${title}`, () => this.#drop(id), { title: words.close })}
       </div>`)}</div>`;
   }

@@ -8,6 +8,11 @@ const panel = (person: string) => `<stentor-inbox variant="panel" token-url="/to
 test("the network is cut and restored: what was done meanwhile is done, what came meanwhile is there", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "one");
   await stentor.say(person, "two");
+  const welcomes: { recovered: boolean; items: { title: string }[] }[] = [];
+  page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
+    const frame = JSON.parse(String(payload));
+    if (frame.type === "welcome") welcomes.push(frame);
+  }));
   await page.goto(host.inboxPage("/cut", panel(person)));
   await expect(titles(page)).toHaveCount(2);
   host.cut();
@@ -26,6 +31,8 @@ test("the network is cut and restored: what was done meanwhile is done, what cam
   await expect.poll(() => stentor.unread(person)).toBe(2);
   await expect.poll(() => shown(page)).toBe(2);
   await expect.poll(async () => (await client(page)).waiting).toBe(0);
+  // it went on from its cursor: it was told what it missed, and nothing twice
+  expect(welcomes.map(({ recovered, items }) => [recovered, items.map(({ title }) => title)])).toEqual([[false, ["two", "one"]], [true, ["three"]]]);
 });
 
 test("what the browser kept is there without a network, and what was queued outlives the page", async ({ page, host, stentor, person }) => {
@@ -49,6 +56,35 @@ test("what the browser kept is there without a network, and what was queued outl
   await live(page);
   await expect.poll(() => stentor.unread(person)).toBe(0);
   await expect.poll(() => shown(page)).toBe(0);
+});
+
+test("an item that is clicked before there is a connection is opened once there is one", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "first", { body_markdown: "Its content." });
+  await stentor.say(person, "second", { body_markdown: "The other's." });
+  await page.goto(host.inboxPage("/early", `<stentor-inbox variant="panel" recipient="${person}" token-url="/token?for=${person}"></stentor-inbox>`));
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.endsWith(":page")).length)).toBe(1);
+  // the page shows what the browser kept; its token takes its time
+  let give = () => {};
+  await page.route("**/token?*", async (route) => {
+    await new Promise<void>((done) => (give = done));
+    await route.continue();
+  }, { times: 1 });
+  await page.reload();
+  await card(page, "first").click();
+  await expect(element(page).locator(".side .ghost")).toBeVisible();
+  give();
+  await expect(element(page).locator(".content")).toHaveText("Its content.");
+  await expect.poll(() => stentor.unread(person)).toBe(1);
+  await page.keyboard.press("Escape");
+  // without a network it is said that it cannot be loaded; with it, it is
+  host.cut();
+  await expect(element(page).locator(".trouble")).toBeVisible();
+  await card(page, "second").click();
+  await expect(element(page).locator(".side")).toContainText("This cannot be loaded now.");
+  host.restore();
+  await element(page).locator(".trouble").getByRole("button").click(); // "Try again": sooner than by itself
+  await expect(element(page).locator(".content")).toHaveText("The other's.");
+  await expect.poll(() => stentor.unread(person)).toBe(0);
 });
 
 test("what is kept of two apps' inboxes is kept apart", async ({ page, host, stentor, person }) => {

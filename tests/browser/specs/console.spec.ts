@@ -47,7 +47,7 @@ function bury(stentor: Stentor, job: string): void {
 const PAGES = (id: string, person: string) => [
   ["overview", "/console"], ["notifications", "/console/notifications"], ["notification", `/console/notifications/${id}`],
   ["recipients", "/console/recipients"], ["recipient", `/console/recipients/${person}`], ["topics", "/console/topics"],
-  ["topic", `/console/topics/t-${person}`], ["templates", "/console/templates"], ["queues", "/console/queues"],
+  ["topic", `/console/topics/t-${person}`], ["templates", "/console/templates"], ["studio", "/console/templates/card-repayment-due"], ["queues", "/console/queues"],
   ["dead-letters", "/console/dead-letters"], ["providers", "/console/providers"], ["keys", "/console/keys"],
   ["settings", "/console/settings"], ["apps", "/console/apps"], ["audit", "/console/audit"], ["nothing", "/console/nothing"],
 ];
@@ -71,6 +71,7 @@ for (const [look, options] of [
     for (const [name, path] of PAGES(id, person)) {
       await page.goto(stentor.url + path);
       await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+      if (name === "studio") await expect(page.getByRole("tabpanel")).toContainText("In the list");
       await expectAccessible(page);
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       expect(wider, `${name} is wider than the window`).toBeLessThanOrEqual(0);
@@ -78,6 +79,97 @@ for (const [look, options] of [
     }
   });
 }
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`what pages say once something was asked or done is accessible as well, ${colorScheme}`, async ({ newBrowser, ownStentor: stentor }) => {
+    test.slow();
+    const id = await aDay(stentor, "maria");
+    const page = await (await newBrowser({ colorScheme, viewport: { width: 1280, height: 800 } })).newPage();
+    page.on("dialog", (dialog) => void dialog.accept());
+    const at = (path: string) => page.goto(`${stentor.url}/console${path}`);
+    await at("/login");
+    await page.getByLabel("Operator key").fill("stn_oper_wrong_key");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await expect(page.getByRole("alert")).toBeVisible();
+    await expectAccessible(page);
+    await enter(page, stentor);
+
+    await at("/notifications?state=bounced&from=2020-01-01T00:00");
+    await expect(page.getByText("No notification fits.")).toBeVisible();
+    await expectAccessible(page);
+    await at("/notifications?from=yesterday");
+    await expect(page.getByRole("alert")).toContainText("write a time in UTC");
+    await expectAccessible(page);
+    await at(`/notifications/${id}`);
+    for (const [tab, says] of [["email de", "Subject"], ["sms ar", "paid for"]] as const) {
+      await page.getByRole("button", { name: tab }).click();
+      await expect(page.locator("#rendered")).toContainText(says);
+      await expectAccessible(page);
+    }
+    await page.getByText("Metadata").click();
+    await page.getByRole("button", { name: "Recall" }).click();
+    await expect(page.getByRole("status")).toContainText("Recalled");
+    await expectAccessible(page);
+    await at("/recipients/maria");
+    await page.getByRole("button", { name: "Show addresses" }).click();
+    await expect(page.getByText("maria@example.com")).toBeVisible();
+    await expectAccessible(page);
+    await at("/keys");
+    await page.getByLabel("Name of a new key").fill("billing");
+    await page.getByRole("button", { name: "Make a key" }).click();
+    await expect(page.getByRole("status")).toContainText("stn_live_");
+    await expectAccessible(page);
+    await page.getByRole("row", { name: "billing" }).getByRole("button").click();
+    await expect(page.getByRole("row", { name: "billing" })).toContainText("revoked");
+    await expectAccessible(page);
+    await at("/providers");
+    await page.getByLabel("Where to send a test by capture").first().fill("somebody@example.com");
+    await page.getByRole("button", { name: "Send a test" }).first().click();
+    await expect(page.getByText("the provider took it")).toBeVisible();
+    await expectAccessible(page);
+    await at("/topics?app=nobody");
+    await expect(page.getByRole("alert")).toBeVisible();
+    await expectAccessible(page);
+  });
+}
+
+test("what waits and for how long is on the overview and in the queues, and so is a provider that does not answer", async ({ page, ownStentor: stentor }) => {
+  test.slow();
+  const waiting = { content: { title: "By SMS" }, channels: ["sms"] };
+  const tile = (name: string) => page.locator(".tile").filter({ has: page.getByRole("heading", { name }) });
+  // nobody works: what was accepted lines up
+  stentor.settings.STENTOR__ROLES = "api,gateway";
+  // and a gateway that answers to nobody: what is for it will wait
+  stentor.settings.STENTOR__SMS__PROVIDERS = "away";
+  stentor.settings.STENTOR__SMS__PROVIDER__AWAY__PRESET = "kannel";
+  stentor.settings.STENTOR__SMS__PROVIDER__AWAY__URL = "http://127.0.0.1:9/cgi-bin/sendsms?username=u&password=p";
+  stentor.settings.STENTOR__SMS__PROVIDER__AWAY__FROM = "Stentor";
+  await stentor.restart();
+  await stentor.api("PUT", "/v1/recipients/maria", { phone: "+4915112345678", locale: "en" });
+  await stentor.send(["maria"], waiting);
+  await stentor.send(["maria"], waiting);
+  await enter(page, stentor);
+  await expect(tile("Waiting for dispatch")).toContainText(/2\s*the oldest for \d+ (ms|s)/);
+  await expectAccessible(page);
+  await page.goto(`${stentor.url}/console/queues`);
+  await expect(page.getByRole("row", { name: /^dispatch 0 2 0 \d+ (ms|s)/ })).toBeVisible();
+
+  delete stentor.settings.STENTOR__ROLES;
+  await stentor.restart();
+  await enter(page, stentor);
+  await expect(tile("sms")).toContainText("2 wait for a time");
+  // workers say every few seconds how their providers fare
+  await expect(async () => {
+    await page.reload();
+    await expect(tile("Providers")).toContainText(/away\s+sms\s+(in trouble|left alone)/, { timeout: 500 });
+  }).toPass({ timeout: 20_000 });
+  await expectAccessible(page);
+  await page.goto(`${stentor.url}/console/queues`);
+  await expect(page.getByRole("row", { name: /^sms/ })).toContainText("next in");
+  await page.goto(`${stentor.url}/console/providers`);
+  await expect(page.getByRole("row", { name: /away/ })).toContainText(/failed|failures in a row/);
+  await expectAccessible(page);
+});
 
 test("the overview shows what happens, as it happens", async ({ page, context, host, stentor, person }) => {
   await enter(page, stentor);

@@ -20,6 +20,31 @@ test("the bell counts, opens, shows what is in it, and marks it read", async ({ 
   await expect(element(page).locator("[aria-live], [role=status], [role=alert], [role=log]"), "the one region that speaks").toHaveCount(1);
 });
 
+test("a bell in the header of a page is no second banner", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "At the top");
+  await page.goto(host.page("/header", `<!doctype html><html lang="en"><head><title>A site</title><link rel="icon" href="/picture.svg">
+<script type="module" src="/widget/v1/stentor-inbox.js"></script></head>
+<body><header><stentor-inbox token-url="/token?for=${person}"></stentor-inbox></header><main><h1>A site</h1></main></body></html>`));
+  await page.getByRole("button", { name: "Notifications, 1 unread" }).click();
+  await expect(titles(page)).toHaveCount(1);
+  await expectAccessible(page);
+});
+
+test("content is loaded when an item is opened, and not before", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "A card", { summary: "In short", body_markdown: "The whole story." });
+  let told = "";
+  page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => (told += payload)));
+  await page.goto(host.inboxPage("/lazy", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`));
+  await expect(titles(page)).toHaveText([/A card/]);
+  await stentor.say(person, "Another", { body_markdown: "The other story." });
+  await expect(titles(page)).toHaveText([/Another/, /A card/]);
+  expect(told).toContain("In short");
+  expect(told).not.toContain("story.");
+  await card(page, "A card").click();
+  await expect(element(page).locator(".content")).toHaveText("The whole story.");
+  expect(told).not.toContain("The other story.");
+});
+
 test("the bell closes what it opened, and so does a click elsewhere", async ({ page, host, person }) => {
   await page.goto(host.inboxPage("/toggle", `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`));
   const [bell, box] = [element(page).locator(".bell"), page.getByRole("dialog")];
@@ -218,12 +243,21 @@ test("what calls for attention, each by its attribute: toasts, title, icon", asy
 });
 
 test("none of it unless it is asked for", async ({ page, host, stentor, person }) => {
+  let tones = 0;
+  await page.exposeFunction("toneBegan", () => (tones += 1));
+  await page.addInitScript(() => {
+    OscillatorNode.prototype.start = () => (window as any).toneBegan();
+  });
   await page.goto(host.inboxPage("/quiet", `<stentor-inbox token-url="/token?for=${person}"></stentor-inbox>`));
   await live(page);
+  await page.locator("h1").click();
   await stentor.say(person, "Quietly");
   await expect.poll(() => shown(page)).toBe(1);
+  await expect(element(page).getByRole("status")).toHaveText("New: Quietly"); // those who hear the page are told all the same
   await expect(element(page).locator(".toast")).toHaveCount(0);
   await expect(page).toHaveTitle("A site");
+  expect(await page.evaluate(() => (document.querySelector("link[rel=icon]") as HTMLLinkElement).getAttribute("href"))).toBe("/picture.svg");
+  expect(tones).toBe(0);
 });
 
 test("a sound, once for all tabs, when something comes", async ({ context, host, stentor, person }) => {

@@ -1,11 +1,11 @@
 // Every variant and state, light and dark, on a phone, from right to left: axe finds nothing, and a picture is taken to be looked at.
-import type { Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
 
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import type { Host } from "../src/host.ts";
 import { picture } from "../src/pictures.ts";
 import type { Stentor } from "../src/stentor.ts";
-import { card, element, live, titles } from "../src/widget.ts";
+import { card, element, live, titles, tool } from "../src/widget.ts";
 
 interface Look {
   name: string;
@@ -23,12 +23,22 @@ const LOOKS: Look[] = [
   { name: "phone", locale: "zh-CN", variant: "bell", scheme: "light", width: 375, height: 720 },
   { name: "phone-touch", locale: "de", variant: "bell", scheme: "light", width: 375, height: 720, touch: true },
   { name: "phone-rtl-dark", locale: "ar", variant: "bell", scheme: "dark", width: 375, height: 720 },
+  { name: "bell-rtl", locale: "ar", variant: "bell", scheme: "light", width: 760, height: 720 },
   { name: "panel", locale: "en", variant: "panel", scheme: "light", width: 460, height: 720 },
+  { name: "panel-dark", locale: "zh-CN", variant: "panel", scheme: "dark", width: 460, height: 720 },
+  { name: "panel-phone", locale: "de", variant: "panel", scheme: "light", width: 375, height: 720, touch: true },
+  { name: "panel-rtl", locale: "ar", variant: "panel", scheme: "light", width: 460, height: 720 },
+  { name: "page-phone", locale: "en", variant: "page", scheme: "light", width: 375, height: 720, touch: true },
   { name: "page", locale: "en", variant: "page", scheme: "light", width: 1100, height: 720 },
   { name: "page-rtl", locale: "ar", variant: "page", scheme: "light", width: 1100, height: 720 },
   { name: "page-dark", locale: "en", variant: "page", scheme: "dark", width: 1100, height: 720 },
 ];
 
+/** What the inbox itself says, in each language that is shipped, and how it says that something came right now. */
+const WORDS: Record<string, { title: string; now: string }> = {
+  en: { title: "Notifications", now: "now" }, de: { title: "Mitteilungen", now: "jetzt" },
+  "zh-CN": { title: "通知", now: "现在" }, ar: { title: "الإشعارات", now: "الآن" },
+};
 const SAID: Record<string, string[]> = {
   en: ["Repayment due on 5 December", "A new bridge opens today", "Your statement is ready", "Sign-in from a new device", "Welcome, Ada"],
   de: ["Rückzahlung fällig am 5. Dezember", "Heute öffnet eine neue Brücke", "Ihr Kontoauszug ist da", "Anmeldung mit einem neuen Gerät", "Willkommen, Ada"],
@@ -65,6 +75,15 @@ const show = async (page: Page, variant: string) => {
   if (variant === "bell") await element(page).locator(".bell").click();
 };
 
+/** How light a colour of something is, from 0 to 255. */
+const brightness = (what: Locator, property: "color" | "backgroundColor") => what.evaluate((node, property) => {
+  const brush = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d")!;
+  brush.fillStyle = getComputedStyle(node)[property];
+  brush.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = brush.getImageData(0, 0, 1, 1).data;
+  return (red! + green! + blue!) / 3;
+}, property);
+
 for (const { name, locale, variant, scheme, width, height, touch } of LOOKS) {
   test(`${name}: list, content, preferences`, async ({ host, stentor, person, newBrowser }) => {
     await fill(stentor, host, person, locale);
@@ -75,6 +94,15 @@ for (const { name, locale, variant, scheme, width, height, touch } of LOOKS) {
     await show(page, variant);
     await expect(titles(page)).toHaveCount(5);
     await expect(card(page, SAID[locale]![0]!).locator(".meta")).toContainText("Billing");
+    await expect(element(page).getByRole("heading", { name: WORDS[locale]!.title, exact: true })).toBeVisible();
+    await expect(card(page, SAID[locale]![0]!).locator("time")).toHaveText(WORDS[locale]!.now);
+    await expect(card(page, SAID[locale]![1]!).getByAltText("A mountain by a lake")).toBeVisible();
+    await expect(element(page).locator(".root")).toHaveCSS("direction", locale === "ar" ? "rtl" : "ltr");
+    expect(await brightness(element(page).locator(".box"), "backgroundColor"), "the ground is as light as the system wants it")[scheme === "dark" ? "toBeLessThan" : "toBeGreaterThan"](128);
+    const [wider, box] = [await page.evaluate(() => document.documentElement.scrollWidth), (await element(page).locator(".box").boundingBox())!];
+    expect(wider).toBeLessThanOrEqual(width);
+    expect(box.x).toBeGreaterThanOrEqual(0);
+    expect(box.x + box.width).toBeLessThanOrEqual(width);
     await expectAccessible(page);
     await picture(page, `inbox-${name}`);
     await card(page, SAID[locale]![0]!).click();
@@ -83,6 +111,11 @@ for (const { name, locale, variant, scheme, width, height, touch } of LOOKS) {
     await picture(page, `inbox-${name}-open`);
     await element(page).locator(".settings").click();
     await expect(element(page).getByRole("switch")).toHaveCount(3 * 4);
+    const cut = await element(page).evaluate((node) => ["box", "head", "side"].filter((part) => {
+      const { scrollWidth, clientWidth } = node.shadowRoot!.querySelector(`.${part}`)!;
+      return scrollWidth > clientWidth;
+    }));
+    expect(cut, "what is wider than its place").toEqual([]);
     await expectAccessible(page);
     await picture(page, `inbox-${name}-preferences`);
   });
@@ -104,7 +137,7 @@ test("the picture of the README: list, an open item, from right to left and dark
   await picture(page, "inbox");
 });
 
-test("the states: empty, loading, offline, no token, toasts", async ({ page, host, person, stentor }) => {
+test("the states: empty, loading, offline, no token, toasts, just archived, what cannot be loaded", async ({ page, host, person, stentor }) => {
   await page.setViewportSize({ width: 460, height: 640 });
   const tag = (more = "") => `<stentor-inbox variant="panel" token-url="/token?for=${person}" ${more}></stentor-inbox>`;
   await page.goto(host.inboxPage("/empty", tag("toasts")));
@@ -117,15 +150,33 @@ test("the states: empty, loading, offline, no token, toasts", async ({ page, hos
   await expectAccessible(page);
   await picture(page, "inbox-toasts");
 
+  for (const title of ["One", "Two"]) await page.getByRole("button", { name: `Close: ${title}` }).click();
+  await card(page, "One").hover();
+  await tool(page, "Archive", "One").click();
+  await expect(page.getByRole("button", { name: "Undo" })).toBeVisible();
+  await expectAccessible(page);
+  await picture(page, "inbox-archived");
+
   host.cut();
-  await expect(element(page).locator(".trouble")).toBeVisible();
+  await expect(element(page).locator(".trouble")).toContainText("No connection");
   await expectAccessible(page);
   await picture(page, "inbox-offline");
+  // what is not there cannot be opened, and that is said as well
+  await card(page, "Two").click();
+  await expect(element(page).locator(".side")).toContainText("This cannot be loaded now");
+  await expectAccessible(page);
+  await picture(page, "inbox-not-loaded");
+  await element(page).getByRole("button", { name: "Back" }).click();
+  await page.getByRole("button", { name: "Preferences" }).click();
+  await expect(element(page).locator(".side")).toContainText("This cannot be loaded now");
+  await expectAccessible(page);
   host.restore();
+  await element(page).locator(".side").getByRole("button", { name: "Try again" }).click();
+  await expect(page.getByRole("switch").first()).toBeVisible();
 
   host.tokenLife = -60;
   await page.goto(host.inboxPage("/signed-out", tag("no-cache")));
-  await expect(element(page).locator(".trouble")).toBeVisible();
+  await expect(element(page).locator(".trouble")).toContainText("You are signed out");
   await expectAccessible(page);
   await picture(page, "inbox-signed-out");
 

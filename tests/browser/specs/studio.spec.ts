@@ -89,6 +89,8 @@ test("the data are changed in a form that schema.json describes", async ({ page,
   await open(page, stentor, await template(stentor));
   await page.getByText("Change the data").click();
   const form = page.locator(".form");
+  await expect(form.getByLabel("name")).toBeVisible();
+  await expectAccessible(page);
   await form.getByLabel("name").fill("Grace");
   await form.getByLabel("weight").fill("12.25");
   await form.getByLabel("express").uncheck();
@@ -114,6 +116,7 @@ test("a mistake is named where it stands and keeps the rest from being published
   const dialog = page.getByRole("dialog");
   await expect(dialog).toContainText("from being published");
   await expect(dialog.getByRole("button", { name: "Publish" })).toBeDisabled();
+  await expectAccessible(page);
   await page.keyboard.press("Escape");
   // What was written is kept when the page is loaded again.
   await page.reload();
@@ -132,6 +135,7 @@ test("what is published is said from then on, and one step takes it back", async
   await expect(card(page)).toContainText("Good news, Ada");
   await page.getByRole("button", { name: "Publish…" }).click();
   await expect(page.getByRole("dialog")).toContainText('+title = "Good news, {{name}}"');
+  await expectAccessible(page);
   await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
   await expect(page.getByRole("status").first()).toContainText("Version 2 is live.");
   const data = { name: "Eve", tracking: "N-3", weight: 3, express: false };
@@ -141,6 +145,7 @@ test("what is published is said from then on, and one step takes it back", async
   await page.getByRole("button", { name: "Versions" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Compare" }).click();
   await expect(page.getByRole("dialog")).toContainText('-title = "Hello {{name}}"');
+  await expectAccessible(page);
   await page.getByRole("dialog").getByRole("button", { name: "Make live" }).click();
   await expect(page.getByRole("status").first()).toContainText("Version 1 is live.");
   await stentor.send([person], { template: key, data, channels: ["inbox"] });
@@ -174,6 +179,7 @@ test("whoever publishes over what another published meanwhile is told", async ({
   await page.getByRole("button", { name: "Publish…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
   await expect(page.getByRole("dialog").getByRole("alert")).toContainText("somebody published meanwhile");
+  await expectAccessible(page);
   expect((await stentor.api("GET", `/v1/templates/${key}`)).files["en/content.md"]).toContain("Theirs");
 });
 
@@ -183,6 +189,7 @@ test("a test is sent as it stands, by mail and SMS, to one person", async ({ pag
   await page.getByLabel("Language").selectOption("de");
   await page.getByRole("button", { name: "Send me a test" }).click();
   await page.getByLabel("To the recipient with this id").fill(stentor.ready.recipient);
+  await expectAccessible(page);
   await page.getByRole("dialog").getByRole("button", { name: "Send" }).click();
   await expect(page.getByRole("status").first()).toContainText("A test is on its way");
   await expect(page.getByRole("link", { name: "what becomes of it" })).toHaveAttribute("href", /^\/console\/notifications\/[0-9a-f-]+\?app=/);

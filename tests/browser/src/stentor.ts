@@ -27,6 +27,8 @@ export interface Ready {
 
 export class Stentor {
   ready!: Ready;
+  /** Settings of its own, as its environment says them (`STENTOR__SMS__PROVIDERS`): in force from the next start on. */
+  settings: Record<string, string> = {};
   #child?: ChildProcess;
   #listen = "127.0.0.1:0";
 
@@ -42,7 +44,7 @@ export class Stentor {
   async run(): Promise<void> {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("STENTOR")));
     const child = spawn(BINARY, ["--json", "dev", "--listen", this.#listen, "--data", this.data], {
-      env: { ...env, STENTOR__LOG__LEVEL: process.env.STENTOR_TEST_LOG ?? "error" },
+      env: { ...env, STENTOR__LOG__LEVEL: process.env.STENTOR_TEST_LOG ?? "error", ...this.settings },
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#child = child;

@@ -32,17 +32,17 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
     ${body}
     ${content?.articles?.length ? html`<ul class="stories" role="list">${content.articles.map((article) => story(item, article))}</ul>` : nothing}
     ${actions.length ? html`<div class="actions">${actions.map((action, at) => html`<a class=${at ? "" : "first"} part="action" href=${action.url}
-      rel="noopener" @click=${(event: Event) => act(event, item, action)}>${action.label}</a>`)}</div>` : nothing}
+      @click=${(event: Event) => act(event, item, action)}>${action.label}</a>`)}</div>` : nothing}
     <div class="doings">
-      <button type="button" @click=${() => does.unread(id)}>${icons.unread}${words.markUnread}</button>
-      <button type="button" @click=${() => does.archive(id)}>${icons.archive}${words.archive}</button>
+      <button @click=${() => does.unread(id)}>${icons.unread}${words.markUnread}</button>
+      <button @click=${() => does.archive(id)}>${icons.archive}${words.archive}</button>
     </div>
   </article>`;
 }
 
 /** One of several stories: a card that leads to it. */
 const story = (item: Item, { title, summary, image, link }: Article): TemplateResult => html`<li><a class="card" part="story" href=${link ?? nothing}
-  rel="noopener" @click=${(event: Event) => link && act(event, item, { label: title, url: link })}>${picture(image)}<span class="text">
+  @click=${(event: Event) => link && act(event, item, { label: title, url: link })}>${picture(image)}<span class="text">
     <span class="title">${title}</span>${summary ? html`<span class="summary">${summary}</span>` : nothing}</span></a></li>`;
 
 /** The page may do it otherwise: it is asked first. */

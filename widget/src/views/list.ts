@@ -43,7 +43,7 @@ function card(item: Item, { inbox, language, opened, label, open, archive }: Lis
   const unread = !item.read_at;
   const mark = unread ? words.markRead : words.markUnread;
   return html`<li data-id=${item.id} class=${unread ? "unread" : ""} part="item">
-    <button class="card" part="card" type="button" aria-current=${opened === item.id ? "true" : nothing} @click=${() => open(item.id)}>
+    <button class="card" part="card" aria-current=${opened === item.id ? "true" : nothing} @click=${() => open(item.id)}>
       ${picture(item.image)}
       <span class="text">
         <span class="title">${unread ? html`<span class="sr">${words.isUnread}: </span>` : nothing}${item.title}</span>

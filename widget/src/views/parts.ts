@@ -14,11 +14,11 @@ interface More {
 
 /** A button that is an icon; `label` is said of it. */
 export const button = (icon: TemplateResult, label: string, does: () => void, { title = label, name = "", off = false, pressed }: More = {}): TemplateResult =>
-  html`<button class="icon ${name}" type="button" aria-label=${label} title=${title} ?disabled=${off} aria-pressed=${pressed ?? nothing} @click=${does}>${icon}</button>`;
+  html`<button class="icon ${name}" aria-label=${label} title=${title} ?disabled=${off} aria-pressed=${pressed ?? nothing} @click=${does}>${icon}</button>`;
 
 /** Something could not be loaded. */
 export const failure = (words: Words, retry: () => void): TemplateResult =>
-  html`<div class="end"><span>${words.cannotLoad}</span> <button type="button" @click=${retry}>${words.retry}</button></div>`;
+  html`<div class="end"><span>${words.cannotLoad}</span> <button @click=${retry}>${words.retry}</button></div>`;
 
 /** Something is on its way. */
 export const ghost = (words: Words): TemplateResult => html`<div class="ghost" role="img" aria-label=${words.loading}><b></b><s></s></div>`;

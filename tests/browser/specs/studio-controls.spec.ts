@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import type { Page } from "@playwright/test";
 
-import { expect, test } from "../src/fixtures.ts";
+import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { card, inFrame, open, template, write } from "../src/studio.ts";
 
 const dialog = (page: Page) => page.getByRole("dialog").last();
@@ -77,6 +77,7 @@ test("the form has a field for each kind of data, and who adds or removes stays 
   await expect(words).not.toContainText("First");
   await expect(words).toContainText("Second #new");
   await expect(problems(page)).toContainText("No problems");
+  await expectAccessible(page);
 });
 
 test("a tag is completed with what the schema knows, and undone, found and gone through by keyboard", async ({ page, stentor }) => {
@@ -198,6 +199,7 @@ test("a draft is kept on record, opened and made live, and nothing that is writt
   await page.getByRole("button", { name: "Versions" }).click();
   await dialog(page).getByRole("row", { name: "Version 1" }).getByRole("button", { name: "Open" }).click();
   await expect(dialog(page)).toContainText("en/content.md goes back to version 1");
+  await expectAccessible(page);
   await dialog(page).getByRole("button", { name: "Cancel" }).click();
   await dialog(page).getByRole("row", { name: "Version 2" }).getByRole("button", { name: "Make live" }).click();
   await dialog(page).getByRole("button", { name: "Cancel" }).click();
@@ -269,6 +271,7 @@ test("a test goes out on the ticked channels alone, and its story is a click awa
   await open(page, stentor, await template(stentor));
   const sent = (folder: string) => readdirSync(join(stentor.ready.outbox, folder)).length;
   await page.getByRole("button", { name: "Send me a test" }).click();
+  await expectAccessible(page);
   await page.getByLabel("To the recipient with this id").fill("");
   await dialog(page).getByRole("button", { name: "Send" }).click();
   await expect(page.getByLabel("To the recipient with this id")).toBeFocused(); // it asks for one

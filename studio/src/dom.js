@@ -33,10 +33,10 @@ export function dialog(title, body, actions, leave = 'Cancel') {
       event.target.disabled = false;
     } }, label));
   const box = h('dialog', { class: 'ask', 'aria-label': title, onclose: () => box.remove() },
-    h('header', {}, h('h2', {}, title), h('button', { type: 'button', class: 'quiet', onclick: close, 'aria-label': 'Close' }, '✕')),
+    h('header', { role: 'none' }, h('h2', {}, title), h('button', { type: 'button', class: 'quiet', onclick: close, 'aria-label': 'Close' }, '✕')),
     h('form', { onsubmit: (event) => { event.preventDefault(); buttons.at(-1)?.click(); } },
       h('div', { class: 'body' }, body, says),
-      h('footer', {}, h('button', { type: 'button', onclick: close }, leave), buttons)));
+      h('footer', { role: 'none' }, h('button', { type: 'button', onclick: close }, leave), buttons)));
   document.body.append(box);
   box.showModal();
   return box;

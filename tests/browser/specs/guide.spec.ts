@@ -45,10 +45,18 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   for (const file of [...GUIDE.matchAll(/^\| `(\S+\.\w+)` \|/gm)].map((found) => found[1]!)) {
     await expect(page.getByRole("navigation", { name: "Files" }).getByRole("button", { name: file })).toBeVisible();
   }
-  await words.click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.insertText(blocks("markdown")[0]!);
+  const rewrite = async (file: string, text: string) => {
+    await page.getByRole("navigation", { name: "Files" }).getByRole("button", { name: file }).click();
+    await words.click();
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.insertText(text);
+  };
+  const [schema, sample] = blocks("json");
+  await rewrite("schema.json", schema!);
+  await rewrite("samples/example.json", sample!);
+  await rewrite("en/content.md", blocks("markdown")[0]!);
   await expect(card(page)).toContainText("Your parcel is on its way");
+  await expect(panel.frameLocator("iframe.page").getByText("It weighs 2.5 kg.")).toBeVisible();
   await expect(problems).toContainText("No problems");
   await picture(page, "guide-studio");
   await page.getByRole("button", { name: "New file" }).click();
@@ -80,9 +88,7 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   await page.keyboard.press("ControlOrMeta+s");
   await dialog.getByRole("button", { name: "Publish" }).click();
   await expect(page.getByRole("status").first()).toContainText("Version 1 is live.");
-  await words.click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.insertText(blocks("markdown")[0]!.replaceAll("Friday", "Saturday"));
+  await rewrite("en/content.md", blocks("markdown")[0]!.replaceAll("Friday", "Saturday"));
   await expect(panel.locator(".bubble")).toContainText("It arrives on Saturday.");
   await page.keyboard.press("ControlOrMeta+s");
   await expect(dialog).toContainText("+summary = \"It arrives on Saturday.\"");

@@ -64,7 +64,7 @@ export async function history(studio) {
   const none = studio.hasShared ? 'There is only the shared template; what you publish hides it for this app.' : 'There is none yet: it is new.';
   fill(list,
     rows.children.length === 0 ? h('p', { class: 'soft' }, none) : h('div', { class: 'scroll' }, h('table', {},
-      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State'].map((name) => h('th', {}, name)), h('td', {}))),
+      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', 'What to do'].map((name) => h('th', {}, name)))),
       rows)),
     older,
     studio.base !== 'shared' && studio.hasShared ? h('p', { class: 'row' }, h('button', { type: 'button', onclick: release('shared', 'The shared template is live.') }, 'Back to the shared template')) : null);

@@ -18,7 +18,7 @@ export function fill(element, ...children) {
   return element;
 }
 
-// A dialog over the page, closed by Escape, the button or the answer of `act`.
+// A dialog over the page, closed by Escape, the button or the answer of `act`. Enter in its field is its last button.
 export function dialog(title, body, actions, leave = 'Cancel') {
   const close = () => box.close();
   const says = h('p', { class: 'says', role: 'alert' });
@@ -33,9 +33,10 @@ export function dialog(title, body, actions, leave = 'Cancel') {
       event.target.disabled = false;
     } }, label));
   const box = h('dialog', { class: 'ask', 'aria-label': title, onclose: () => box.remove() },
-    h('header', {}, h('h2', {}, title), h('button', { type: 'button', class: 'quiet', onclick: close, 'aria-label': 'Close' }, '✕')),
-    h('div', { class: 'body' }, body, says),
-    h('footer', {}, h('button', { type: 'button', onclick: close }, leave), buttons));
+    h('header', { role: 'none' }, h('h2', {}, title), h('button', { type: 'button', class: 'quiet', onclick: close, 'aria-label': 'Close' }, '✕')),
+    h('form', { onsubmit: (event) => { event.preventDefault(); buttons.at(-1)?.click(); } },
+      h('div', { class: 'body' }, body, says),
+      h('footer', { role: 'none' }, h('button', { type: 'button', onclick: close }, leave), buttons)));
   document.getElementById('main').append(box);
   box.showModal();
   return box;

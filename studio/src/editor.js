@@ -4,10 +4,10 @@ import {
   EditorView, keymap, lineNumbers, highlightActiveLine, highlightActiveLineGutter, drawSelection, MatchDecorator, ViewPlugin, Decoration,
   highlightSpecialChars,
 } from '@codemirror/view';
-import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
+import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
 import { syntaxHighlighting, HighlightStyle, StreamLanguage, bracketMatching, indentOnInput } from '@codemirror/language';
 import { tags } from '@lezer/highlight';
-import { autocompletion, completionKeymap } from '@codemirror/autocomplete';
+import { autocompletion, completionKeymap, insertCompletionText, startCompletion } from '@codemirror/autocomplete';
 import { searchKeymap, highlightSelectionMatches } from '@codemirror/search';
 import { lintGutter, lintKeymap, setDiagnostics } from '@codemirror/lint';
 import { markdown } from '@codemirror/lang-markdown';
@@ -56,22 +56,32 @@ function language(path) {
   return [];
 }
 
+// Puts a choice in, with what follows it unless it is there; where a value must follow, that is offered next.
+function choose(view, { label, after }, from, to) {
+  const there = view.state.sliceDoc(to, to + after.length) === after;
+  view.dispatch(insertCompletionText(view.state, there ? label : label + after, from, to));
+  if (after === ' ') startCompletion(view);
+}
+
 export class Editor {
-  // `changed(path, text)` is called for each change; `variables()` gives the names to offer.
-  constructor(parent, { changed, variables }) {
+  // `changed(path, text)` is called for each change; `offers(before)` gives what may follow the beginning of a tag.
+  constructor(parent, { changed, offers }) {
     this.states = new Map();
     this.path = null;
     this.offered = autocompletion({ override: [(context) => {
       const before = context.matchBefore(/\{\{[#/]?[\w. ]*$/);
       if (!before) return null;
       const word = context.matchBefore(/[\w.]*$/);
-      return { from: word ? word.from : context.pos, options: variables(), validFor: /^[\w.]*$/ };
+      const options = offers(before.text).map((option) => ({ ...option, apply: choose }));
+      return { from: word ? word.from : context.pos, options, validFor: /^[\w.]*$/ };
     }] });
     this.label = new Compartment();
     this.view = new EditorView({ parent, dispatch: (transaction, view) => {
       view.update([transaction]);
       if (transaction.docChanged && !this.opening) changed(this.path, view.state.doc.toString());
     } });
+    // Tab leaves the editor, until Ctrl+M says otherwise: who has no mouse must come out again.
+    this.view.setTabFocusMode(true);
   }
 
   state(path, text) {
@@ -79,8 +89,7 @@ export class Editor {
       lineNumbers(), lintGutter(), highlightSpecialChars(), history(), drawSelection(), indentOnInput(), bracketMatching(),
       highlightActiveLine(), highlightActiveLineGutter(), highlightSelectionMatches(), EditorView.lineWrapping,
       syntaxHighlighting(colours), marked, look, this.offered, language(path),
-      // Tab leaves the editor: who has no mouse must come out again.
-      keymap.of([...completionKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...lintKeymap]),
+      keymap.of([...completionKeymap, indentWithTab, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...lintKeymap]),
       EditorView.contentAttributes.of({ tabindex: '0', 'aria-label': `Text of ${path}`, spellcheck: path.endsWith('.md') ? 'true' : 'false' }),
     ] });
   }

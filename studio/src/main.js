@@ -4,7 +4,7 @@ import { compare } from './compare.js';
 import { h, fill, dialog } from './dom.js';
 import { Editor } from './editor.js';
 import { draw, TABS } from './previews.js';
-import { form, variables } from './schema.js';
+import { empty, form, offers } from './schema.js';
 import { history, publish, test } from './versions.js';
 
 const PAUSE = 300; // ms of silence before what is written is looked at
@@ -13,7 +13,7 @@ class Studio {
   constructor(place) {
     Object.assign(this, { key: place.dataset.key, app: place.dataset.app });
     this.api = new Api({ base: place.dataset.api, app: this.app, csrf: place.dataset.csrf });
-    Object.assign(this, { files: {}, saved: {}, shared: {}, path: null, sample: null, data: null, locale: null, seen: null, findings: [], tab: 'inbox' });
+    Object.assign(this, { files: {}, began: {}, saved: {}, shared: {}, path: null, sample: null, data: null, locale: null, seen: null, findings: [], tab: 'inbox' });
     this.draft = `stentor-studio:${this.app}:${this.key}`;
     this.build(place);
   }
@@ -44,7 +44,7 @@ class Studio {
           h('details', { class: 'fill' }, h('summary', {}, 'Change the data'), part.data),
           part.tabs, part.panel)));
     fill(part.tabs, TABS.map(([tab, label], i) => h('button', { type: 'button', role: 'tab', id: `tab-${tab}`, 'aria-controls': 'seen', title: `Alt+${i + 1}`, onclick: () => this.show(tab) }, label)));
-    this.editor = new Editor(part.text, { changed: (path, text) => this.changed(path, text), variables: () => variables(this.schema() ?? {}) });
+    this.editor = new Editor(part.text, { changed: (path, text) => this.changed(path, text), offers: (before) => offers(this.schema() ?? {}, before) });
     part.sample.addEventListener('change', () => this.pick({ sample: part.sample.value, data: null }));
     part.locale.addEventListener('change', () => this.pick({ locale: part.locale.value || null }));
     part.tabs.addEventListener('keydown', (event) => {
@@ -66,30 +66,65 @@ class Studio {
     this.show('inbox');
   }
 
-  // Reads what is live, or another version; `words` are said when it is there.
+  // Reads what is live, or another version; `words` are said when it is there. What was written here and is not saved is kept,
+  // whatever else was published meanwhile, unless there are words.
   async load(words, version) {
-    const query = version ? { version } : {};
-    const read = await this.api.call('GET', '', undefined, { query }).catch((problem) => {
-      if (problem.status === 404 && !version) return blank(this.key);
-      throw problem;
-    });
-    const live = version ? await this.api.call('GET', '') : read;
-    Object.assign(this, { saved: read.template.origin === 'new' ? {} : read.files, files: { ...read.files }, shared: read.shared_files, number: read.number, origin: read.template.origin });
-    // What is live as the app's own; whoever publishes over something else is told.
-    this.base = live.template.origin === 'own' ? live.template.version : 'shared';
-    this.hasShared = live.template.origin === 'shared' || live.template.overrides;
+    const live = await this.read('');
+    const kept = live || version ? null : await this.draftOnRecord();
+    const read = version || kept ? await this.read(version ?? kept) : live ?? blank(this.key);
+    if (!read) throw new Error(`There is no version ${version} of this template.`);
+    this.begin(read, live);
     const draft = JSON.parse(sessionStorage.getItem(this.draft) ?? 'null');
-    if (draft && draft.on === read.template.version && !words) this.files = draft.files;
+    if (draft && !words) this.files = draft.files;
     else sessionStorage.removeItem(this.draft);
-    this.version = read.template.version;
     this.editor.forget();
     this.select(this.files[this.path] !== undefined ? this.path : this.first(read.template.default_locale));
-    this.say(words ?? '');
+    const elsewhere = draft && draft.on !== read.template.version && 'What is live is not what you began from. What you wrote is kept: look at what differs before you publish it.';
+    this.say(words ?? (elsewhere || (kept ? `Version ${kept} is a draft: nothing is live yet.` : '')));
+    if (draft && !words) this.keep();
     await this.look();
   }
 
+  // A version, by its number, or what is live; null if there is none.
+  read(version) {
+    return this.api.call('GET', '', undefined, { query: version ? { version } : {} }).catch((problem) => {
+      if (problem.status === 404) return null;
+      throw problem;
+    });
+  }
+
+  // The number of the newest draft of a template of which nothing was ever live.
+  async draftOnRecord() {
+    const { items } = await this.versions({ limit: 1 });
+    return items.length > 0 ? String(items[0].number) : null;
+  }
+
+  // A page of the versions on record; none of a template that is new.
+  versions(query) {
+    return this.api.call('GET', '/versions', undefined, { query }).catch((problem) => {
+      if (problem.status === 404) return { items: [], next: null };
+      throw problem;
+    });
+  }
+
+  // What is written from now on is held against `read`; whoever publishes over another `live` than this one is told.
+  begin(read, live) {
+    const { origin, version } = read.template;
+    Object.assign(this, { saved: origin === 'new' ? {} : read.files, began: read.files, files: { ...read.files }, shared: read.shared_files, number: read.number, origin, version });
+    this.base = live?.template.origin === 'own' ? live.template.version : 'shared';
+    this.hasShared = live !== null && (live.template.origin === 'shared' || live.template.overrides);
+  }
+
+  // Somebody published meanwhile: what is written here stays, and is held against theirs.
+  async rebase() {
+    const [live, { files }] = [await this.read(''), this];
+    if (live) this.begin(live, live);
+    this.files = files;
+    this.keep();
+    this.list();
+  }
+
   open(version) {
-    sessionStorage.removeItem(this.draft);
     return this.load(`Version ${version} is open; publish it to make it live.`, version).catch((problem) => this.say(problem.message));
   }
 
@@ -104,6 +139,17 @@ class Studio {
 
   changes() {
     return compare(this.saved, this.files);
+  }
+
+  // The files that are not as they were when it was opened.
+  touched() {
+    return [...new Set([...Object.keys(this.began), ...Object.keys(this.files)])].filter((path) => this.began[path] !== this.files[path]);
+  }
+
+  // Does what would take away what is written here, after a question if there is something.
+  parting(deed) {
+    if (this.touched().length === 0) return deed();
+    dialog('Discard changes?', [differencesOf(this)], [{ label: 'Discard', kind: 'danger', act: deed }]);
   }
 
   schema() {
@@ -134,8 +180,12 @@ class Studio {
     this.later();
   }
 
-  later() {
+  keep() {
     sessionStorage.setItem(this.draft, JSON.stringify({ on: this.version, files: this.files }));
+  }
+
+  later() {
+    this.keep();
     this.list();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.look(), PAUSE);
@@ -200,19 +250,20 @@ class Studio {
     const mark = (path) => (of(path).some((finding) => finding.severity === 'error') ? 'bad' : 'warn');
     const button = (path) => h('button', {
       type: 'button', class: 'file', 'aria-current': path === this.path ? 'true' : undefined, onclick: () => { this.select(path); },
-    }, path, this.files[path] !== this.saved[path] ? h('span', { class: 'dot', title: 'changed' }, '●') : null,
+    }, path, this.files[path] !== this.began[path] ? h('span', { class: 'dot', title: 'changed' }, '●') : null,
     count(path) > 0 ? h('span', { class: `state ${mark(path)}`, title: 'problems' }, String(count(path))) : null);
     const focused = this.parts.list.contains(document.activeElement) ? document.activeElement.firstChild?.textContent : null;
     const paths = Object.keys(this.files).sort((a, b) => a.includes('/') - b.includes('/') || a.localeCompare(b));
     fill(this.parts.list, paths.map(button));
     if (focused) [...this.parts.list.children].find((child) => child.firstChild.textContent === focused)?.focus();
-    const dirty = this.changes().length > 0;
+    const dirty = this.touched().length > 0;
     const state = this.parts.state;
     state.className = `state ${dirty ? 'warn' : 'good'}`;
     const what = this.origin === 'new' ? 'nothing: it is new' : this.origin === 'shared' ? 'shared template' : `version ${this.number}`;
     if (this.origin === 'new') state.className = 'state warn';
     state.textContent = this.origin === 'new' ? 'new, not published' : dirty ? `changed, from ${what}` : this.version === this.base || this.origin === 'shared' ? `live: ${what}` : what;
     this.parts.discard.hidden = !dirty;
+    this.parts.remove.hidden = paths.length < 2;
   }
 
   problems() {
@@ -227,7 +278,8 @@ class Studio {
   }
 
   go(finding) {
-    if (this.files[finding.file] === undefined) return this.add(finding.file);
+    // Of samples there is a folder, and no file yet.
+    if (this.files[finding.file] === undefined) return this.add(finding.file === 'samples' ? 'samples/example.json' : finding.file);
     if (finding.file !== this.path) this.select(finding.file);
     this.editor.go(finding.line, finding.column);
   }
@@ -243,7 +295,8 @@ class Studio {
       const name = path.value.trim();
       if (!path.reportValidity()) return false;
       if (this.files[name] !== undefined) throw new Error(`${name} is there already.`);
-      const like = name.endsWith('/content.md') ? this.files[this.first(this.seen?.locale)] ?? '' : name.startsWith('samples/') ? `${JSON.stringify(this.seen?.data ?? {}, null, 2)}\n` : '';
+      const data = () => (Object.keys(this.seen?.data ?? {}).length > 0 ? this.seen.data : empty(this.schema(), this.schema()));
+      const like = name.endsWith('/content.md') ? this.files[this.first(this.seen?.locale)] ?? '' : name.startsWith('samples/') ? `${JSON.stringify(data(), null, 2)}\n` : '';
       this.files[name] = like;
       this.select(name);
       this.later();
@@ -263,10 +316,7 @@ class Studio {
   }
 
   discard() {
-    dialog('Discard changes?', [differencesOf(this)], [{ label: 'Discard', kind: 'danger', act: () => {
-      sessionStorage.removeItem(this.draft);
-      return this.load('What was changed here is discarded.');
-    } }]);
+    this.parting(() => this.load('What was changed here is discarded.'));
   }
 }
 
@@ -284,7 +334,9 @@ function blank(key) {
 }
 
 function differencesOf(studio) {
-  return h('p', {}, `${studio.changes().length} changed files go back to ${studio.origin === 'shared' ? 'the shared template' : `version ${studio.number}`}.`);
+  const files = studio.touched();
+  const back = { shared: 'the shared template', new: 'what a new template begins with' }[studio.origin] ?? `version ${studio.number}`;
+  return h('p', {}, `What is not published or kept as a draft is gone: ${files.join(', ')} ${files.length === 1 ? 'goes' : 'go'} back to ${back}.`);
 }
 
 const place = document.getElementById('studio');

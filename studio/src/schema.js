@@ -29,14 +29,31 @@ export function variables(root) {
     }
   };
   walk(root, '', 0);
-  const helpers = ['money', 'number', 'date', 'if', 'unless', 'each', 'else'].map((label) => ({ label, type: 'keyword', boost: -1 }));
-  return [...found, ...helpers, { label: 'app.name', type: 'variable' }, { label: 'recipient.id', type: 'variable' }];
+  return [...found, { label: 'app.name', type: 'variable' }, { label: 'recipient.id', type: 'variable' }];
 }
 
-function empty(schema, root) {
+const BLOCKS = ['if', 'unless', 'each', 'with'];
+const WRITERS = ['money', 'number', 'date', 'relative', 'phone', 't'];
+
+// What may follow `before`, the beginning of a tag up to the cursor. `after` is what a choice adds behind itself: a space where a
+// value must follow, the end of the tag where nothing need.
+export function offers(root, before) {
+  const [, sign, first] = /^\{\{([#/]?)([\w.]*\s)?/.exec(before);
+  const word = (after) => (label) => ({ label, type: 'keyword', boost: -1, after });
+  if (sign === '/') return BLOCKS.map(word('}}'));
+  if (sign === '#' && !first) return BLOCKS.map(word(' '));
+  const values = variables(root).map((value) => ({ ...value, after: '}}' }));
+  return first ? values : [...values, ...WRITERS.map(word(' ')), word('}}')('else')];
+}
+
+// The least that a schema takes, where that can be said.
+export function empty(schema, root) {
   const part = resolved(schema, root);
   if (part.default !== undefined) return part.default;
   if (part.enum) return part.enum[0];
+  const now = new Date().toISOString();
+  const formats = { date: now.slice(0, 10), 'date-time': now, email: 'ada@example.com', uri: 'https://example.com' };
+  if (formats[part.format]) return formats[part.format];
   switch (kind(part)) {
     case 'object': return Object.fromEntries((part.required ?? []).map((name) => [name, empty(part.properties?.[name], root)]));
     case 'array': return [];
@@ -82,11 +99,13 @@ export function form(root, data, changed) {
       }
       case 'array': {
         const list = h('div', { class: 'items' });
+        // Who works with the keyboard stays where something happened.
+        const settle = (items) => { draw(); ([...list.querySelectorAll(':scope > .item')][items]?.querySelector('input, select') ?? list.lastElementChild).focus(); };
         const draw = () => {
           const items = at(data, path) ?? [];
           fill(list, items.map((_, i) => h('div', { class: 'item' }, field(part.items, [...path, i], `${i + 1}`, true),
-            h('button', { type: 'button', class: 'quiet', 'aria-label': `Remove ${name} ${i + 1}`, onclick: () => { set([...path, i], undefined); draw(); } }, 'Remove'))),
-          h('button', { type: 'button', onclick: () => { set(path, [...(at(data, path) ?? []), empty(part.items, root)]); draw(); } }, `Add to ${name}`));
+            h('button', { type: 'button', class: 'quiet', 'aria-label': `Remove ${name} ${i + 1}`, onclick: () => { set([...path, i], undefined); settle(-1); } }, 'Remove'))),
+          h('button', { type: 'button', onclick: () => { set(path, [...(at(data, path) ?? []), empty(part.items, root)]); settle(items.length); } }, `Add to ${name}`));
         };
         draw();
         return h('fieldset', {}, h('legend', {}, name), list);

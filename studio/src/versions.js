@@ -24,9 +24,9 @@ export async function history(studio) {
   const failed = (problem) => fill(shown, h('p', { class: 'notice bad', role: 'alert' }, problem.message));
   const compare = async (name) => {
     const diff = await studio.api.call('GET', '/diff', undefined, { query: { from: name, to: 'live' } });
-    fill(shown, h('h3', {}, `From ${name} to what is live`), differences(diff.files));
+    fill(shown, h('h3', {}, `From version ${name} to what is live`), differences(diff.files));
   };
-  const release = (to, words) => async () => {
+  const release = (to, words) => () => studio.parting(async () => {
     try {
       await studio.api.call('POST', '/rollback', { to, base: studio.base });
       box.close();
@@ -34,7 +34,8 @@ export async function history(studio) {
     } catch (problem) {
       failed(problem);
     }
-  };
+  });
+  const open = (number) => () => studio.parting(() => { box.close(); return studio.open(number); });
   const time = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
   const row = (version) => h('tr', {},
     h('td', {}, `Version ${version.number}`),
@@ -42,22 +43,28 @@ export async function history(studio) {
     h('td', {}, time.format(new Date(version.created_at))),
     h('td', {}, version.live ? h('span', { class: 'state good' }, 'live') : version.released_at ? h('span', { class: 'state' }, 'was live') : h('span', { class: 'state warn' }, 'draft')),
     h('td', {}, h('div', { class: 'row' },
-      h('button', { type: 'button', onclick: () => { box.close(); studio.open(String(version.number)); } }, 'Open'),
-      version.live ? null : h('button', { type: 'button', onclick: () => compare(String(version.number)) }, 'Compare'),
+      h('button', { type: 'button', onclick: open(String(version.number)) }, 'Open'),
+      version.live ? null : h('button', { type: 'button', onclick: () => compare(String(version.number)).catch(failed) }, 'Compare'),
       version.live ? null : h('button', { type: 'button', onclick: release(String(version.number), `Version ${version.number} is live.`) }, 'Make live'))));
   const rows = h('tbody');
   let next = null;
   const more = async () => {
-    const page = await studio.api.call('GET', '/versions', undefined, { query: { limit: PAGE, ...(next && { after: next }) } });
+    const page = await studio.versions({ limit: PAGE, ...(next && { after: next }) });
     rows.append(...page.items.map(row));
     next = page.next;
     older.hidden = next === null;
   };
   const older = h('p', {}, h('button', { type: 'button', onclick: () => more().catch(failed) }, 'Older versions'));
-  await more();
+  try {
+    await more();
+  } catch (problem) {
+    fill(list);
+    return failed(problem);
+  }
+  const none = studio.hasShared ? 'There is only the shared template; what you publish hides it for this app.' : 'There is none yet: it is new.';
   fill(list,
-    rows.children.length === 0 ? h('p', { class: 'soft' }, 'There is only the shared template; what you publish hides it for this app.') : h('div', { class: 'scroll' }, h('table', {},
-      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', h('span', { class: 'unseen' }, 'Act')].map((name) => h('th', {}, name)))),
+    rows.children.length === 0 ? h('p', { class: 'soft' }, none) : h('div', { class: 'scroll' }, h('table', {},
+      h('thead', {}, h('tr', {}, ['Version', 'Hash', 'Written', 'State', 'What to do'].map((name) => h('th', {}, name)))),
       rows)),
     older,
     studio.base !== 'shared' && studio.hasShared ? h('p', { class: 'row' }, h('button', { type: 'button', onclick: release('shared', 'The shared template is live.') }, 'Back to the shared template')) : null);
@@ -68,14 +75,19 @@ export function publish(studio) {
   const body = [];
   if (errors.length > 0) body.push(h('p', { class: 'notice bad' }, `${errors.length} ${errors.length === 1 ? 'mistake keeps' : 'mistakes keep'} this from being published. They are listed below the editor.`));
   body.push(h('p', {}, 'From now on requests are written with this version. What was accepted before keeps the words that it was accepted with.'));
-  body.push(differences(studio.changes()));
+  const differing = h('div', {}, differences(studio.changes()));
+  body.push(differing);
   const box = dialog(`Publish ${studio.key}`, body, [
     { label: 'Keep as a draft', act: async () => {
       const receipt = await studio.api.call('PUT', '', { files: studio.all(), publish: false });
       studio.say(`Version ${receipt.number} is on record as a draft.`);
     } },
     { label: 'Publish', kind: 'main', disabled: errors.length > 0, act: async () => {
-      const receipt = await studio.api.call('PUT', '', { files: studio.all(), publish: true, base: studio.base });
+      const receipt = await studio.api.call('PUT', '', { files: studio.all(), publish: true, base: studio.base }).catch(async (problem) => {
+        // Shown now: what differs from theirs, so that publishing once more is knowing what one does.
+        if (problem.code === 'conflict') await studio.rebase().then(() => fill(differing, differences(studio.changes())));
+        throw problem;
+      });
       await studio.load(`Version ${receipt.number} is live.`);
     } },
   ]);

@@ -30,21 +30,42 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
       env: { HOME: here, PATH: `${here}:${process.env.PATH}`, STENTOR_API_URL: stentor.url, STENTOR_API_KEY: stentor.ready.api_key },
     });
   const [begin, check, inTheShell] = blocks("sh");
-  shell(begin!, here);
-  expect(shell(check!)).toContain("parcel-sent is live: version 1");
+  const panel = page.getByRole("tabpanel");
+  const dialog = page.getByRole("dialog");
+  const words = page.locator(".cm-content");
+  const problems = page.getByRole("region", { name: "Problems" });
 
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.goto(console_url);
   await page.waitForURL(/\/console(\?|$)/);
   await page.getByRole("link", { name: "Templates" }).click();
-  await page.getByRole("link", { name: "Your parcel" }).click();
-  const panel = page.getByRole("tabpanel");
+  await page.getByLabel("New template").fill("parcel-sent");
+  await page.getByRole("button", { name: "Begin" }).click();
   await expect(panel).toContainText("In the list");
-  await page.locator(".cm-content").click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.insertText(blocks("markdown")[0]!);
+  for (const file of [...GUIDE.matchAll(/^\| `(\S+\.\w+)` \|/gm)].map((found) => found[1]!)) {
+    await expect(page.getByRole("navigation", { name: "Files" }).getByRole("button", { name: file })).toBeVisible();
+  }
+  const rewrite = async (file: string, text: string) => {
+    await page.getByRole("navigation", { name: "Files" }).getByRole("button", { name: file }).click();
+    await words.click();
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.insertText(text);
+  };
+  const [schema, sample] = blocks("json");
+  await rewrite("schema.json", schema!);
+  await rewrite("samples/example.json", sample!);
+  await rewrite("en/content.md", blocks("markdown")[0]!);
   await expect(card(page)).toContainText("Your parcel is on its way");
+  await expect(panel.frameLocator("iframe.page").getByText("It weighs 2.5 kg.")).toBeVisible();
+  await expect(problems).toContainText("No problems");
   await picture(page, "guide-studio");
+  await page.getByRole("button", { name: "New file" }).click();
+  await page.getByLabel("Its path").fill("de/content.md");
+  await page.keyboard.press("Enter");
+  await expect(words).toContainText("Your parcel is on its way");
+  await page.getByLabel("Language").selectOption("de");
+  await page.getByRole("button", { name: "en/content.md" }).click();
+  await page.getByLabel("Language").selectOption("en");
   await page.getByRole("tab", { name: "Phone" }).click();
   await expect(panel.frameLocator("iframe").getByText("on Friday").last()).toBeVisible();
   await picture(page, "guide-phone");
@@ -52,17 +73,25 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   await expect(panel).toContainText("1 segment");
   await picture(page, "guide-sms");
 
-  await page.locator(".cm-content").click();
+  await words.click();
   await page.keyboard.press("ControlOrMeta+End");
   await page.keyboard.insertText("\n{{#if name}}Thank you.\n");
-  await expect(page.getByRole("region", { name: "Problems" }).getByRole("button")).toContainText("en/content.md");
+  await expect(problems.getByRole("button")).toContainText("en/content.md");
   await picture(page, "guide-mistake");
   await page.keyboard.press("ControlOrMeta+z");
-  await expect(page.getByRole("region", { name: "Problems" })).toContainText("No problems");
+  await expect(problems).toContainText("No problems");
 
+  await page.getByRole("button", { name: "Send me a test" }).click();
+  await page.getByLabel("To the recipient with this id").fill(stentor.ready.recipient);
+  await dialog.getByRole("button", { name: "Send" }).click();
+  await expect(page.getByRole("status").first()).toContainText("A test is on its way");
   await page.keyboard.press("ControlOrMeta+s");
-  const dialog = page.getByRole("dialog");
-  await expect(dialog).toContainText("+summary = \"It arrives on Friday.\"");
+  await dialog.getByRole("button", { name: "Publish" }).click();
+  await expect(page.getByRole("status").first()).toContainText("Version 1 is live.");
+  await rewrite("en/content.md", blocks("markdown")[0]!.replaceAll("Friday", "Saturday"));
+  await expect(panel.locator(".bubble")).toContainText("It arrives on Saturday.");
+  await page.keyboard.press("ControlOrMeta+s");
+  await expect(dialog).toContainText("+summary = \"It arrives on Saturday.\"");
   await picture(page, "guide-publish");
   await dialog.getByRole("button", { name: "Publish" }).click();
   await expect(page.getByRole("status").first()).toContainText("Version 2 is live.");
@@ -71,7 +100,10 @@ test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
   await picture(page, "guide-versions");
   await page.keyboard.press("Escape");
 
-  const said = shell(inTheShell!);
+  shell(begin!, here);
+  expect(shell(check!)).toContain("parcel-late is live: version 1");
+  const said = shell(inTheShell!.replace(/(templates diff [^#]*)/, "$1 || [ $? = 1 ] ")); // two versions differ
+  expect(said).toContain("-summary = \"It arrives on Friday.\"");
   expect(said).toContain("parcel-sent: version 1");
   await page.reload();
   await expect(page.locator(".bar .state")).toHaveText("live: version 1");

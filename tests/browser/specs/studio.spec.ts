@@ -2,63 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Page } from "@playwright/test";
-
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { picture } from "../src/pictures.ts";
-import type { Stentor } from "../src/stentor.ts";
-
-let keys = 0;
-
-/** Publishes a template of the test's own, and gives its key. */
-async function template(stentor: Stentor, more: Record<string, string> = {}): Promise<string> {
-  keys += 1;
-  const key = `parcel-${process.pid}-${keys}`;
-  const content = (title: string, body: string) =>
-    `+++\ntitle = "${title}"\nsummary = "${body}"\n+++\n\n${body}\n\nYour number is **{{tracking}}**.\n`;
-  const schema = {
-    type: "object", required: ["name", "tracking", "weight", "express"], additionalProperties: false,
-    properties: {
-      name: { type: "string", description: "How the person is addressed" }, tracking: { type: "string" },
-      weight: { type: "number" }, express: { type: "boolean" },
-    },
-  };
-  const files = {
-    "template.toml": 'title = "Parcel"\ncategory = "orders"\nchannels = ["inbox", "email", "sms"]\ndefault_locale = "en"\n',
-    "schema.json": JSON.stringify(schema, null, 2),
-    "samples/ada.json": JSON.stringify({ name: "Ada", tracking: "N-1", weight: 2.5, express: true }),
-    "samples/bo.json": JSON.stringify({ name: "Bo", tracking: "N-2", weight: 1, express: false }),
-    "en/content.md": content("Hello {{name}}", "{{#if express}}Express: your{{else}}Your{{/if}} parcel of {{number weight}} kg is on its way."),
-    "de/content.md": content("Hallo {{name}}", "{{#if express}}Eilig: Ihr{{else}}Ihr{{/if}} Paket von {{number weight}} kg ist unterwegs."),
-    ...more,
-  };
-  await stentor.api("PUT", `/v1/templates/${key}`, { files, publish: true });
-  return key;
-}
-
-/** Signs in by the link that `stentor dev` prints, and opens the studio. */
-async function open(page: Page, stentor: Stentor, key: string): Promise<void> {
-  const { console_url } = stentor.ready as unknown as { console_url: string };
-  await page.setViewportSize({ width: 1440, height: 900 });
-  await page.goto(console_url);
-  await page.waitForURL(/\/console(\?|$)/);
-  await page.goto(`${stentor.url}/console/templates/${key}?app=${stentor.ready.app}`);
-  await expect(page.getByRole("heading", { name: key })).toBeVisible();
-  await expect(page.getByRole("tabpanel")).toContainText("In the list");
-}
-
-/** What was written out, in the frame of the open tab. */
-const inFrame = (page: Page) => page.getByRole("tabpanel").frameLocator("iframe.page, iframe.mail");
-
-/** The card, as the widget draws it in its list. */
-const card = (page: Page) => page.getByRole("tabpanel").frameLocator("iframe.listed").locator(".card");
-
-/** Puts `text` in the place of all that the open file says. */
-async function write(page: Page, text: string): Promise<void> {
-  await page.locator(".cm-content").click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.insertText(text);
-}
+import { card, inFrame, open, template, write } from "../src/studio.ts";
 
 test("a message is seen on every channel, in each language, with each sample", async ({ page, stentor }) => {
   const key = await template(stentor);
@@ -153,6 +99,7 @@ test("what is published is said from then on, and one step takes it back", async
 });
 
 test("versions are listed from the newest on, and older ones come when they are asked for", async ({ page, stentor }) => {
+  test.setTimeout(90_000); // each of the 52 is checked as an author's is
   const key = await template(stentor);
   const { files } = await stentor.api("GET", `/v1/templates/${key}`);
   for (let n = 2; n <= 52; n += 1) {

@@ -2,11 +2,12 @@
 // test if their policy is broken or a script throws.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 
 import { test as base, expect, type BrowserContext, type Page } from "@playwright/test";
 
 import { Host } from "./host.ts";
-import { Stentor } from "./stentor.ts";
+import { ROOT, Stentor } from "./stentor.ts";
 
 export { expect };
 
@@ -22,6 +23,9 @@ interface OfTest {
   /** What the pages did that they must not; the test fails if there is any at its end. */
   faults: string[];
 }
+
+/** A studio that is not embedded yet, to try it without building the binary: `STUDIO=crates/api/src/console/assets/studio.js`. */
+const STUDIO = process.env.STUDIO && join(ROOT, process.env.STUDIO);
 
 let people = 0;
 
@@ -74,6 +78,7 @@ export const test = base.extend<OfTest, { stentor: Stentor }>({
 
 /** Notes every violation of a policy and every error that nobody caught. */
 async function watch(context: BrowserContext, faults: string[]): Promise<void> {
+  if (STUDIO) await context.route(/\/studio\.js/, (route) => route.fulfill({ path: STUDIO, contentType: "text/javascript" }));
   await context.exposeFunction("noteViolation", (what: string) => faults.push(what));
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {

@@ -21,7 +21,7 @@ async fn each_of_ten_thousand_mails_arrives_once_over_few_connections() {
         return;
     }
     let mails = if std::env::var("STENTOR_FAULTS").is_ok_and(|v| v == "full") { 10_000 } else { 500 };
-    let (redis, dir, postfix) = (RedisServer::start(), tempfile::tempdir().unwrap(), Postfix::start(&[]));
+    let (redis, dir, postfix) = (RedisServer::start(), tempfile::tempdir().unwrap(), Postfix::start_patient());
     let ca_file = postfix.ca_file();
     let own = [
         ("STENTOR__EMAIL__PROVIDERS", "main"),
@@ -59,17 +59,19 @@ async fn each_of_ten_thousand_mails_arrives_once_over_few_connections() {
         }
     }
     assert_eq!(sent, mails);
-    let mut arrived = Vec::new();
-    while arrived.len() < mails {
-        let before = arrived.len();
-        arrived = eventually("another mail in the mailbox", async || Some(postfix.mails()).filter(|m| m.len() > before)).await;
+    let mut count = 0;
+    while count < mails {
+        let before = count;
+        count = eventually("another mail in the mailbox", async || Some(postfix.count()).filter(|n| *n > before)).await;
     }
+    let arrived = postfix.mails();
     let header = |name: &str| -> HashSet<String> {
         let of = |mail: &String| mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
         arrived.iter().map(of).collect()
     };
     assert_eq!((arrived.len(), header("Message-ID: ").len(), header("To: ").len()), (mails, mails, mails), "each once");
-    // A connection carries a hundred mails and no more; one is the test's own.
+    // A connection carries a hundred mails and no more; one is the test's own. Postfix must not hang up on who is busy, or this
+    // would count how often the machine was.
     let connections = postfix.connections();
     assert!((1..=1 + SENDERS + mails / 100 + mails / 500).contains(&connections), "{connections} connections for {mails} mails");
     assert!(connections < mails / 10);

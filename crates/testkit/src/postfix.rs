@@ -21,7 +21,8 @@ const PROGRAMS: [&str; 2] = ["/usr/lib/postfix/sbin", "/usr/libexec/postfix"];
 /// A running Postfix (`master` and what it starts), ended when dropped.
 ///
 /// It takes mail for `example.com` into one mailbox, offers STARTTLS with a certificate that [`ca_file`](Self::ca_file) vouches for,
-/// and hands other domains on as it was told. It hangs up on who says nothing for 2 s. Who is refused or put off, [`set_access`](Self::set_access) says.
+/// and hands other domains on as it was told. It hangs up on who says nothing for 2 s, unless it is [patient](Self::start_patient). Who is refused
+/// or put off, [`set_access`](Self::set_access) says.
 #[derive(Debug)]
 pub struct Postfix {
     master: Child,
@@ -39,11 +40,21 @@ impl Postfix {
     /// Starts it and waits until it answers. `transports` are where other domains go, such as `("bounces.test",
     /// "lmtp:inet:127.0.0.1:2525")`.
     pub fn start(transports: &[(&str, &str)]) -> Self {
+        Self::start_with(transports, "smtpd_timeout = 2s\n")
+    }
+
+    /// The same, with the patience that a mail server has with who is busy (RFC 5321 section 4.5.3.2 asks for 5 minutes), and without holding
+    /// back who brings more than has been put into the mailbox: for many mails on a machine that has other things to do.
+    pub fn start_patient() -> Self {
+        Self::start_with(&[], "in_flow_delay = 0\n")
+    }
+
+    fn start_with(transports: &[(&str, &str)], own: &str) -> Self {
         let programs = PROGRAMS.iter().map(PathBuf::from).find(|path| path.join("master").exists());
         let programs = programs.expect("postfix is installed: `make test-deps` installs it");
         let folder = tempfile::tempdir().expect("a folder for Postfix");
         let port = free_port();
-        lay_out(folder.path(), &programs, port, transports);
+        lay_out(folder.path(), &programs, port, transports, own);
         let log = fs::File::create(folder.path().join("log")).expect("a log");
         let mut command = Command::new(programs.join("master"));
         command.arg("-c").arg(folder.path().join("conf")).arg("-s").stdin(Stdio::null());
@@ -105,6 +116,11 @@ impl Postfix {
         self.reload();
     }
 
+    /// How many mails are in the mailbox.
+    pub fn count(&self) -> usize {
+        fs::read_dir(self.folder.path().join("mail/all/new")).map_or(0, Iterator::count)
+    }
+
     /// The mails in the mailbox, byte for byte, in the order in which they came.
     pub fn mails(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path().join("mail/all/new")).into_iter().flatten().flatten();
@@ -128,7 +144,7 @@ impl Drop for Postfix {
     }
 }
 
-fn lay_out(root: &Path, programs: &Path, port: u16, transports: &[(&str, &str)]) {
+fn lay_out(root: &Path, programs: &Path, port: u16, transports: &[(&str, &str)], own: &str) {
     let make = |name: &str, owner: &str, group: &str, mode: u32| {
         let path = root.join(name);
         fs::create_dir_all(&path).expect("a folder");
@@ -163,7 +179,7 @@ fn lay_out(root: &Path, programs: &Path, port: u16, transports: &[(&str, &str)])
          smtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_peername_lookup = no\ndisable_dns_lookups = yes\n\
          smtpd_recipient_restrictions = check_recipient_access texthash:{root_text}/conf/access, permit_mynetworks, reject\n\
          notify_classes =\nmaillog_file = {root_text}/maillog\nmaillog_file_prefixes = {root_text}\nsmtpd_tls_security_level = may\nsmtpd_tls_cert_file = {root_text}/cert.pem\n\
-         smtpd_tls_key_file = {root_text}/key.pem\nsmtpd_client_connection_count_limit = 0\nsmtpd_timeout = 2s\ndefault_process_limit = 100\n",
+         smtpd_tls_key_file = {root_text}/key.pem\nsmtpd_client_connection_count_limit = 0\ndefault_process_limit = 100\n{own}",
         programs = programs.display(),
         uid = id("-u"),
         gid = id("-g"),

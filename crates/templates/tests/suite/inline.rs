@@ -27,7 +27,7 @@ fn it_is_written_for_every_channel_like_a_template() {
     assert!(mail.html.contains(&item.content.body_html) && mail.html.contains("Title &lt;b&gt;"), "{}", mail.html);
     assert!(mail.html.contains("alt=\"A &lt;picture&gt;\"") && mail.html.contains("href=\"tel:+123\""));
     assert!(mail.text.starts_with("Title <b>\n\n# Head\n\nText with bold"), "{}", mail.text);
-    assert!(mail.text.contains("Call: tel:+123\nRead: https://x.example"));
+    assert!(mail.text.contains("Call\ntel:+123\n\nRead\nhttps://x.example"));
     let sms = inline::render_sms(&content, &input(&data)).unwrap();
     assert_eq!((sms.text.as_str(), sms.segments), ("Summary https://x.example/a?b=1&c=2", 1));
 }

@@ -87,7 +87,13 @@ fn files(title: &str, locales: &[Locale]) -> anyhow::Result<BTreeMap<String, Str
 }
 
 fn content(title: &str, locale: &Locale) -> String {
-    let (hello, summary, body) = match locale.as_str().split('-').next() {
+    let language = locale.as_str().split('-').next();
+    let comma = match language {
+        Some("zh") => "，",
+        Some("ar") => "،",
+        _ => ",",
+    };
+    let (hello, summary, body) = match language {
         Some("de") => ("Hallo", "Worum es geht, in einem Satz.", "Schreiben Sie hier, was zu sagen ist."),
         Some("zh") => ("你好", "用一句话说明事由。", "在这里写正文。"),
         Some("fr") => ("Bonjour", "Le sujet, en une phrase.", "Écrivez ici ce qu’il y a à dire."),
@@ -96,7 +102,7 @@ fn content(title: &str, locale: &Locale) -> String {
         _ => ("Hello", "What it is about, in one sentence.", "Write here what there is to say."),
     };
     let title = toml::Value::String(title.to_owned()).to_string();
-    format!("+++\ntitle = {title}\nsummary = \"{summary}\"\n+++\n\n{hello} {{{{name}}}},\n\n{body}\n")
+    format!("+++\ntitle = {title}\nsummary = \"{summary}\"\n+++\n\n{hello} {{{{name}}}}{comma}\n\n{body}\n")
 }
 
 pub(super) fn write(file: &Path, text: &str) -> anyhow::Result<()> {

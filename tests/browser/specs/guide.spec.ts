@@ -20,7 +20,7 @@ const blocks = (language: string) => [...GUIDE.matchAll(new RegExp("```" + langu
 const card = (page: Page) => page.getByRole("tabpanel").frameLocator("iframe.listed").locator(".card");
 
 test("the guide can be followed", async ({ page, ownStentor: stentor }) => {
-  test.setTimeout(90_000);
+  test.setTimeout(180_000); // a dozen programs and twice as many previews, on a machine that may have other things to do
   const here = mkdtempSync(join(tmpdir(), "stentor-guide-"));
   symlinkSync(BINARY, join(here, "stentor"));
   const { console_url } = stentor.ready as unknown as { console_url: string };

@@ -178,6 +178,17 @@ impl Archive {
         Ok(rows.into_iter().filter_map(|(key, live)| Some((key, live?))).collect())
     }
 
+    /// The keys of an app's own templates of which no version is live, in order, at most `limit`.
+    pub async fn list_template_drafts(&self, app: &AppId, limit: usize) -> Result<Vec<String>, ArchiveError> {
+        let rows = template::Entity::find()
+            .select_only()
+            .column(template::Column::Key)
+            .filter(template::Column::App.eq(app.as_str()).and(template::Column::Live.is_null()))
+            .order_by_asc(template::Column::Key)
+            .limit(limit as u64);
+        Ok(rows.into_tuple().all(&self.db).await?)
+    }
+
     /// How many templates of its own an app has.
     pub async fn count_templates(&self, app: &AppId) -> Result<u64, ArchiveError> {
         Ok(template::Entity::find().filter(template::Column::App.eq(app.as_str())).count(&self.db).await?)

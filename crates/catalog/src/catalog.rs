@@ -301,6 +301,14 @@ impl Catalog {
         Ok(all)
     }
 
+    /// The keys of what `app` keeps as drafts alone, in order, at most `limit`: nothing of them is live, and requests cannot name them.
+    pub async fn drafts(&self, app: &AppId, limit: usize) -> Result<Vec<String>, CatalogError> {
+        let shared = self.shared();
+        let mut drafts = self.0.archive.list_template_drafts(app, limit).await?;
+        drafts.retain(|key| !shared.versions.contains_key(key));
+        Ok(drafts)
+    }
+
     /// The keys of all templates that `app` can name.
     pub async fn keys(&self, app: &AppId) -> Result<BTreeSet<String>, CatalogError> {
         let live = self.0.live.of(app).await?;

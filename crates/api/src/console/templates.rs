@@ -30,6 +30,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 /// How many templates a page has.
 const PAGE: usize = 50;
+/// The most drafts that are told of.
+const DRAFTS: usize = 200;
 
 /// A row of the list.
 struct Row {
@@ -48,6 +50,8 @@ pub(super) struct List {
     shell: Shell,
     rows: Vec<Row>,
     next: Option<String>,
+    /// The keys of what is kept as drafts alone; told on the first page.
+    drafts: Vec<String>,
 }
 
 /// What the list is asked for.
@@ -95,8 +99,12 @@ pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(want
             error: Some(error.to_string()),
         },
     };
+    let drafts = match after {
+        None => state.templates.drafts(app, DRAFTS).await.map_err(ApiError::from)?,
+        Some(_) => Vec::new(),
+    };
     let shell = visit.shell(Section::Templates, "Templates");
-    Ok(Page(List { shell, rows: all.into_iter().map(row).collect(), next }).into_response())
+    Ok(Page(List { shell, rows: all.into_iter().map(row).collect(), next, drafts }).into_response())
 }
 
 #[derive(Template)]
@@ -118,7 +126,10 @@ pub(super) async fn studio(
     let app = visit.app()?.clone();
     let is_new = query.as_deref().unwrap_or_default().split('&').any(|pair| pair == "new");
     // One that this program cannot read is opened all the same: there it is mended.
-    if !is_new && matches!(state.templates.find(&app, &key).await, Ok(None)) {
+    if !is_new
+        && matches!(state.templates.find(&app, &key).await, Ok(None))
+        && state.templates.list_versions(&app, &key, None, 1).await.map_err(ApiError::from)?.is_empty()
+    {
         return Err(ApiError::not_found("template").into());
     }
     let shell = visit.shell(Section::Templates, key.clone());

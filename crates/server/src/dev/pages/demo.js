@@ -28,7 +28,7 @@ function request() {
       { title: "A new bridge opens today", summary: "The first train crossed at dawn.", link: `${location.origin}/demo/news`, image: { url: `${location.origin}/demo/picture.svg`, alt: "A bridge over a river at dawn" } },
       { title: "Rain until Friday", summary: "Then a week of sun, the weather service says.", link: `${location.origin}/demo/news` },
     ] } },
-    welcome: { template: what, data: { name: to === "ben" ? "Ben" : "Ada" } },
+    welcome: { template: what, data: { name: { ada: "Ada", everyone: "all of you" }[to] ?? "Ben" } },
     own: { content: { title: fields.get("title"), summary: "Written in the demo.", body_markdown: "Written in the **demo**." } },
   }[what];
   return { audience, ...said, channels: fields.getAll("channel") };

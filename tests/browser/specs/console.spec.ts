@@ -126,6 +126,8 @@ for (const colorScheme of ["light", "dark"] as const) {
     await page.getByLabel("Where to send a test by capture").first().fill("somebody@example.com");
     await page.getByRole("button", { name: "Send a test" }).first().click();
     await expect(page.getByText("the provider took it")).toBeVisible();
+    const cut = await page.locator(".scroll").evaluateAll((all) => all.filter((list) => list.scrollWidth > list.clientWidth).length);
+    expect(cut, "what the provider said is read without scrolling").toBe(0);
     await expectAccessible(page);
     await at("/topics?app=nobody");
     await expect(page.getByRole("alert")).toBeVisible();

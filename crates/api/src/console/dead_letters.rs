@@ -116,7 +116,7 @@ pub(super) async fn decide(
         _ => return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "choose what is to be done").into()),
     };
     let (action, done) = match verdict {
-        Verdict::Replay => ("dead_letter.replay", "put back into their queues"),
+        Verdict::Replay => ("dead_letter.replay", "put back"),
         Verdict::Discard => ("dead_letter.discard", "discarded"),
     };
     let app = visit.picked();
@@ -127,7 +127,9 @@ pub(super) async fn decide(
     let settled = if all {
         // Only what is there now: what dies meanwhile was not looked at.
         let query = LetterQuery { until: Some(state.now()), ..wanted.query() };
-        let subject = format!("all that fit: queue {:?}, reason {:?}", wanted.queue, wanted.reason);
+        let of = if wanted.queue.is_empty() { "every queue".to_owned() } else { format!("queue {}", wanted.queue) };
+        let why = if wanted.reason.is_empty() { String::new() } else { format!(", reason with {:?}", wanted.reason) };
+        let subject = format!("all that fit: {of}{why}");
         visit.on_record(&state, app, Entry::new(action, subject), state.settle_letters(app, &query, verdict)).await?
     } else {
         let mut settled = 0;

@@ -7,6 +7,8 @@ import { expect, test } from "../src/fixtures.ts";
 const NUMBERS = process.env.WIDGETS ? [Number(process.env.WIDGETS)] : [50, 500];
 /** Chromium opens no more than 255 WebSockets at once. */
 const OF_ONE_BROWSER = 250;
+/** On a busy machine hundreds at once take longer than a WebSocket is waited for, and some would come by another way. */
+const AT_ONCE = 125;
 
 for (const MANY of NUMBERS) {
   test(`${MANY} widgets on one page show the same, over one socket`, async ({ page, host, stentor, person }) => {
@@ -28,13 +30,16 @@ for (const MANY of NUMBERS) {
     const people = Array.from({ length: MANY }, (_, i) => `${person}-${i}`);
     test.setTimeout(30_000 + MANY * 200);
     const pages: Page[] = [];
-    for (let i = 0; i < MANY; i += OF_ONE_BROWSER) {
-      const page = await (await newBrowser()).newPage();
-      const widgets = people.slice(i, i + OF_ONE_BROWSER).map((name) => `<stentor-inbox token-url="/token?for=${name}"></stentor-inbox>`);
-      await page.goto(host.inboxPage(`/people-${i}`, widgets.join("")));
-      pages.push(page);
+    for (let i = 0; i < MANY; i += AT_ONCE) {
+      if (i % OF_ONE_BROWSER === 0) {
+        pages.push(await (await newBrowser()).newPage());
+        await pages.at(-1)!.goto(host.inboxPage("/people", ""));
+      }
+      const some = people.slice(i, i + AT_ONCE);
+      const tags = some.map((name) => `<stentor-inbox token-url="/token?for=${name}"></stentor-inbox>`).join("");
+      await pages.at(-1)!.evaluate((tags) => document.querySelector("main")!.insertAdjacentHTML("beforeend", tags), tags);
+      await expect.poll(() => host.sockets, { timeout: 30_000, intervals: [50] }).toBe(i + some.length);
     }
-    await expect.poll(() => host.sockets, { timeout: 30_000 }).toBe(MANY);
     await stentor.send(people, { content: { title: "to each" } });
     const badges = (page: Page) => page.evaluate(() => [...document.querySelectorAll("stentor-inbox")].map((node) => node.shadowRoot!.querySelector(".badge")?.textContent));
     await expect.poll(async () => (await Promise.all(pages.map(badges))).flat(), { timeout: 20_000 }).toEqual(people.map(() => "1"));

@@ -35,7 +35,7 @@ fn several_articles_travel_in_one_message() {
     for part in [
         "href=\"https://x.example/1?a&#x3D;1&amp;b&#x3D;2\"",
         "src=\"https://x.example/1.png\" alt=\"One &lt;b&gt;\"",
-        ">One &lt;b&gt;</a>",
+        "<span dir=\"auto\">One &lt;b&gt;</span></a>",
         "First &amp; best",
         "href=\"https://x.example/about\"",
     ] {

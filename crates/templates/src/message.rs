@@ -134,7 +134,8 @@ impl CardParts {
         if self.actions.is_empty() {
             parts.extend(self.link.clone());
         } else {
-            // A line each: the label is then the very word that the HTML has, and filters that hold both parts against each other find it.
+            // A line each: the label is then the very word that the HTML has, and filters that hold both parts against each other
+            // find it.
             parts.extend(self.actions.iter().map(|a| format!("{}\n{}", a.label, a.url)));
         }
         parts.push(format!("-- \n{app_name}")); // RFC 3676 section 4.3: the signature separator

@@ -21,8 +21,8 @@ const PROGRAMS: [&str; 2] = ["/usr/lib/postfix/sbin", "/usr/libexec/postfix"];
 /// A running Postfix (`master` and what it starts), ended when dropped.
 ///
 /// It takes mail for `example.com` into one mailbox, offers STARTTLS with a certificate that [`ca_file`](Self::ca_file) vouches for,
-/// and hands other domains on as it was told. It hangs up on who says nothing for 2 s, unless it is [patient](Self::start_patient). Who is refused
-/// or put off, [`set_access`](Self::set_access) says.
+/// and hands other domains on as it was told. It hangs up on who says nothing for 2 s, unless it is [patient](Self::start_patient).
+/// Who is refused or put off, [`set_access`](Self::set_access) says.
 #[derive(Debug)]
 pub struct Postfix {
     master: Child,
@@ -43,8 +43,9 @@ impl Postfix {
         Self::start_with(transports, "smtpd_timeout = 2s\n")
     }
 
-    /// The same, with the patience that a mail server has with who is busy (RFC 5321 section 4.5.3.2 asks for 5 minutes), and without holding
-    /// back who brings more than has been put into the mailbox: for many mails on a machine that has other things to do.
+    /// The same, with the patience that a mail server has with who is busy (RFC 5321 section 4.5.3.2 asks for 5 minutes), and
+    /// without holding back who brings more than has been put into the mailbox: for many mails on a machine that has other
+    /// things to do.
     pub fn start_patient() -> Self {
         Self::start_with(&[], "in_flow_delay = 0\n")
     }

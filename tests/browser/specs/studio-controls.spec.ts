@@ -290,7 +290,11 @@ test("a test goes out on the ticked channels alone, and its story is a click awa
   await expect.poll(() => sent("mail")).toBe(1);
   const story = page.waitForEvent("popup");
   await page.getByRole("link", { name: "what becomes of it" }).click();
-  await expect((await story).getByText("email sent", { exact: true })).toBeVisible();
+  const told = await story;
+  await expect(async () => {
+    await told.reload(); // the page is of the moment, and what was sent is on record a moment later
+    await expect(told.getByText("email sent", { exact: true })).toBeVisible({ timeout: 1_000 });
+  }).toPass();
   expect(sent("sms")).toBe(0);
 });
 

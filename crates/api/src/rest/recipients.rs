@@ -95,7 +95,12 @@ impl ApiState {
             if let Ok(None) = profiles.find(&app, &id).await
                 && let Ok(record) = archive.find_recipient(&app, &id).await
             {
-                let _ = profiles.complete(&app, &[(id, record.unwrap_or_default())]).await;
+                let was_there = record.is_some();
+                let _ = profiles.complete(&app, &[(id.clone(), record.unwrap_or_default())]).await;
+                // Whoever erased the person meanwhile found no copy yet to remove.
+                if was_there && !matches!(archive.find_recipient(&app, &id).await, Ok(Some(_))) {
+                    let _ = profiles.forget(&app, &id).await;
+                }
             }
         });
     }

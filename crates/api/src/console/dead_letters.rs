@@ -127,7 +127,7 @@ pub(super) async fn decide(
     let settled = if all {
         // Only what is there now: what dies meanwhile was not looked at.
         let query = LetterQuery { until: Some(state.now()), ..wanted.query() };
-        let of = if wanted.queue.is_empty() { "every queue".to_owned() } else { format!("queue {}", wanted.queue) };
+        let of = if wanted.queue.is_empty() { "every queue".to_owned() } else { format!("queue {:?}", wanted.queue) };
         let why = if wanted.reason.is_empty() { String::new() } else { format!(", reason with {:?}", wanted.reason) };
         let subject = format!("all that fit: {of}{why}");
         visit.on_record(&state, app, Entry::new(action, subject), state.settle_letters(app, &query, verdict)).await?

@@ -75,13 +75,13 @@ pub(super) async fn waiting(state: &ApiState, now: Timestamp) -> Result<Vec<Wait
 pub(super) struct Queues {
     shell: Shell,
     queues: Vec<Waiting>,
-    /// Entries of the events log.
-    facts: u64,
+    /// How many there are in the events log, each of one fact or several.
+    entries: u64,
 }
 
 /// The page.
 pub(super) async fn show(State(state): State<ApiState>, visit: Visit) -> Result<Page<Queues>, Failure> {
     let queues = waiting(&state, state.now()).await?;
-    let facts = state.events.depth().await?;
-    Ok(Page(Queues { shell: visit.shell_of_none(Section::Queues, "Queues"), queues, facts }))
+    let entries = state.events.depth().await?;
+    Ok(Page(Queues { shell: visit.shell_of_none(Section::Queues, "Queues"), queues, entries }))
 }

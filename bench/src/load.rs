@@ -150,6 +150,7 @@ async fn call(address: &str, requests: &[Request], until: Until, every: Option<D
                 stream.write_all(&out).await?;
                 read(&mut stream, &mut answer).await?;
                 took.push(sent.elapsed());
+                assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer));
             }
             io::Result::Ok(took)
         });
@@ -163,7 +164,7 @@ async fn call(address: &str, requests: &[Request], until: Until, every: Option<D
     Ok(Called { per_second: took.len() as f64 / seconds, took })
 }
 
-/// Reads one answer, which must say that the request was accepted.
+/// Reads one answer, which must be no refusal.
 async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
     answer.clear();
     let mut whole = None;

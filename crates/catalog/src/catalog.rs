@@ -301,7 +301,8 @@ impl Catalog {
         Ok(all)
     }
 
-    /// The keys of what `app` keeps as drafts alone, in order, at most `limit`: nothing of them is live, and requests cannot name them.
+    /// The keys of what `app` keeps as drafts alone, in order, at most `limit`: nothing of them is live, and requests cannot name
+    /// them.
     pub async fn drafts(&self, app: &AppId, limit: usize) -> Result<Vec<String>, CatalogError> {
         let shared = self.shared();
         let mut drafts = self.0.archive.list_template_drafts(app, limit).await?;

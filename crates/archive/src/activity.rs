@@ -16,11 +16,10 @@ use uuid::Uuid;
 use crate::{
     Archive, ArchiveError,
     entities::{activity, event},
+    insert::{groups, upsert},
 };
 
 const MINUTE_MS: i64 = 60_000;
-/// The most rows of one statement: 5 values each, and SQL takes 32,000 at the most.
-const ROWS: usize = 2_000;
 
 /// How many deliveries came to a state in a minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +45,8 @@ struct Row {
 /// The delivery events among `events` that are not on record yet.
 pub(crate) async fn new_reports(db: &impl ConnectionTrait, events: &[Event]) -> Result<HashSet<Uuid>, DbErr> {
     let mut new: HashSet<Uuid> = events.iter().filter(|e| matches!(e.kind, EventKind::Delivery(_))).map(|e| e.id).collect();
-    let ids: Vec<Uuid> = new.iter().copied().collect();
-    for chunk in ids.chunks(ROWS) {
-        let known = event::Entity::find().select_only().column(event::Column::Id).filter(event::Column::Id.is_in(chunk.to_vec()));
+    for ids in groups(new.iter().copied().collect()) {
+        let known = event::Entity::find().select_only().column(event::Column::Id).filter(event::Column::Id.is_in(ids));
         for id in known.into_tuple::<Uuid>().all(db).await? {
             new.remove(&id);
         }
@@ -76,13 +74,10 @@ pub(crate) async fn count(db: &impl ConnectionTrait, events: &[Event], mut new: 
         n: Set(n),
     };
     let rows: Vec<_> = counts.into_iter().map(row).collect();
-    for chunk in rows.chunks(ROWS) {
-        let add = OnConflict::columns([Column::Minute, Column::App, Column::Channel, Column::State])
-            .value(Column::N, Expr::cust("activity.n + excluded.n"))
-            .to_owned();
-        activity::Entity::insert_many(chunk.to_vec()).on_conflict(add).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let add = OnConflict::columns([Column::Minute, Column::App, Column::Channel, Column::State])
+        .value(Column::N, Expr::cust("activity.n + excluded.n"))
+        .to_owned();
+    upsert(db, rows, add).await
 }
 
 impl Archive {

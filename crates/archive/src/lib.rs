@@ -16,6 +16,7 @@ mod deliveries;
 mod entities;
 mod error;
 mod inbox;
+mod insert;
 mod notifications;
 mod operators;
 mod recipients;

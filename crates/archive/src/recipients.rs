@@ -12,10 +12,8 @@ use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Tim
 use crate::{
     Archive, ArchiveError,
     entities::{inbox_item, recipient, timeline_mark, timeline_read, topic_member},
+    insert,
 };
-
-/// The most rows of one statement: 14 values each, and SQL takes 32,000 at the most.
-const ROWS: usize = 1_000;
 
 /// Every field, with the column that says when it was set.
 const FIELDS: [(&str, &str); 6] = [
@@ -101,10 +99,7 @@ pub(crate) async fn upsert(
         }
     }
     for round in rounds {
-        let rows: Vec<_> = round.into_values().collect();
-        for chunk in rows.chunks(ROWS) {
-            recipient::Entity::insert_many(chunk.to_vec()).on_conflict(newest_wins()).exec_without_returning(db).await?;
-        }
+        insert::upsert(db, round.into_values().collect(), newest_wins()).await?;
     }
     Ok(())
 }

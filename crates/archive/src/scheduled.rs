@@ -13,8 +13,8 @@ use crate::{
         notification,
         scheduled::{self, Column},
     },
+    insert::insert_new,
     walks::{Walked, within},
-    writer::insert_new,
 };
 
 /// The most topics of a person that are looked at.

@@ -15,10 +15,8 @@ use stentor_domain::{
 use crate::{
     Archive, ArchiveError,
     entities::suppression::{self, Column},
+    insert::upsert,
 };
-
-/// The most rows of one statement: 9 values each, and SQL takes 32,000 at the most.
-const ROWS: usize = 2_000;
 
 /// A suppression that is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,17 +97,11 @@ pub(crate) async fn write(db: &impl ConnectionTrait, events: &[Event]) -> Result
             }
         }
     }
-    let newer = || {
-        OnConflict::columns([Column::App, Column::Id])
-            .update_columns([Column::Reason, Column::Detail, Column::At, Column::Lifted])
-            .action_and_where(Expr::cust("excluded.at >= suppressions.at"))
-            .to_owned()
-    };
-    let rows: Vec<_> = newest.into_values().collect();
-    for chunk in rows.chunks(ROWS) {
-        suppression::Entity::insert_many(chunk.to_vec()).on_conflict(newer()).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let newer = OnConflict::columns([Column::App, Column::Id])
+        .update_columns([Column::Reason, Column::Detail, Column::At, Column::Lifted])
+        .action_and_where(Expr::cust("excluded.at >= suppressions.at"))
+        .to_owned();
+    upsert(db, newest.into_values().collect(), newer).await
 }
 
 impl Archive {

@@ -16,11 +16,9 @@ use stentor_domain::{
 use crate::{
     Archive, ArchiveError, Stay,
     entities::{recipient, timeline_entry, timeline_mark, timeline_read},
+    insert::upsert,
     recipients, topics,
 };
-
-/// The most rows of one statement: 8 values each, and SQL takes 32,000 at the most.
-const ROWS: usize = 2_000;
 
 /// What a person is to the timeline, on record.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -183,14 +181,11 @@ async fn write_entries(db: &impl ConnectionTrait, entries: BTreeMap<(&AppId, u64
         }),
     };
     let rows: Vec<_> = entries.into_iter().map(row).collect();
-    for chunk in rows.chunks(ROWS) {
-        let newer = OnConflict::columns([Column::App, Column::Seq])
-            .update_columns([Column::Rev, Column::Gone, Column::Body])
-            .action_and_where(Expr::cust("excluded.rev > timeline_entries.rev"))
-            .to_owned();
-        timeline_entry::Entity::insert_many(chunk.to_vec()).on_conflict(newer).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let newer = OnConflict::columns([Column::App, Column::Seq])
+        .update_columns([Column::Rev, Column::Gone, Column::Body])
+        .action_and_where(Expr::cust("excluded.rev > timeline_entries.rev"))
+        .to_owned();
+    upsert(db, rows, newer).await
 }
 
 async fn write_marks(
@@ -212,14 +207,11 @@ async fn write_marks(
         }
     };
     let rows: Vec<_> = marks.into_iter().map(row).collect();
-    for chunk in rows.chunks(ROWS) {
-        let newer = OnConflict::columns([Column::App, Column::Recipient, Column::Seq])
-            .update_columns([Column::Rev, Column::SeenAt, Column::ReadAt, Column::ArchivedAt])
-            .action_and_where(Expr::cust("excluded.rev > timeline_marks.rev"))
-            .to_owned();
-        timeline_mark::Entity::insert_many(chunk.to_vec()).on_conflict(newer).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let newer = OnConflict::columns([Column::App, Column::Recipient, Column::Seq])
+        .update_columns([Column::Rev, Column::SeenAt, Column::ReadAt, Column::ArchivedAt])
+        .action_and_where(Expr::cust("excluded.rev > timeline_marks.rev"))
+        .to_owned();
+    upsert(db, rows, newer).await
 }
 
 async fn write_reads(db: &impl ConnectionTrait, reads: BTreeMap<(&AppId, &RecipientId), (ReadUpto, u64)>) -> Result<(), DbErr> {
@@ -232,12 +224,9 @@ async fn write_reads(db: &impl ConnectionTrait, reads: BTreeMap<(&AppId, &Recipi
         rev: Set(signed(rev)),
     };
     let rows: Vec<_> = reads.into_iter().map(row).collect();
-    for chunk in rows.chunks(ROWS) {
-        let newer = OnConflict::columns([Column::App, Column::Recipient])
-            .update_columns([Column::Seq, Column::ReadAt, Column::Rev])
-            .action_and_where(Expr::cust("excluded.seq > timeline_reads.seq"))
-            .to_owned();
-        timeline_read::Entity::insert_many(chunk.to_vec()).on_conflict(newer).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let newer = OnConflict::columns([Column::App, Column::Recipient])
+        .update_columns([Column::Seq, Column::ReadAt, Column::Rev])
+        .action_and_where(Expr::cust("excluded.seq > timeline_reads.seq"))
+        .to_owned();
+    upsert(db, rows, newer).await
 }

@@ -13,10 +13,8 @@ use stentor_domain::{AppId, RecipientId, Timestamp, TopicId};
 use crate::{
     Archive, ArchiveError,
     entities::{topic, topic_member},
+    insert::insert_new,
 };
-
-/// The most rows of one statement: 6 values each, and SQL takes 32,000 at the most.
-const ROWS: usize = 2_000;
 
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,12 +196,8 @@ impl Archive {
                 joined: Set(now),
                 left: Set(None),
             };
-            let rows: Vec<_> = next.into_iter().filter(|(_, (_, open))| !open).map(row).collect();
-            for chunk in rows.chunks(ROWS) {
-                // Of two who make the same person a member at once, one wins.
-                let insert = topic_member::Entity::insert_many(chunk.to_vec()).on_conflict_do_nothing();
-                insert.exec_without_returning(&transaction).await?;
-            }
+            // Of two who make the same person a member at once, one wins.
+            insert_new(&transaction, next.into_iter().filter(|(_, (_, open))| !open).map(row).collect()).await?;
         } else {
             let end = topic_member::Entity::update_many().col_expr(Column::Left, Expr::value(now));
             end.filter(of().and(Column::Left.is_null())).exec(&transaction).await?;

@@ -23,11 +23,9 @@ use crate::{
     Archive, ArchiveError, activity,
     entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
     error::is_refused,
+    insert::{insert_new, upsert},
     recipients, scheduled, suppressions, timeline,
 };
-
-/// The most rows of one statement: the widest table has 13 columns, and SQL takes 32,000 values at the most.
-const ROWS: usize = 2_000;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,17 +94,6 @@ impl Archive {
         insert_new(&self.db, vec![row]).await?;
         Ok(())
     }
-}
-
-/// Inserts rows whose keys are new, in statements of a bounded size.
-pub(crate) async fn insert_new<A>(db: &impl ConnectionTrait, rows: Vec<A>) -> Result<(), DbErr>
-where
-    A: sea_orm::ActiveModelTrait + Send,
-{
-    for chunk in rows.chunks(ROWS) {
-        A::Entity::insert_many(chunk.to_vec()).on_conflict_do_nothing().exec_without_returning(db).await?;
-    }
-    Ok(())
 }
 
 async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
@@ -211,15 +198,11 @@ async fn write_contents(
             body: Set(serde_json::to_string(content).unwrap_or_default()),
             version: Set(version),
         };
-    let rows: Vec<_> = contents.into_iter().map(row).collect();
-    for chunk in rows.chunks(ROWS) {
-        let newer = OnConflict::columns([Column::App, Column::Notification, Column::Variant])
-            .update_columns([Column::Body, Column::Version])
-            .action_and_where(Expr::cust("excluded.version > contents.version"))
-            .to_owned();
-        content::Entity::insert_many(chunk.to_vec()).on_conflict(newer).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let newer = OnConflict::columns([Column::App, Column::Notification, Column::Variant])
+        .update_columns([Column::Body, Column::Version])
+        .action_and_where(Expr::cust("excluded.version > contents.version"))
+        .to_owned();
+    upsert(db, contents.into_iter().map(row).collect(), newer).await
 }
 
 async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
@@ -248,30 +231,21 @@ async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result
         updated_at: Set(at.as_millis()),
         version: Set(version(r)),
     };
-    let rows: Vec<_> = newest.into_iter().map(row).collect();
-    let newer = || {
-        OnConflict::columns([Column::App, Column::Id])
-            .update_columns([
-                Column::State,
-                Column::Reason,
-                Column::Attempts,
-                Column::NextAttemptAt,
-                Column::UpdatedAt,
-                Column::Version,
-            ])
-            // a later step that calls no provider (a receipt, say) does not forget who was called
-            .value(Column::Provider, Expr::cust("COALESCE(excluded.provider, deliveries.provider)"))
-            .value(
-                Column::ProviderMessageId,
-                Expr::cust("COALESCE(excluded.provider_message_id, deliveries.provider_message_id)"),
-            )
-            .action_and_where(Expr::cust("excluded.version > deliveries.version"))
-            .to_owned()
-    };
-    for chunk in rows.chunks(ROWS) {
-        delivery::Entity::insert_many(chunk.to_vec()).on_conflict(newer()).exec_without_returning(db).await?;
-    }
-    Ok(())
+    let newer = OnConflict::columns([Column::App, Column::Id])
+        .update_columns([
+            Column::State,
+            Column::Reason,
+            Column::Attempts,
+            Column::NextAttemptAt,
+            Column::UpdatedAt,
+            Column::Version,
+        ])
+        // a later step that calls no provider (a receipt, say) does not forget who was called
+        .value(Column::Provider, Expr::cust("COALESCE(excluded.provider, deliveries.provider)"))
+        .value(Column::ProviderMessageId, Expr::cust("COALESCE(excluded.provider_message_id, deliveries.provider_message_id)"))
+        .action_and_where(Expr::cust("excluded.version > deliveries.version"))
+        .to_owned();
+    upsert(db, newest.into_iter().map(row).collect(), newer).await
 }
 
 fn version(report: &DeliveryReport) -> i64 {

@@ -15,7 +15,7 @@ pub(crate) fn scrub(text: &str, names: &[&str]) -> String {
     };
     // Shortened before and after: the work stays small and no hidden word is cut into a readable one.
     let head: String = text.chars().take(4 * MAX).collect();
-    let line = one_line(&head);
+    let line = one_line(head);
     let words: Vec<&str> = line.split(' ').map(|word| if tells(word) { "[hidden]" } else { word }).collect();
     words.join(" ").chars().take(MAX).collect()
 }

@@ -192,8 +192,8 @@ pub const LINKS: &[&str] = &["https:", "http:", "mailto:", "tel:"];
 
 /// Checks that `url` is absolute, has one of `schemes`, at most 2,048 bytes, and no space, quote or control character.
 pub fn check_url(url: &str, schemes: &[&str]) -> Result<(), String> {
-    let lower = url.get(..8.min(url.len())).unwrap_or_default().to_ascii_lowercase();
-    if !schemes.iter().any(|s| lower.starts_with(s)) {
+    let begins = |scheme: &&str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !schemes.iter().any(begins) {
         let names: Vec<&str> = schemes.iter().map(|s| s.trim_end_matches(':')).collect();
         return Err(format!("must be an absolute URL with one of the schemes {}", names.join(", ")));
     }

@@ -84,7 +84,8 @@ const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 /// What a character takes in GSM-7; `None` if it cannot be written.
 fn septets(c: char) -> Option<usize> {
     match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' => Some(1), // nearly all there is; the rest is looked for
+        // Nearly all there is; the rest is looked for.
+        ' '..='?' | 'A'..='Z' | 'a'..='z' => Some(1),
         c if GSM.contains(c) => Some(1),
         c => EXTENSION.contains(c).then_some(2),
     }
@@ -111,35 +112,35 @@ pub struct SmsSize {
 /// What `text` costs as an SMS.
 pub fn size(text: &str) -> SmsSize {
     let forced_by = text.chars().find(|c| septets(*c).is_none());
-    let (units, single, part): (Vec<usize>, _, _) = match forced_by {
-        None => (text.chars().filter_map(septets).collect(), 160, 153),
-        Some(_) => (text.chars().map(char::len_utf16).collect(), 70, 67),
+    let (segments, units, capacity) = match forced_by {
+        None => pack(text.chars().filter_map(septets), 160, 153),
+        Some(_) => pack(text.chars().map(char::len_utf16), 70, 67),
     };
-    let segments = count(&units, single, part);
-    let capacity = if segments == 1 { single } else { part * segments as usize };
-    SmsSize { segments, units: units.iter().sum(), capacity, forced_by }
+    SmsSize { segments, units, capacity, forced_by }
 }
 
-/// Characters of the given sizes, packed into one message of `single` units or else into parts of `part`.
-fn count(units: &[usize], single: usize, part: usize) -> u32 {
-    if units.iter().sum::<usize>() <= single {
-        return 1;
-    }
-    let (mut segments, mut used) = (1, 0);
-    for unit in units {
-        if used + unit > part {
+/// Characters of the given sizes, packed into one message of `single` units or else into parts of `part`: how many segments they
+/// make, what they fill of them, and what those hold.
+fn pack(sizes: impl Iterator<Item = usize>, single: usize, part: usize) -> (u32, usize, usize) {
+    let (mut segments, mut used, mut units) = (1, 0, 0);
+    for size in sizes {
+        if used + size > part {
             segments += 1;
             used = 0;
         }
-        used += unit;
+        used += size;
+        units += size;
     }
-    segments
+    if units <= single { (1, units, single) } else { (segments, units, part * segments as usize) }
 }
 
 /// `text` with spaces that GSM-7 does not have (formatted numbers are full of them) as plain ones.
 ///
 /// One no-break space would turn the whole message into UCS-2 and more than double its price.
-pub fn with_plain_spaces(text: &str) -> String {
+pub fn with_plain_spaces(text: String) -> String {
+    if text.is_ascii() {
+        return text;
+    }
     text.replace(['\u{a0}', '\u{202f}', '\u{2009}', '\u{2007}'], " ")
 }
 
@@ -195,6 +196,6 @@ mod tests {
 
     #[test]
     fn spaces_in_numbers_do_not_force_ucs_2() {
-        assert_eq!(segments(&with_plain_spaces(&"1\u{202f}234,50\u{a0}€ ".repeat(12))), 1);
+        assert_eq!(segments(&with_plain_spaces("1\u{202f}234,50\u{a0}€ ".repeat(12))), 1);
     }
 }

@@ -45,7 +45,10 @@ pub fn check_line(text: &str, max: usize) -> Result<(), TextError> {
 }
 
 /// The text with each run of control characters and line breaks replaced by one space, for subjects, cards and SMS.
-pub fn one_line(text: &str) -> String {
+pub fn one_line(text: String) -> String {
+    if is_one_line(&text) {
+        return text; // as nearly all of them are
+    }
     let mut out = String::with_capacity(text.len());
     let mut gap = false;
     for c in text.chars() {
@@ -60,6 +63,19 @@ pub fn one_line(text: &str) -> String {
         out.push(c);
     }
     out
+}
+
+/// Whether nothing stands between the words but single spaces.
+fn is_one_line(text: &str) -> bool {
+    let mut after_gap = true;
+    for c in text.chars() {
+        let gap = c == ' ';
+        if gap && after_gap || !gap && (c.is_control() || c.is_whitespace()) {
+            return false;
+        }
+        after_gap = gap;
+    }
+    !after_gap
 }
 
 #[cfg(test)]
@@ -78,6 +94,9 @@ mod tests {
 
     #[test]
     fn breaks_become_one_space() {
-        assert_eq!(one_line(" a \r\n\u{0} b\n"), "a b");
+        for text in [" a \r\n\u{0} b\n", "a  b", "a\u{a0}b", "a\u{85}b", "a b ", " a b", "a b"] {
+            assert_eq!(one_line(text.to_owned()), "a b", "{text:?}");
+        }
+        assert_eq!(["", " ", "\n"].map(|empty| one_line(empty.to_owned())), [""; 3]);
     }
 }

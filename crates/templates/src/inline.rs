@@ -34,7 +34,7 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
     let mut card = card(content)?;
     let own = content.email.clone().unwrap_or_default();
     if let Some(subject) = &own.subject {
-        card.title = short_line(subject, limits::TITLE_BYTES);
+        card.title = short_line(subject.clone(), limits::TITLE_BYTES);
     }
     let (html, made_text) = if let Some(html) = &own.html {
         let too_much = |e: crate::markdown::TooMuch| RenderError::TooLarge { what: e.0, limit: e.1, at: at("email.html") };
@@ -61,18 +61,18 @@ pub fn render_email(content: &Content, input: &Input<'_>) -> Result<RenderedEmai
 /// Writes the SMS.
 pub fn render_sms(content: &Content, input: &Input<'_>) -> Result<RenderedSms, RenderError> {
     match &content.sms {
-        Some(sms) => message::as_sms(&sms.text, language(input), at("sms.text")),
-        None => message::as_sms(&card(content)?.as_sms(&content.articles), language(input), at("summary")),
+        Some(sms) => message::as_sms(sms.text.clone(), language(input), at("sms.text")),
+        None => message::as_sms(card(content)?.as_sms(&content.articles), language(input), at("summary")),
     }
 }
 
 /// The domain has checked lengths and links where the content came in; here they are brought into shape.
 fn card(content: &Content) -> Result<CardParts, RenderError> {
-    let title = short_line(&content.title, limits::TITLE_BYTES);
+    let title = short_line(content.title.clone(), limits::TITLE_BYTES);
     if title.is_empty() {
         return Err(RenderError::Empty { part: "title", at: at("title") });
     }
-    let summary = content.summary.as_deref().map(|s| short_line(s, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty());
+    let summary = content.summary.clone().map(|s| short_line(s, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty());
     Ok(CardParts { title, summary, image: content.image.clone(), link: content.link.clone(), actions: content.actions.clone() })
 }
 

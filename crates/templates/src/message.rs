@@ -179,8 +179,8 @@ pub(crate) fn content(
 }
 
 /// An SMS of `text`, if it says something and is not too long.
-pub(crate) fn as_sms(text: &str, locale: Locale, at: Place) -> Result<RenderedSms, RenderError> {
-    let text = stentor_domain::text::one_line(&sms::with_plain_spaces(text));
+pub(crate) fn as_sms(text: String, locale: Locale, at: Place) -> Result<RenderedSms, RenderError> {
+    let text = stentor_domain::text::one_line(sms::with_plain_spaces(text));
     if text.is_empty() {
         return Err(RenderError::Empty { part: "SMS", at });
     }

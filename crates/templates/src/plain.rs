@@ -50,11 +50,11 @@ fn without_tags(html: &str) -> String {
         out.push_str(part.split_once('>').map_or(part, |(_, text)| text));
         out.push(' ');
     }
-    one_line(&out.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&"))
+    one_line(out.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&"))
 }
 
 /// One line of at most `max` bytes; a longer one is cut at a character and ends with an ellipsis.
-pub(crate) fn short_line(text: &str, max: usize) -> String {
+pub(crate) fn short_line(text: String, max: usize) -> String {
     let mut line = one_line(text);
     if line.len() > max {
         let mut end = max.saturating_sub('…'.len_utf8());
@@ -78,7 +78,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_line_is_what_markdown_would_make_of_it(line in "[\\PC&<>\"'*_`#|\u{a0}]{1,120}") {
-            let line = one_line(&line);
+            let line = one_line(line);
             prop_assume!(!line.is_empty());
             let long_way = markdown::to_html(&markdown::shield(&line)).expect("a line is not too much");
             prop_assert_eq!(&to_html(&line), &long_way);
@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_at_a_character() {
-        assert_eq!(short_line("a\r\nb", 10), "a b");
-        assert_eq!(short_line("还款提醒还款提醒", 12), "还款提…");
-        assert_eq!(short_line("word another", 8), "word…");
+        assert_eq!(short_line("a\r\nb".to_owned(), 10), "a b");
+        assert_eq!(short_line("还款提醒还款提醒".to_owned(), 12), "还款提…");
+        assert_eq!(short_line("word another".to_owned(), 8), "word…");
     }
 }

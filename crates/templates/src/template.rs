@@ -200,7 +200,7 @@ impl Template {
             Some(text) => (text.render(&r.context, &r.scope)?, text.place()),
             None => (words.sms(&mut r.context, &r.scope)?, words.summary_place()),
         };
-        message::as_sms(&text, r.locale.clone(), at)
+        message::as_sms(text, r.locale.clone(), at)
     }
 }
 

@@ -117,7 +117,7 @@ impl Words {
         for (i, (label, address)) in self.actions.iter().enumerate() {
             // A button whose address comes out empty is left out: that is how a template makes one optional.
             if let Some(url) = url(address, || format!("actions[{i}].url"), LINKS, context, scope)? {
-                let label = short_line(&label.render(context, scope)?, limits::LABEL_BYTES);
+                let label = short_line(label.render(context, scope)?, limits::LABEL_BYTES);
                 actions.push(Action { label, url });
             }
         }
@@ -139,6 +139,7 @@ impl Words {
 
     /// Writes the body.
     pub(crate) fn content(&self, card: &CardParts, context: &mut Context, scope: &Scope<'_>) -> Result<ItemContent, RenderError> {
+        scope.budget.begin();
         let articles = self.write_articles(context, scope)?;
         let at = || self.body.place();
         let content = message::content(&self.body.render(context, scope)?, card.summary.as_deref(), articles, at)?;
@@ -228,13 +229,13 @@ impl ArticleWords {
 }
 
 fn title(text: &Text, part: &'static str, context: &Context, scope: &Scope<'_>) -> Result<String, RenderError> {
-    let title = short_line(&text.render(context, scope)?, limits::TITLE_BYTES);
+    let title = short_line(text.render(context, scope)?, limits::TITLE_BYTES);
     if title.is_empty() { Err(RenderError::Empty { part, at: text.place() }) } else { Ok(title) }
 }
 
 fn summary(text: Option<&Text>, context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
     let Some(text) = text else { return Ok(None) };
-    Ok(Some(short_line(&text.render(context, scope)?, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty()))
+    Ok(Some(short_line(text.render(context, scope)?, limits::SUMMARY_BYTES)).filter(|s| !s.is_empty()))
 }
 
 fn link(text: Option<&Text>, part: &str, context: &Context, scope: &Scope<'_>) -> Result<Option<String>, RenderError> {
@@ -245,7 +246,7 @@ fn link(text: Option<&Text>, part: &str, context: &Context, scope: &Scope<'_>) -
 fn image(words: Option<&(Text, Text)>, part: &str, context: &Context, scope: &Scope<'_>) -> Result<Option<Image>, RenderError> {
     let Some((address, alt)) = words else { return Ok(None) };
     let Some(url) = url(address, || part.to_owned(), WEB, context, scope)? else { return Ok(None) };
-    Ok(Some(Image { url, alt: short_line(&alt.render(context, scope)?, limits::SUMMARY_BYTES) }))
+    Ok(Some(Image { url, alt: short_line(alt.render(context, scope)?, limits::SUMMARY_BYTES) }))
 }
 
 /// Values are encoded in a web address that the template begins; an address that is a value as a whole is left as it is.
@@ -262,7 +263,7 @@ fn url(
     context: &Context,
     scope: &Scope<'_>,
 ) -> Result<Option<String>, RenderError> {
-    let url = one_line(&text.render(context, scope)?);
+    let url = one_line(text.render(context, scope)?);
     if url.is_empty() {
         return Ok(None);
     }

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,8 @@ pub(crate) struct Budget {
     parts: AtomicUsize,
     /// Parts written since the clock was looked at.
     unseen: AtomicUsize,
-    clock: Clock,
+    /// Runs from the first look at it: to start it takes as long as to write a short text.
+    clock: OnceLock<Clock>,
 }
 
 /// Why a budget is spent.
@@ -34,9 +38,8 @@ pub(super) const PARTS_A_LOOK: usize = 256;
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        let clock = Clock::start(Duration::from_millis(limits::RENDER_MS));
         let [steps, parts, unseen] = [limits::LOOP_STEPS, limits::LOOP_PARTS, 0].map(AtomicUsize::new);
-        Self { steps, parts, unseen, clock }
+        Self { steps, parts, unseen, clock: OnceLock::new() }
     }
 
     /// Pays for one round of a loop whose body has `parts` parts.
@@ -56,9 +59,18 @@ impl Budget {
         if self.is_late() { Err(Spent::Time) } else { Ok(()) }
     }
 
-    /// Whether the message has taken longer than it may.
+    /// Starts the clock before work that does not pay by parts.
+    pub(crate) fn begin(&self) {
+        _ = self.running();
+    }
+
+    fn running(&self) -> Clock {
+        *self.clock.get_or_init(|| Clock::start(Duration::from_millis(limits::RENDER_MS)))
+    }
+
+    /// Whether the message has taken longer than it may, since the clock was started.
     pub(crate) fn is_late(&self) -> bool {
-        self.clock.is_over()
+        self.running().is_over()
     }
 }
 

@@ -19,6 +19,7 @@ mod manners;
 mod outlet;
 mod present;
 mod progress;
+mod pulse;
 mod receipts;
 mod session;
 mod shard;

@@ -15,11 +15,10 @@ use super::{
     frame::{CloseCode, ServerFrame},
     outlet::Outlet,
     progress::{Next, Progress, What},
+    pulse::{Due, Pulse},
     told::Told,
 };
 
-/// How often a silent client is asked whether it is there; it is gone after two unanswered questions.
-const PING_EVERY: Duration = Duration::from_secs(25);
 /// How long a connection may read nothing.
 const STALLED_WITHIN: Duration = Duration::from_secs(10);
 /// What is kept back while something is read. Beyond it the reading is done again instead.
@@ -44,10 +43,7 @@ pub(crate) struct Connection {
     own: Option<Box<Line>>,
     /// When its token runs out.
     pub token_end: Instant,
-    /// When the other side was heard.
-    heard: Instant,
-    /// How often it was asked since whether it is there.
-    asked: u8,
+    pulse: Pulse,
     ending: bool,
 }
 
@@ -162,7 +158,7 @@ impl Present {
         let own = Line { progress: None, reading: Some(Reading::default()) };
         let (own, now) = (Some(Box::new(own)), Instant::now());
         let wire = Wire::default();
-        self.connections.push(Connection { id, wire, own, token_end: now, heard: now, asked: 0, ending: false });
+        self.connections.push(Connection { id, wire, own, token_end: now, pulse: Pulse::begin(now), ending: false });
     }
 
     /// False if there is no such connection.
@@ -200,9 +196,7 @@ impl Present {
         outlet.send_one(welcome, || progress.resync());
         connection.wire.outlet = Some(outlet);
         connection.token_end = token_end;
-        // Those who came at once, after a restart say, are not asked at once for ever.
-        let earlier = rand::Rng::random_range(&mut rand::rng(), Duration::ZERO..PING_EVERY / 2);
-        connection.heard = Instant::now().checked_sub(earlier).unwrap_or_else(Instant::now);
+        connection.pulse = Pulse::begin(Instant::now());
         let mut line = Line { progress: Some(progress), reading: None };
         let kept = connection.own.take().and_then(|own| own.reading).unwrap_or_default();
         let missing = line.replay(&kept, now);
@@ -413,7 +407,7 @@ impl Wire {
 impl Connection {
     /// The other side was heard; with a token, until when the connection is good now.
     pub(crate) fn heard(&mut self, token_end: Option<Instant>) {
-        (self.heard, self.asked) = (Instant::now(), 0);
+        self.pulse.heard(Instant::now());
         self.token_end = token_end.unwrap_or(self.token_end);
     }
 
@@ -436,12 +430,11 @@ impl Connection {
         } else if outlet.stalled_since().is_some_and(|since| now.saturating_duration_since(since) >= STALLED_WITHIN) {
             outlet.give_up("nothing was read for 10 seconds");
             self.ending = true;
-        } else if outlet.is_asked() && now.saturating_duration_since(self.heard) >= PING_EVERY * (u32::from(self.asked) + 1) {
-            if self.asked >= 2 {
-                self.end(CloseCode::Gone, "nobody answers", None);
-            } else {
-                self.asked += 1;
-                outlet.ping();
+        } else if outlet.is_asked() {
+            match self.pulse.look(now) {
+                Due::Nothing => {}
+                Due::Question => outlet.ping(),
+                Due::End => self.end(CloseCode::Gone, "nobody answers", None),
             }
         }
     }

@@ -23,6 +23,7 @@ mod doctor;
 mod dry_run;
 mod idempotency;
 mod in_doubt;
+mod invalid_addresses;
 mod kannel;
 mod kill_nine;
 mod large_audience;

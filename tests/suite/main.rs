@@ -45,6 +45,7 @@ mod receipts;
 mod retries;
 mod rich_content;
 mod slow_reader;
+mod spam_filter;
 mod suppressions;
 mod template_commands;
 mod template_mistakes;

@@ -97,6 +97,12 @@ async fn what_is_no_address_is_never_sent_to_and_all_else_that_was_said_holds() 
     let skipped: Vec<_> = skipped.iter().map(|(recipient, channel)| ((*recipient).to_owned(), (*channel).to_owned())).collect();
     assert_eq!(of(run["deliveries"].as_array().unwrap(), "decision"), skipped, "{run}");
 
+    let description = dev.api.get("/openapi.json").await;
+    for answer in ["Receipt", "DryRun"] {
+        let field = &description["components"]["schemas"][answer]["properties"]["warnings"];
+        assert_eq!(field["items"]["$ref"], "#/components/schemas/Violation", "{field}");
+    }
+
     // Repeats get the very same answer; a batch says it of each.
     let keyed = dev.api.request(Method::POST, "/v1/notifications").header("Idempotency-Key", "k").json(&body(false));
     let first = keyed.try_clone().unwrap().send().await.unwrap().text().await.unwrap();

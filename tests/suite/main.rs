@@ -28,6 +28,7 @@ mod kannel;
 mod kill_nine;
 mod large_audience;
 mod mail_events;
+mod mail_headers;
 mod mail_images;
 mod mail_loop;
 mod mail_pool;

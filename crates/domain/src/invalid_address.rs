@@ -100,9 +100,10 @@ mod tests {
 
     #[test]
     fn each_recipient_has_the_channels_of_their_own() {
-        let recipients =
-            json!(["u0", {"id": "u1", "email": "\0", "phone": "\n"}, {"id": "u2", "phone": ""}, {"id": "u3", "email": null}]);
+        let recipients = json!(["u0", {"id": "u1", "email": "\0", "phone": "\n"}, {"id": "u2", "phone": "0170 1234567"}, {"id": "u3", "email": null}]);
         let mut request = request(&recipients);
+        let Audience::Recipients(named) = &mut request.audience else { panic!() };
+        named[2].profile.settle_phone(None, "CN".parse().ok());
         let n = Notification {
             id: crate::NotificationId::new(crate::Timestamp::from_millis(1), &[1; 10]),
             app: "demo".parse().unwrap(),
@@ -115,6 +116,7 @@ mod tests {
         };
         let channels: Vec<_> = (0..5).map(|place| n.invalid_channels(place)).collect();
         assert_eq!(channels, [vec![], vec![Channel::Email, Channel::Sms], vec![Channel::Sms], vec![], vec![]]);
+        assert!(n.invalid_addresses[2].violation().message.starts_with("not a phone number of CN"));
         let kept = serde_json::to_string(&n).unwrap();
         assert_eq!(serde_json::from_str::<Notification>(&kept).unwrap(), n);
     }

@@ -44,6 +44,11 @@ async fn what_came_with_the_request_and_what_is_fetched_arrive_as_they_are() {
         assert!(read["headers"]["references"].as_str().unwrap().ends_with("@example.com>"), "{raw}");
     }
     assert_eq!(files.requests().len(), 1, "fetched once for all, also for those that begin together");
+    // 20 times 6 bytes and 14.
+    let metrics = dev.api.get("/metrics").await;
+    for counted in ["stentor_mail_files_total 40", "stentor_mail_file_bytes_total 400"] {
+        assert!(metrics.as_str().unwrap().lines().any(|line| line == counted), "no {counted} in {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -41,19 +41,19 @@ async fn each_wrong_request_is_refused_with_its_code_and_pointer_and_nothing_is_
         (
             "a bad mailbox",
             body(&json!({"audience": {"recipients": [{"id": "u1", "email": "nobody"}]}})),
-            "wrong_value",
+            "invalid_address",
             "/audience/recipients/0/email",
         ),
         (
             "a mailbox that injects",
             body(&json!({"audience": {"recipients": [{"id": "u1", "email": "a@x>\r\nDATA"}]}})),
-            "wrong_value",
+            "invalid_address",
             "/audience/recipients/0/email",
         ),
         (
             "a phone not in E.164",
             body(&json!({"audience": {"recipients": [{"id": "u1", "phone": "13800138000"}]}})),
-            "wrong_value",
+            "invalid_address",
             "/audience/recipients/0/phone",
         ),
         (

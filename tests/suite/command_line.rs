@@ -34,6 +34,11 @@ async fn what_is_sent_is_seen_by_inbox_tail() {
     assert_eq!((code, lines.next().unwrap().unwrap().as_str()), (0, "unread 2"));
     assert!(lines.next().unwrap().unwrap().contains("To all"));
     assert!(tail.wait().unwrap().success());
+    // What was sent all the same is on standard output, what was not on standard error.
+    let request = r#"{"audience":{"recipients":["bob",{"id":"cleo","email":"a@@b"}]},"content":{"title":"x"}}"#;
+    let (code, sent, warning) = run(stentor().args(["send", "--request", request]).envs(api.clone()));
+    assert!(code == 0 && sent.trim_end().ends_with("\taccepted"), "{sent}");
+    assert_eq!(warning, "stentor: /audience/recipients/1/email: not an email address of the form name@example.com\n");
     let (code, letters, _) = run(stentor().args(["--json", "dead-letters", "list"]).envs(api));
     assert_eq!((code, letters.trim()), (0, "[]"));
 }

@@ -45,7 +45,7 @@ async fn each_delivery_is_decided_and_written_and_nothing_is_sent() {
         assert_eq!((&skipped["decision"], &skipped["reason"]), (&json!("skip"), &json!(reason)), "{skipped}");
         assert!(skipped.get("output").is_none());
     }
-    assert!(files(&dev.outbox("sms"), "json").is_empty() && files(&dev.outbox("email"), "eml").is_empty());
+    assert!(files(&dev.outbox("sms"), "json").is_empty() && files(&dev.outbox("mail"), "eml").is_empty());
     assert_eq!(dev.api.get("/v1/recipients/ada/inbox").await["items"], json!([]));
     let wrong = json!({"audience": {"recipients": ["ada"]}, "template": "nothing", "dry_run": true});
     assert_eq!(dev.api.post("/v1/notifications", &wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);

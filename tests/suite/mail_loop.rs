@@ -1,9 +1,6 @@
 //! The whole loop on a real mail server: signed and encrypted to Postfix, refused, put off, bounced, and come back.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{path::Path, process::Command};
 
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
@@ -16,10 +13,10 @@ use stentor_tests::{
 const ROLES: &str = "api,gateway,worker,bounce";
 
 /// Stentor beside a Postfix that carries its bounces back to it.
-struct Loop {
-    postfix: Postfix,
+pub struct Loop {
+    pub postfix: Postfix,
     far: MailServer,
-    api: Api,
+    pub api: Api,
     key_file: std::path::PathBuf,
     _stentor: Process,
     _redis: RedisServer,
@@ -28,7 +25,7 @@ struct Loop {
 
 impl Loop {
     /// `None` where Postfix cannot be started, since only root may.
-    async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         if !Postfix::can_run() {
             eprintln!("not root: Postfix is not started, and this test sees nothing");
             return None;
@@ -91,7 +88,7 @@ fn public_key(key_file: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out_and_a_spam_filter_has_nothing_to_say() {
+async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out() {
     let Some(l) = Loop::start().await else { return };
     let id = l.send("maria", "maria@example.com").await;
     l.settled(&id, "sent").await;
@@ -106,47 +103,6 @@ async fn a_mail_arrives_encrypted_and_signed_with_a_text_and_a_way_out_and_a_spa
     assert!(dkim_verifies(&raw, "s1._domainkey.example.com", &record), "{raw}");
     assert_eq!(headers["list-unsubscribe-post"], "List-Unsubscribe=One-Click");
     assert!(headers["list-unsubscribe"].as_str().unwrap().starts_with("<https://notify.example.com/unsubscribe/bank."));
-
-    let (score, rules) = judged(&raw);
-    let wrong: Vec<&String> = rules.iter().filter(|rule| !SAID_OF_EVERY_MAIL.contains(&rule.as_str())).collect();
-    assert!(wrong.is_empty() && score <= 0.1, "SpamAssassin says {score}, {rules:?} of {raw}");
-
-    // Chinese words around an English story: text and HTML have little that a filter takes for a word, and must agree in that.
-    let news = json!({
-        "audience": {"recipients": [{"id": "li", "email": "li@example.com", "locale": "zh-CN"}]}, "template": "breaking-news",
-        "channels": ["email"],
-        "data": {
-            "headline": "A new bridge opens today", "summary": "The first train crossed at dawn.", "link": "https://example.com/news/bridge",
-            "image": {"url": "https://example.com/bridge.jpg", "alt": "A river between cliffs"},
-        },
-    });
-    l.api.send(&news).await;
-    let raw = eventually("the news", async || l.postfix.mails().into_iter().find(|mail| mail.contains("To: li@"))).await;
-    let (score, rules) = judged(&raw);
-    assert!(score <= 0.1, "SpamAssassin says {score}, {rules:?} of {raw}");
-}
-
-/// What `SpamAssassin` says, at no points or fewer, of mails that have HTML, that come from the loopback, and that are signed, without asking
-/// the DNS whether well.
-const SAID_OF_EVERY_MAIL: [&str; 6] = ["HTML_MESSAGE", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
-
-/// The points that Debian's `SpamAssassin`, without the network, gives a mail, and the rules that it meets.
-fn judged(raw: &str) -> (f64, Vec<String>) {
-    use std::io::Write;
-    let home = tempfile::tempdir().unwrap();
-    let mut command = Command::new("spamassassin");
-    command.args(["--local", "--test-mode", "--siteconfigpath", "/etc/spamassassin"]).env("HOME", home.path());
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("SpamAssassin runs: `make test-deps` installs it");
-    child.stdin.take().unwrap().write_all(raw.replace("\r\n", "\n").as_bytes()).unwrap();
-    let out = String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned();
-    // "X-Spam-Status: No, score=0.1 required=5.0 tests=A,B,\n\tC autolearn=…"
-    let status = out.split("X-Spam-Status:").nth(1).unwrap_or_else(|| panic!("no verdict in {out}"));
-    let after = |name: &str| status.split(name).nth(1).unwrap_or_default();
-    let score = after("score=").split_whitespace().next().and_then(|text| text.parse().ok()).expect("a score");
-    let tests = after("tests=").split("autolearn").next().unwrap_or_default();
-    let tests = tests.split([',', '\n', '\t', ' ']).filter(|rule| !rule.is_empty() && *rule != "none");
-    (score, tests.map(str::to_owned).collect())
 }
 
 #[tokio::test]

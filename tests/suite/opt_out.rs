@@ -65,6 +65,29 @@ async fn stop_in_any_language_stops_and_an_old_start_does_not_lift_it() {
     assert!(gateway.requests().is_empty());
 }
 
+#[tokio::test]
+async fn each_language_has_its_words_and_is_answered_in_it() {
+    let gateway = SmsGateway::start();
+    let dev = start(&gateway);
+    let languages = [
+        [("STOP", "You will get no more"), ("START", "You will get our messages again"), ("HELP", "These are notifications")],
+        [("Stopp.", "Sie erhalten keine"), ("anmelden", "Sie erhalten unsere"), ("Hilfe", "Das sind Nachrichten")],
+        [("BAJA", "No recibira mas"), ("Alta", "Volvera a recibir"), ("ayuda", "Son avisos")],
+        [("Arrêt", "Vous ne recevrez plus"), ("reprendre", "Vous recevrez de nouveau"), ("AIDE", "Ce sont des messages")],
+        [("sair", "Nao recebera mais"), ("Voltar", "Recebera de novo"), ("Ajuda", "Sao avisos")],
+        [("Annulla", "Non riceverai"), ("riprendi", "Riceverai di nuovo"), ("AIUTO", "Sono avvisi")],
+        [("TD", "您已退订"), ("恢复", "您将重新收到"), ("帮助", "这是与您账户有关")],
+        [("إيقاف", "لن تصلك"), ("بدء", "ستصلك رسائلنا"), ("مساعدة", "هذه إشعارات")],
+    ];
+    for (n, [stop, start, help]) in languages.into_iter().enumerate() {
+        for ((word, answer), suppressed) in [(stop, 1), (help, 1), (start, 0)] {
+            let (status, told) = says(&dev, &format!("{n}-{word}"), word).await;
+            assert!(status == StatusCode::OK && told.as_str().unwrap().starts_with(answer), "{word}: {status} {told}");
+            assert_eq!(listed(&dev).await, suppressed, "{word}");
+        }
+    }
+}
+
 /// A gateway that gives no id of a message, and calls with the very same bytes when a person says the same again.
 #[tokio::test]
 async fn stop_is_obeyed_as_often_as_it_is_said_and_each_of_a_list_by_itself() {

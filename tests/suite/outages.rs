@@ -68,6 +68,12 @@ async fn on_postgresql_everything_is_archived_also_what_happened_while_it_was_do
     assert_eq!(device.next("item").await["item"]["id"], during);
     device.send(&json!({"type": "read", "ids": [during]})).await;
     device.next("state").await;
+    // Where a number is at home, nobody can say now: it is not called wrong for that, neither alone nor beside others.
+    for to in [json!(["u1", {"id": "u2", "phone": "0170 1234567"}]), json!([{"id": "u2", "phone": "0170 1234567"}])] {
+        let body = json!({"audience": {"recipients": to}, "content": {"title": "Hello"}, "channels": ["sms"]});
+        let (status, problem) = serve.api.post("/v1/notifications", &body).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")), "{problem}");
+    }
     postgres.restart();
     serve.api.completed(&during).await;
     eventually("the reading is archived", async || {

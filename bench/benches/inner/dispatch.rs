@@ -21,6 +21,6 @@ pub(crate) fn measure(bench: &mut Bench) {
         ..Profile::default()
     };
     bench
-        .work("route a recipient", || routing::route(black_box(&profile), &channels, Some("billing"), &[]))
+        .work("route a recipient", || routing::route(black_box(&profile), &channels, Some("billing"), &[], &[]))
         .beside("copies of both addresses", || (black_box(&profile).email.clone(), profile.phone.clone()));
 }

@@ -33,6 +33,10 @@ async fn server(silent: &'static str) -> u16 {
                     if step == silent {
                         return std::future::pending().await;
                     }
+                    if step == "STARTTLS" {
+                        let _ = stream.get_mut().write_all(b"220 go ahead\r\n").await;
+                        return std::future::pending().await; // what comes next is the handshake
+                    }
                     let answer = match step {
                         "" => "",
                         "EHLO" => "250-slow.test\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
@@ -56,6 +60,7 @@ async fn a_server_that_falls_silent_at_any_step_is_given_up_in_time() {
         ("greeting", "smtp://localhost:PORT?tls=none", "transient"),
         ("EHLO", "smtp://localhost:PORT?tls=none", "transient"),
         ("STARTTLS", "smtp://localhost:PORT?tls=required", "transient"),
+        ("handshake", "smtp://localhost:PORT?tls=required", "transient"),
         ("greeting", "smtps://localhost:PORT", "transient"),
         ("AUTH", "smtp://bob:secret@localhost:PORT?tls=none", "transient"),
         ("MAIL", "smtp://localhost:PORT?tls=none", "transient"),

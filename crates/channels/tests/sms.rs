@@ -95,6 +95,7 @@ async fn only_where_nothing_can_have_been_sent_it_may_be_tried_again() {
         (Answer::status(503), "unknown"),
         (Answer::status(500), "unknown"),
         (Answer::body(400, "unknown number +8613800138000"), "permanent"),
+        (Answer::body(200, "<!DOCTYPE html><html>Sign in to the network, +8613800138000</html>"), "unknown"),
         (Answer::Stall, "unknown"),
         (Answer::Drop, "unknown"),
     ];

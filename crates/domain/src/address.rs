@@ -4,8 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::{Channel, Region, SkipReason, Violation};
+
 /// Why an address was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum AddressError {
     /// RFC 5321 and 5322 do not allow it as a mailbox.
     #[error("not an email address of the form name@example.com")]
@@ -19,6 +22,25 @@ pub enum AddressError {
          the attribute region (CN)"
     )]
     NoRegion,
+    /// It is written as one dials it at home, and there it is no number.
+    #[error("not a phone number of {0}; write it in E.164, such as +8613800138000")]
+    NotIn(Region),
+}
+
+impl AddressError {
+    /// The channel whose addresses are like this.
+    pub fn channel(self) -> Channel {
+        match self {
+            Self::Email => Channel::Email,
+            Self::Phone | Self::NoRegion | Self::NotIn(_) => Channel::Sms,
+        }
+    }
+
+    /// What is said of such an address of the recipient at the JSON pointer `at`.
+    pub fn at(self, at: impl fmt::Display) -> Violation {
+        let field = if self.channel() == Channel::Email { "email" } else { "phone" };
+        Violation::new(format!("{at}/{field}"), SkipReason::InvalidAddress.as_str(), self.to_string())
+    }
 }
 
 /// A mailbox, `local@domain` (RFC 5321 section 4.1.2, at most 254 bytes), without a display name.

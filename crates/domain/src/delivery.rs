@@ -135,6 +135,8 @@ pub enum SkipReason {
     Preference,
     /// The recipient has no address for this channel.
     NoAddress,
+    /// What the request gave as the address for this channel is none.
+    InvalidAddress,
     /// As much was sent today as the operator allows.
     Throttled,
     /// The address is not to be written to: it bounced, complained or was unsubscribed.
@@ -147,6 +149,7 @@ impl SkipReason {
         match self {
             Self::Preference => "preference",
             Self::NoAddress => "no_address",
+            Self::InvalidAddress => "invalid_address",
             Self::Throttled => "throttled",
             Self::Suppressed => "suppressed",
         }

@@ -1,6 +1,6 @@
 //! The request that a business system sends, and what is kept of it.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use crate::{
     AppId, Channel, Locale, NotificationId, Priority, ProfilePatch, RecipientId, Timestamp, TopicId, Violation,
     attachment::{self, Attachment},
     content::Content,
+    invalid_address::InvalidAddress,
     recipient::given,
     text::check_line,
 };
@@ -263,11 +264,11 @@ impl NotificationRequest {
         }
         let mut seen = HashSet::with_capacity(recipients.len());
         for (i, recipient) in recipients.iter().enumerate() {
-            let at = format!("/audience/recipients/{i}");
             if !seen.insert(&recipient.id) {
-                found.push(Violation::new(at.clone(), "repeated", format!("recipient {} is named twice", recipient.id)));
+                let message = format!("recipient {} is named twice", recipient.id);
+                found.push(Violation::new(place(i).to_string(), "repeated", message));
             }
-            recipient.profile.check(&at, found);
+            recipient.profile.check_fields(place(i), found);
         }
     }
 
@@ -305,6 +306,11 @@ impl NotificationRequest {
     }
 }
 
+/// The JSON pointer of the recipient who is named at `i`.
+pub(crate) fn place(i: usize) -> impl fmt::Display {
+    fmt::from_fn(move |f| write!(f, "/audience/recipients/{i}"))
+}
+
 /// An accepted notification: what dispatch works from and the archive keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
@@ -325,6 +331,9 @@ pub struct Notification {
     /// In which language everybody gets it, whatever their own is: of an author's test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
+    /// The addresses that were set aside when it was accepted, in order of recipients: nothing is sent there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalid_addresses: Vec<InvalidAddress>,
 }
 
 /// What is said otherwise of an accepted notification. What is absent stays.

@@ -1,6 +1,6 @@
 //! People: their addresses, languages and wishes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     Channel, EmailAddress, Locale, PhoneNumber, Region, Violation,
     address::AddressError,
-    phone::{GivenPhone, in_international_form, region_of},
+    phone::{in_international_form, region_of},
     text::check_line,
 };
 
@@ -73,10 +73,10 @@ pub struct ProfilePatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "+8613800138000")]
     pub phone: Option<Option<PhoneNumber>>,
-    /// A number as it is dialled at home, until [`settle_phone`](Self::settle_phone) knows where that is.
+    /// What was given as addresses and is none.
     #[serde(skip)]
     #[schema(ignore)]
-    national: Option<NationalNumber>,
+    odd: Odd,
     /// The language to write in (BCP 47).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "zh-CN")]
@@ -97,18 +97,24 @@ pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-/// A phone number without its country.
+/// What was given as addresses and is none. It sets nothing, and nothing is sent there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Odd {
+    email: Option<AddressError>,
+    phone: Option<OddPhone>,
+}
+
 #[derive(Clone, PartialEq, Eq)]
-struct NationalNumber {
-    text: String,
-    /// The region that has no such number.
-    not_in: Option<Region>,
+struct OddPhone {
+    error: AddressError,
+    /// As it is dialled at home, until [`ProfilePatch::settle_phone`] knows where that is.
+    national: Option<String>,
 }
 
 // Numbers must not reach a log.
-impl std::fmt::Debug for NationalNumber {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("NationalNumber(***)")
+impl fmt::Debug for OddPhone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OddPhone({:?})", self.error)
     }
 }
 
@@ -119,18 +125,31 @@ impl ProfilePatch {
     /// Reads the field `name`; false if there is none of that name.
     pub(crate) fn read_field<'de, A: de::MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
         match name {
-            "email" => self.email = Some(map.next_value()?),
-            "phone" => match map.next_value::<Option<GivenPhone>>()? {
-                None => self.phone = Some(None),
-                Some(GivenPhone::Whole(number)) => self.phone = Some(Some(number)),
-                Some(GivenPhone::National(text)) => self.national = Some(NationalNumber { text, not_in: None }),
-            },
+            "email" => self.set_email(map.next_value::<Option<String>>()?),
+            "phone" => self.set_phone(map.next_value::<Option<String>>()?),
             "locale" => self.locale = Some(map.next_value()?),
             "timezone" => self.timezone = Some(map.next_value()?),
             "attributes" => self.attributes = Some(map.next_value()?),
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn set_email(&mut self, given: Option<String>) {
+        (self.email, self.odd.email) = match given.map(|text| text.parse()).transpose() {
+            Ok(email) => (Some(email), None),
+            Err(error) => (None, Some(error)),
+        };
+    }
+
+    fn set_phone(&mut self, given: Option<String>) {
+        (self.phone, self.odd.phone) = match given.as_deref().map(|text| in_international_form(text, None)).transpose() {
+            Ok(number) => (Some(number), None),
+            Err(error) => {
+                let national = given.filter(|_| error == AddressError::NoRegion);
+                (None, Some(OddPhone { error, national }))
+            }
+        };
     }
 }
 
@@ -167,20 +186,33 @@ impl ProfilePatch {
 
     /// True if there is a number whose country is not known yet.
     pub fn lacks_region(&self) -> bool {
-        self.national.is_some()
+        self.odd.phone.as_ref().is_some_and(|phone| phone.national.is_some())
     }
 
     /// Completes a number that came without its country: by the attribute or the locale that came with it, by those of the
-    /// `stored` profile, or else by `default`. What cannot be completed is told by [`check`](Self::check).
+    /// `stored` profile, or else by `default`. What cannot be completed is an [invalid address](Self::invalid_addresses).
     pub fn settle_phone(&mut self, stored: Option<&Profile>, default: Option<Region>) {
-        let Some(national) = &self.national else { return };
+        let Some(OddPhone { national: Some(text), .. }) = &self.odd.phone else { return };
         let mut profile = stored.cloned().unwrap_or_default();
         self.apply(&mut profile);
         let Some(region) = region_of(&profile.attributes, profile.locale.as_ref()).or(default) else { return };
-        match in_international_form(&national.text, Some(region)) {
-            Ok(number) => (self.phone, self.national) = (Some(Some(number)), None),
-            Err(_) => self.national = Some(NationalNumber { not_in: Some(region), ..national.clone() }),
+        if let Ok(number) = in_international_form(text, Some(region)) {
+            (self.phone, self.odd.phone) = (Some(Some(number)), None);
+        } else {
+            let national = Some(text.clone());
+            self.odd.phone = Some(OddPhone { error: AddressError::NotIn(region), national });
         }
+    }
+
+    /// What is wrong with each of its addresses that is none.
+    pub fn invalid_addresses(&self) -> impl Iterator<Item = AddressError> + use<> {
+        let phone = self.odd.phone.as_ref().map(|phone| phone.error);
+        self.odd.email.into_iter().chain(phone)
+    }
+
+    /// Drops what was given as addresses and is none.
+    pub(crate) fn drop_invalid_addresses(&mut self) {
+        self.odd = Odd::default();
     }
 
     /// Sets the given fields on `profile`.
@@ -200,14 +232,13 @@ impl ProfilePatch {
     }
 
     /// Adds to `found` what is wrong beyond the types; `at` is the JSON pointer at which the patch stands.
-    pub fn check(&self, at: &str, found: &mut Vec<Violation>) {
-        if let Some(national) = &self.national {
-            let message = match national.not_in {
-                Some(region) => format!("not a phone number of {region}; write it in E.164, such as +8613800138000"),
-                None => AddressError::NoRegion.to_string(),
-            };
-            found.push(Violation::new(format!("{at}/phone"), "wrong_value", message));
-        }
+    pub fn check(&self, at: impl fmt::Display, found: &mut Vec<Violation>) {
+        found.extend(self.invalid_addresses().map(|error| error.at(&at)));
+        self.check_fields(at, found);
+    }
+
+    /// The same of all but the addresses.
+    pub(crate) fn check_fields(&self, at: impl fmt::Display, found: &mut Vec<Violation>) {
         if let Some(Some(zone)) = &self.timezone
             && (check_line(zone, 64).is_err() || jiff::tz::TimeZone::get(zone).is_err())
         {
@@ -268,7 +299,7 @@ mod tests {
         assert!(settled(&format!("{{{number}}}"), "{}", "").starts_with("/r/phone a phone number without its country"));
         assert!(settled(&format!("{{{number}}}"), "{}", "CN").starts_with("/r/phone not a phone number of CN"));
         assert_eq!(settled(r#"{"phone":"+49 170 1234567"}"#, "{}", ""), "+491701234567");
-        assert!(serde_json::from_str::<ProfilePatch>(r#"{"phone":"call me"}"#).is_err());
+        assert!(settled(r#"{"phone":"call me","locale":"de-DE"}"#, "{}", "").starts_with("/r/phone not a phone number in E.164"));
     }
 
     #[test]

@@ -18,11 +18,21 @@ pub enum Route {
 /// Decides for one recipient, for each of `channels` in turn.
 ///
 /// A preference is asked before the address, so that a person who opted out is told so and not asked for an
-/// address. `suppressed` are the channels on which the address that the profile has is not written to. Everyone has an inbox.
-pub fn route(profile: &Profile, channels: &[Channel], category: Option<&str>, suppressed: &[Channel]) -> Vec<Route> {
+/// address. `invalid` are the channels for which the request gave an address that is none: the profile has an older one, and who gave another
+/// does not mean that. `suppressed` are those on which the address that the profile has is not written to. Everyone has an inbox.
+pub fn route(
+    profile: &Profile,
+    channels: &[Channel],
+    category: Option<&str>,
+    invalid: &[Channel],
+    suppressed: &[Channel],
+) -> Vec<Route> {
     let decide = |&channel: &Channel| {
         if !profile.preferences.allows(category, channel) {
             return Route::Skip(channel, SkipReason::Preference);
+        }
+        if invalid.contains(&channel) {
+            return Route::Skip(channel, SkipReason::InvalidAddress);
         }
         let found = match channel {
             Channel::Inbox => Some(Route::Inbox),
@@ -99,7 +109,7 @@ mod tests {
         let mut profile = Profile { email: "a@example.com".parse().ok(), ..Profile::default() };
         profile.preferences.channels.insert(Channel::Email, false);
         assert_eq!(
-            route(&profile, &Channel::ALL, None, &[]),
+            route(&profile, &Channel::ALL, None, &[], &[]),
             [Route::Inbox, Route::Skip(Channel::Email, SkipReason::Preference), Route::Skip(Channel::Sms, SkipReason::NoAddress),]
         );
     }
@@ -108,8 +118,19 @@ mod tests {
     fn an_address_that_is_suppressed_is_not_written_to_and_one_that_is_absent_is_missed_first() {
         let profile = Profile { email: "a@example.com".parse().ok(), ..Profile::default() };
         assert_eq!(
-            route(&profile, &[Channel::Email, Channel::Sms], None, &[Channel::Email, Channel::Sms]),
+            route(&profile, &[Channel::Email, Channel::Sms], None, &[], &[Channel::Email, Channel::Sms]),
             [Route::Skip(Channel::Email, SkipReason::Suppressed), Route::Skip(Channel::Sms, SkipReason::NoAddress)]
         );
+    }
+
+    #[test]
+    fn who_was_given_an_address_that_is_none_is_not_written_to_at_an_older_one_and_hears_of_it_elsewhere() {
+        let mut profile =
+            Profile { email: "old@example.com".parse().ok(), phone: "+491701234567".parse().ok(), ..Profile::default() };
+        let routes = |profile: &Profile| route(profile, &Channel::ALL, None, &[Channel::Email], &[Channel::Email]);
+        let sms = Route::Sms("+491701234567".parse().unwrap());
+        assert_eq!(routes(&profile), [Route::Inbox, Route::Skip(Channel::Email, SkipReason::InvalidAddress), sms.clone()]);
+        profile.preferences.channels.insert(Channel::Email, false);
+        assert_eq!(routes(&profile), [Route::Inbox, Route::Skip(Channel::Email, SkipReason::Preference), sms]);
     }
 }

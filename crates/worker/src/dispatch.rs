@@ -223,7 +223,7 @@ impl Dispatch {
     ) -> Result<Resolved, DispatchError> {
         let mut deliveries = 0;
         let mut written = Written::default();
-        for chunk in named.chunks(PAGE) {
+        for (chunk, first) in named.chunks(PAGE).zip((0..).step_by(PAGE)) {
             if deliveries > 0 {
                 self.facts.flush(facts).await?;
             }
@@ -231,7 +231,8 @@ impl Dispatch {
             let ahead = std::mem::take(&mut ahead);
             let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at, ahead).await?;
             self.upsert(n, &recipients, facts).await?;
-            let page = Page { n, words, channels: channels(n, words), category: category(n, words), now: self.clock.now() };
+            let (channels, category) = (channels(n, words), category(n, words));
+            let page = Page { n, words, channels, category, first, now: self.clock.now() };
             let ids: Vec<RecipientId> = recipients.into_iter().map(|(id, _)| id).collect();
             deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, facts).await?;
         }
@@ -290,7 +291,7 @@ impl Dispatch {
         now: Timestamp,
     ) -> Result<Result<EntryBody, RenderError>, DispatchError> {
         let (category, nothing) = (category(n, words), serde_json::Map::new());
-        let page = Page { n, words, channels: &[], category, now };
+        let page = Page { n, words, channels: &[], category, first: 0, now };
         let (mut cards, mut default_variant, mut contents) = (BTreeMap::new(), None, Vec::new());
         for locale in words.locales() {
             let reader =
@@ -336,7 +337,7 @@ impl Dispatch {
                 Target::Everyone => self.archive.list_recipient_ids(&n.app, after, PAGE).await?,
             };
             let profiles = look_up(&self.profiles, &self.archive, &n.app, &ids).await?;
-            let page = Page { n, words, channels, category: category(n, words), now: self.clock.now() };
+            let page = Page { n, words, channels, category: category(n, words), first: 0, now: self.clock.now() };
             let mut facts = Vec::new();
             progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, &mut facts).await?;
             self.facts.flush(&mut facts).await?;
@@ -377,8 +378,9 @@ impl Dispatch {
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
         let suppressed = self.suppressed.of_page(&page.n.app, profiles, page.channels, page.category).await?;
-        for ((recipient, profile), suppressed) in recipients.iter().zip(profiles).zip(&suppressed) {
-            for route in route(profile, page.channels, page.category, suppressed) {
+        for (place, ((recipient, profile), suppressed)) in recipients.iter().zip(profiles).zip(&suppressed).enumerate() {
+            let invalid = page.n.invalid_channels(page.first + place);
+            for route in route(profile, page.channels, page.category, &invalid, suppressed) {
                 deliveries += 1;
                 match route {
                     _ if page.n.is_expired(page.now) => {

@@ -132,6 +132,11 @@ impl Messages {
         let came: HashSet<&str> = images.iter().filter_map(|image| image.content_id.as_deref()).collect();
         let html = if came.is_empty() { mail.html } else { mail.html_showing(|image| came.contains(image.content_id.as_str())) };
         files.extend(images);
+        if !files.is_empty() {
+            let bytes: usize = files.iter().map(|file| file.content.len()).sum();
+            metrics::counter!("stentor_mail_files_total").increment(files.len() as u64);
+            metrics::counter!("stentor_mail_file_bytes_total").increment(bytes as u64);
+        }
         let message = EmailMessage {
             html: Some(html),
             notification: Some(n.id),

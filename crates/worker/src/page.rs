@@ -14,6 +14,8 @@ pub(crate) struct Page<'a> {
     pub words: &'a Words<'a>,
     pub channels: &'a [Channel],
     pub category: Option<&'a str>,
+    /// The place of its first recipient among those that the request names, if it names any.
+    pub first: usize,
     pub now: Timestamp,
 }
 

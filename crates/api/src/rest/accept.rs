@@ -1,6 +1,7 @@
 //! Accepting a request: everything that is checked before the 202, and the one write behind it.
 
 use std::{
+    collections::HashMap,
     sync::PoisonError,
     time::{Duration, Instant},
 };
@@ -9,8 +10,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use stentor_domain::{
-    AppId, Audience, Event, EventKind, Locale, Notification, NotificationId, NotificationRequest, Priority, ProfilePatch,
-    RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
+    AppId, Audience, Event, EventKind, InvalidAddress, Locale, Notification, NotificationId, NotificationRequest, Priority,
+    ProfilePatch, RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
 };
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
@@ -31,6 +32,8 @@ pub(crate) struct Checked {
     body: Vec<u8>,
     payload: Vec<u8>,
     idempotency: Option<(String, [u8; 32])>,
+    /// Whether the record was asked where phones are at home: it may say something else to a repeat.
+    asked_record: bool,
 }
 
 /// What the job of a dispatch is given.
@@ -62,6 +65,8 @@ pub(crate) struct Asked {
     pub template_version: Option<String>,
     /// The language in which everybody gets it.
     pub locale: Option<Locale>,
+    /// The addresses that were set aside.
+    pub invalid_addresses: Vec<InvalidAddress>,
 }
 
 /// What became of it.
@@ -69,30 +74,42 @@ pub(crate) struct Accepted {
     pub id: NotificationId,
     pub status: NotificationStatus,
     pub replayed: bool,
+    pub warnings: Vec<Violation>,
 }
 
 impl ApiState {
-    /// Completes the phone numbers of a request that came without their country.
-    pub(crate) async fn settle_phones(&self, app: &AppId, request: &mut NotificationRequest) {
-        if let Audience::Recipients(recipients) = &mut request.audience {
-            self.settle(app, recipients.iter_mut().map(|r| (&r.id, &mut r.profile)).collect()).await;
-        }
+    /// Completes the phone numbers of a request that came without their country. Says whether the record was asked.
+    pub(crate) async fn settle_phones(&self, app: &AppId, request: &mut NotificationRequest) -> Result<bool, ApiError> {
+        let Audience::Recipients(recipients) = &mut request.audience else { return Ok(false) };
+        self.settle(app, recipients.iter_mut().map(|r| (&r.id, &mut r.profile))).await
     }
 
     /// The same for patches by themselves. What is on record of a recipient is asked only for those that do not say it.
-    pub(crate) async fn settle(&self, app: &AppId, mut patches: Vec<(&RecipientId, &mut ProfilePatch)>) {
-        for (_, patch) in &mut patches {
+    pub(crate) async fn settle<'a>(
+        &self,
+        app: &AppId,
+        patches: impl Iterator<Item = (&'a RecipientId, &'a mut ProfilePatch)>,
+    ) -> Result<bool, ApiError> {
+        let settled = patches.map(|(id, patch)| {
             patch.settle_phone(None, None);
-        }
-        patches.retain(|(_, patch)| patch.lacks_region());
+            (id, patch)
+        });
+        let mut patches: Vec<(&RecipientId, &mut ProfilePatch)> = settled.filter(|(_, patch)| patch.lacks_region()).collect();
         if patches.is_empty() {
-            return;
+            return Ok(false);
         }
         let ids: Vec<RecipientId> = patches.iter().map(|(id, _)| (*id).clone()).collect();
-        // With SQL down it is the request's own fault that it does not say it.
-        let stored = self.archive.find_profiles(app, &ids).await.unwrap_or_default();
-        for (id, patch) in patches {
-            patch.settle_phone(stored.get(id), self.sms_region);
+        let (stored, silent) = match self.archive.find_profiles(app, &ids).await {
+            Ok(stored) => (stored, None),
+            Err(error) => (HashMap::new(), Some(error)),
+        };
+        for (id, patch) in &mut patches {
+            patch.settle_phone(stored.get(*id), self.sms_region);
+        }
+        // Nobody's number is called wrong because the record that could complete it does not answer.
+        match silent {
+            Some(error) if patches.iter().any(|(_, patch)| patch.lacks_region()) => Err(error.into()),
+            _ => Ok(true),
         }
     }
 
@@ -102,10 +119,11 @@ impl ApiState {
     pub(crate) async fn check(
         &self,
         app: &AppId,
-        request: NotificationRequest,
+        mut request: NotificationRequest,
         key: Option<&str>,
         fingerprint: impl FnOnce() -> [u8; 32],
     ) -> Result<Checked, ApiError> {
+        let asked_record = self.settle_phones(app, &mut request).await?;
         let mut found = request.check(self.now());
         let mut template_version = None;
         if let Some(key) = &request.template {
@@ -120,28 +138,39 @@ impl ApiState {
         if let Some(Err(e)) = key.map(|k| check_line(k, MAX_KEY)) {
             found.push(Violation::new("", "bad_idempotency_key", format!("the idempotency key {e}")));
         }
+        let invalid_addresses = request.set_aside_invalid_addresses(&mut found);
         if !found.is_empty() {
             return Err(ApiError::invalid(found));
         }
-        let asked = Asked { request, template_version, locale: None };
-        self.number(app, asked, key.map(|k| (k, fingerprint())))
+        let asked = Asked { request, template_version, locale: None, invalid_addresses };
+        let checked = self.number(app, asked, key.map(|k| (k, fingerprint())))?;
+        Ok(Checked { asked_record, ..checked })
     }
 
     /// Gives an id to a request that was found good.
     pub(crate) fn number(&self, app: &AppId, asked: Asked, idempotency: Option<(&str, [u8; 32])>) -> Result<Checked, ApiError> {
-        let Asked { request, template_version, locale } = asked;
+        let Asked { request, template_version, locale, invalid_addresses } = asked;
         let now = self.now();
         let mut random = [0; 10];
         rand::Rng::fill(&mut rand::rng(), &mut random);
         let id = NotificationId::new(now, &random);
-        let notification =
-            Notification { id, app: app.clone(), accepted_at: now, request, updated_at: None, template_version, locale };
+        let notification = Notification {
+            id,
+            app: app.clone(),
+            accepted_at: now,
+            request,
+            updated_at: None,
+            template_version,
+            locale,
+            invalid_addresses,
+        };
         let written = |e| ApiError::unavailable("the encoder", e);
         Ok(Checked {
             body: serde_json::to_vec(&notification).map_err(written)?,
             payload: serde_json::to_vec(&Payload::of(&notification)).map_err(written)?,
             // The app is part of the key, so that two apps never share one.
             idempotency: idempotency.map(|(k, fingerprint)| (format!("{app}:{k}"), fingerprint)),
+            asked_record: false,
             notification,
         })
     }
@@ -182,7 +211,17 @@ impl ApiState {
         if matches!(submitted, Submitted::Accepted) {
             self.tell_scheduled(std::iter::once(checked)).await;
         }
-        checked.answer(&submitted)
+        self.as_at_first(checked, checked.answer(&submitted)?).await
+    }
+
+    /// The answer of the first to its repeat: what was set aside then was, whatever is on record since.
+    async fn as_at_first(&self, checked: &Checked, answer: Accepted) -> Result<Accepted, ApiError> {
+        if !(answer.replayed && checked.asked_record) {
+            return Ok(answer);
+        }
+        let first = self.find_hot(&checked.notification.app, answer.id).await?;
+        let warnings = first.map_or(answer.warnings, |first| warnings(&first));
+        Ok(Accepted { warnings, ..answer })
     }
 
     /// Puts what is to be sent later on record now. Everything else is told by its dispatch, which also tells these once more: that
@@ -211,10 +250,16 @@ impl ApiState {
         let new = taken.zip(&submitted).filter(|(_, submitted)| matches!(submitted, Submitted::Accepted)).map(|(c, _)| c);
         self.tell_scheduled(new).await;
         let mut submitted = submitted.into_iter();
-        let answer = |(c, admitted): (&Checked, Result<(), ApiError>)| {
-            admitted.and_then(|()| submitted.next().map_or_else(|| Err(ApiError::not_found("result")), |s| c.answer(&s)))
-        };
-        Ok(checked.iter().zip(admitted).map(answer).collect())
+        let mut answers = Vec::with_capacity(checked.len());
+        for (c, admitted) in checked.iter().zip(admitted) {
+            let answer =
+                admitted.and_then(|()| submitted.next().map_or_else(|| Err(ApiError::not_found("result")), |s| c.answer(&s)));
+            answers.push(match answer {
+                Ok(answer) => self.as_at_first(c, answer).await,
+                Err(error) => Err(error),
+            });
+        }
+        Ok(answers)
     }
 }
 
@@ -253,8 +298,13 @@ impl Checked {
         let status = if scheduled { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
         metrics::counter!("stentor_notifications_accepted_total", "replayed" => if replayed { "true" } else { "false" })
             .increment(1);
-        Ok(Accepted { id, status, replayed })
+        Ok(Accepted { id, status, replayed, warnings: warnings(&self.notification) })
     }
+}
+
+/// What is wrong with a notification that goes all the same.
+pub(crate) fn warnings(n: &Notification) -> Vec<Violation> {
+    n.invalid_addresses.iter().map(InvalidAddress::violation).collect()
 }
 
 /// The lane of a priority.

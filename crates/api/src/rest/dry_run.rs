@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use stentor_catalog::{Reader, Words};
 use stentor_domain::{
     AppId, Audience, Channel, Notification, PhoneNumber, Profile, RecipientId, SkipReason, SuppressedAddress, Timestamp,
+    Violation,
     content::Action,
     item::ItemContent,
     places,
@@ -16,6 +17,7 @@ use stentor_inbox::Asked;
 use stentor_templates::RenderError;
 use utoipa::ToSchema;
 
+use super::accept::warnings;
 use crate::{problem::ApiError, state::ApiState};
 
 /// Of how many recipients it is told; a large audience is shown by its first ones.
@@ -41,6 +43,9 @@ pub(crate) struct DryRun {
     /// What the SMS cost, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sms: Option<DrySms>,
+    /// Addresses that came with the request and are none, as in the answer to what is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Violation>,
 }
 
 /// What the SMS of a request, or of the dry runs of a batch together, cost, of the first 1,000 recipients.
@@ -166,12 +171,13 @@ impl ApiState {
             more: more || people.len() > may_show,
             deliveries: Vec::new(),
             sms: by_sms.then(|| DrySms { recipients: people.len(), more, ..DrySms::default() }),
+            warnings: warnings(n),
         };
         trial.shown -= run.recipients;
         let mut prices: Vec<Price> = Vec::new();
         for (place, (recipient, profile)) in people.iter().enumerate() {
             let asked: &[Channel] = if place < may_show { &channels } else { &[Channel::Sms] };
-            let routes = route(profile, asked, category, &suppressed[place]);
+            let routes = route(profile, asked, category, &n.invalid_channels(place), &suppressed[place]);
             // A thousand messages are work for a processor: others have their turn in between.
             tokio::task::yield_now().await;
             for decision in decide(routes, n.due_at(), n.request.expires_at, self.now()) {

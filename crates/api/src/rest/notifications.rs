@@ -47,11 +47,15 @@ pub(crate) struct Receipt {
     id: NotificationId,
     /// `accepted`, or `scheduled` if `send_at` lies ahead.
     status: NotificationStatus,
+    /// Addresses that came with the request and are none (`invalid_address`), by JSON pointer, if there are any: nothing is sent there, and
+    /// everything else goes. The delivery is `skipped` with the same word as its reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Violation>,
 }
 
-impl From<&Accepted> for Receipt {
-    fn from(accepted: &Accepted) -> Self {
-        Self { id: accepted.id, status: accepted.status }
+impl From<Accepted> for Receipt {
+    fn from(Accepted { id, status, warnings, .. }: Accepted) -> Self {
+        Self { id, status, warnings }
     }
 }
 
@@ -59,6 +63,9 @@ impl From<&Accepted> for Receipt {
 ///
 /// A 202 is a promise: it is in Redis and will be dispatched. With an `Idempotency-Key` a repeat within 24 hours gets the
 /// same answer and sends nothing; after a 503 it is safe to repeat with the key. With `dry_run` it is answered what would be done.
+///
+/// What is wrong is 422 and changes nothing, with one exception: of several recipients, one whose `email` or `phone` is no address holds up
+/// nobody else. It is told in `warnings`, and they hear of it on their other channels. If no recipient's addresses are right it is 422, too.
 #[utoipa::path(post, path = "/v1/notifications", tag = "notifications", request_body = NotificationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 bytes")),
     responses((status = 200, body = DryRun, description = "the answer to a dry run"), (status = 202, body = Receipt, headers(("Idempotency-Replayed" = String, description = "`true` on a repeat"))), Problems, BadBody))]
@@ -66,17 +73,17 @@ pub(crate) async fn send(
     State(state): State<ApiState>,
     key: Key<Send>,
     IdempotencyKey(idempotency): IdempotencyKey,
-    RawJson(mut request, bytes): RawJson<NotificationRequest>,
+    RawJson(request, bytes): RawJson<NotificationRequest>,
 ) -> Result<Response, ApiError> {
-    state.settle_phones(&key.app, &mut request).await;
     let checked = state.check(&key.app, request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
     if checked.notification().request.dry_run {
         return Ok(Json(state.dry_run(checked.notification(), &mut state.trial()).await?).into_response());
     }
     let accepted = state.accept(&checked).await?;
-    let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(&accepted))).into_response();
-    if accepted.replayed {
+    let replayed = accepted.replayed;
+    let mut response = (StatusCode::ACCEPTED, Json(Receipt::from(accepted))).into_response();
+    if replayed {
         response.headers_mut().insert(REPLAYED.clone(), HeaderValue::from_static("true"));
     }
     Ok(response)
@@ -163,7 +170,7 @@ pub(crate) async fn send_batch(
         let outcome = match check {
             Ok(None) => {
                 let accepted = accepted.next().unwrap_or_else(|| Err(ApiError::not_found("result")));
-                accepted.map(|accepted| BatchOutcome::Accepted(Receipt::from(&accepted)))
+                accepted.map(|accepted| BatchOutcome::Accepted(Receipt::from(accepted)))
             }
             Ok(Some(to_try)) => {
                 let run = state.dry_run(to_try.notification(), &mut trial).await;
@@ -206,8 +213,7 @@ async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Chec
         return Err(ApiError::invalid(vec![Violation::new("", "too_large", message)]));
     }
     let (key, bytes) = part_key(bytes)?;
-    let mut request: NotificationRequest = parse(&bytes)?;
-    state.settle_phones(app, &mut request).await;
+    let request: NotificationRequest = parse(&bytes)?;
     state.check(app, request, key.as_deref(), || fingerprint(&bytes)).await
 }
 
@@ -380,7 +386,7 @@ pub(crate) async fn update(
     state.dispatch.submit(&job, None).await?;
     state.dispatch.rewrite(&name, &body).await?;
     let status = if after.due_at() > state.now() { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
-    Ok((StatusCode::ACCEPTED, Json(Receipt { id, status })))
+    Ok((StatusCode::ACCEPTED, Json(Receipt { id, status, warnings: Vec::new() })))
 }
 
 /// What a recall met.

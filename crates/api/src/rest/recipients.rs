@@ -137,7 +137,7 @@ pub(crate) async fn put(
     Path(id): Path<RecipientId>,
     JsonBody(mut patch): JsonBody<ProfilePatch>,
 ) -> Result<Json<RecipientView>, ApiError> {
-    state.settle(&key.app, vec![(&id, &mut patch)]).await;
+    state.settle(&key.app, std::iter::once((&id, &mut patch))).await?;
     let mut found = Vec::new();
     patch.check("", &mut found);
     checked(found)?;
@@ -164,7 +164,7 @@ pub(crate) async fn put_batch(
 ) -> Result<StatusCode, ApiError> {
     let count = batch.recipients.len();
     if count <= MAX_BATCH {
-        state.settle(&key.app, batch.recipients.iter_mut().map(|r| (&r.id, &mut r.profile)).collect()).await;
+        state.settle(&key.app, batch.recipients.iter_mut().map(|r| (&r.id, &mut r.profile))).await?;
     }
     let mut found = Vec::new();
     if count == 0 || count > MAX_BATCH {

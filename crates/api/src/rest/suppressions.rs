@@ -188,7 +188,7 @@ impl NewSuppression {
             }
             Ok(_) => Err(ApiError::invalid(found)),
             Err(e) => {
-                found.push(Violation::new("/address", "bad_address", e.to_string()));
+                found.push(Violation::new("/address", "invalid_address", e.to_string()));
                 Err(ApiError::invalid(found))
             }
         }

@@ -114,6 +114,7 @@ pub(crate) fn notification(n: u64) -> Notification {
         request: serde_json::from_value(request).unwrap(),
         updated_at: None,
         template_version: None,
+        invalid_addresses: Vec::new(),
         locale: None,
     }
 }

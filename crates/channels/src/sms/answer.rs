@@ -74,14 +74,15 @@ impl AnswerRules {
 
     fn judge_success(&self, status: u16, said: &str, whole: bool, body: &Body<'_>) -> Result<Option<String>, Failure> {
         let found = || self.message_id.as_ref().and_then(|find| find.find(body));
-        let Some(success) = &self.success else { return Ok(found()) };
+        // A page for people is somebody else's answer: a proxy's, a login's. What the gateway did is not known.
+        let page = || Failure::unknown(format!("{said}, with a page for people"));
+        let Some(success) = &self.success else { return if is_page(body.text) { Err(page()) } else { Ok(found()) } };
         if !whole && success.reads_the_body() {
             return Err(Failure::unknown(format!("{said}, but what it said was lost or too long")));
         }
         match success.judge(status, body) {
             Verdict::Holds => Ok(found()),
-            // A page for people is somebody else's answer: a proxy's, a login's. What the gateway did is not known.
-            Verdict::Fails(_) if is_page(body.text) => Err(Failure::unknown(format!("{said}, with a page for people"))),
+            Verdict::Fails(_) if is_page(body.text) => Err(page()),
             Verdict::Unreadable => Err(Failure::unknown(format!("{said}, in words that cannot be read"))),
             // A status code is short; whatever is longer may be about the recipient.
             Verdict::Fails(Some(found)) if found.len() <= 40 && self.reason.is_none() => {
@@ -142,6 +143,9 @@ mod tests {
     fn only_an_answer_that_says_so_tells_that_nothing_was_sent() {
         let any = rules(json!({}));
         assert!(matches!(judge(&any, 204, None, None), Ok(None)));
+        let page = Some("<!doctype html><title>Sign in</title>");
+        assert!(matches!(judge(&any, 200, None, page), Err(Failure::Unknown(_))));
+        assert!(matches!(judge(&rules(json!({ "success": { "status": [200] } })), 200, None, page), Ok(None)), "if it is said");
         let Err(Failure::Transient { retry_after, .. }) = judge(&any, 429, Some("7"), None) else { panic!() };
         assert_eq!(retry_after, Some(Duration::from_secs(7)));
         assert!(matches!(judge(&any, 429, None, None), Err(Failure::Transient { retry_after: None, .. })));

@@ -39,7 +39,7 @@ impl ApiArgs {
         }
         // The one says what the other says, the detail what the first of them says.
         let lines = match findings(&body) {
-            none if none.is_empty() => errors(&body),
+            none if none.is_empty() => violations(&body["errors"]),
             findings => findings,
         };
         match lines.as_slice() {
@@ -57,14 +57,13 @@ pub(crate) fn findings(body: &Value) -> Vec<String> {
     findings.iter().cloned().filter_map(line).collect()
 }
 
-/// What a problem says of a request, a line each.
-fn errors(body: &Value) -> Vec<String> {
-    let errors = body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let line = |error: &Value| {
-        let [pointer, message] = ["pointer", "message"].map(|field| error[field].as_str().unwrap_or_default());
+/// What an answer says of places of a request, a line each.
+pub(crate) fn violations(list: &Value) -> Vec<String> {
+    let line = |violation: &Value| {
+        let [pointer, message] = ["pointer", "message"].map(|field| violation[field].as_str().unwrap_or_default());
         format!("{}: {message}", if pointer.is_empty() { "/" } else { pointer })
     };
-    errors.iter().map(line).collect()
+    list.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(line).collect()
 }
 
 /// A path segment, percent-encoded.

@@ -1,11 +1,16 @@
 //! `stentor send`: a notification from the command line.
 
+use std::io::Write;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Output, api_client::ApiArgs};
+use super::{
+    Output,
+    api_client::{ApiArgs, violations},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Send {
@@ -55,6 +60,11 @@ impl Send {
             request = request.header("Idempotency-Key", key);
         }
         let answer = self.api.call(request).await?;
+        if !out.json {
+            for warning in violations(&answer["warnings"]) {
+                let _ = writeln!(std::io::stderr(), "stentor: {warning}");
+            }
+        }
         out.say(&answer, |a| format!("{}\t{}", a["id"].as_str().unwrap_or_default(), a["status"].as_str().unwrap_or_default()))
     }
 

@@ -349,12 +349,13 @@ pub(crate) async fn test(
         dry_run: false,
         metadata: Map::from_iter([("test".to_owned(), Value::Bool(true))]),
     };
-    state.settle_phones(app, &mut request).await;
+    state.settle_phones(app, &mut request).await?;
     found.extend(request.check(state.now()));
+    let invalid_addresses = request.set_aside_invalid_addresses(&mut found);
     if !found.is_empty() {
         return Err(ApiError::invalid(found));
     }
-    let asked = Asked { request, template_version: Some(version.hash.clone()), locale: asked.locale };
+    let asked = Asked { request, template_version: Some(version.hash.clone()), locale: asked.locale, invalid_addresses };
     let checked = state.number(app, asked, None)?;
     let accepted = state.accept(&checked).await?;
     Ok((StatusCode::ACCEPTED, Json(TestReceipt { id: accepted.id, version: version.hash.clone() })))

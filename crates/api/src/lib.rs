@@ -8,6 +8,7 @@ pub mod bounces;
 mod console;
 mod json;
 mod openapi;
+mod packed;
 pub mod pages;
 mod path;
 mod pressure;

@@ -10,16 +10,17 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use sha2::{Digest, Sha256};
 
 use super::page::Failure;
-use crate::problem::ApiError;
+use crate::{
+    packed::{Packed, packed},
+    problem::ApiError,
+};
 
 struct Asset {
     name: &'static str,
     kind: &'static str,
-    body: &'static str,
-    /// The beginning of the SHA-256 of its content.
+    file: Packed,
     version: String,
 }
 
@@ -27,21 +28,16 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
     let files = [
-        ("tokens.css", CSS, include_str!("../pages/tokens.css")),
-        ("console.css", CSS, include_str!("assets/console.css")),
-        ("console.js", JS, include_str!("assets/console.js")),
-        // One file: htmx begins as soon as it has run, and what an extension of a file that comes later should do is never done.
-        ("htmx.js", JS, concat!(include_str!("assets/htmx.min.js"), ";\n", include_str!("assets/hx-sse.min.js"))),
-        ("htmx.LICENSE", "text/plain; charset=utf-8", include_str!("assets/htmx.LICENSE")),
-        ("studio.js", JS, include_str!("assets/studio.js")),
-        ("studio.css", CSS, include_str!("assets/studio.css")),
-        ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+        ("tokens.css", CSS, packed!("tokens.css")),
+        ("console.css", CSS, packed!("console.css")),
+        ("console.js", JS, packed!("console.js")),
+        ("htmx.js", JS, packed!("htmx.js")),
+        ("htmx.LICENSE", "text/plain; charset=utf-8", packed!("htmx.LICENSE")),
+        ("studio.js", JS, packed!("studio.js")),
+        ("studio.css", CSS, packed!("studio.css")),
+        ("icon.svg", "image/svg+xml", packed!("icon.svg")),
     ];
-    let asset = |(name, kind, body): (&'static str, &'static str, &'static str)| {
-        let version = hex::encode(&Sha256::digest(body.as_bytes())[..8]);
-        Asset { name, kind, body, version }
-    };
-    files.map(asset).into()
+    files.map(|(name, kind, file)| Asset { name, kind, file, version: file.version() }).into()
 });
 
 /// The address of a file.
@@ -55,12 +51,13 @@ pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
     let Some(asset) = ASSETS.iter().find(|a| a.name == name) else {
         return Failure::from(ApiError::not_found_at_all("file")).alone();
     };
-    let tag = format!("\"{}\"", asset.version);
+    // Weak: it is the same in either coding (RFC 9110, 8.8.3.3).
+    let tag = format!("W/\"{}\"", asset.version);
     let keep = (header::CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned());
     if headers.get(header::IF_NONE_MATCH).is_some_and(|seen| seen.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, [keep, (header::ETAG, tag)]).into_response();
     }
-    ([keep, (header::ETAG, tag), (header::CONTENT_TYPE, asset.kind.to_owned())], asset.body).into_response()
+    asset.file.answer(&headers, [keep, (header::ETAG, tag), (header::CONTENT_TYPE, asset.kind.to_owned())])
 }
 
 #[cfg(test)]
@@ -69,7 +66,9 @@ mod tests {
 
     #[test]
     fn what_is_live_cannot_come_after_htmx_has_begun() {
-        let files = ASSETS.iter().filter(|asset| asset.body.contains("registerExtension(\"sse\""));
+        let says =
+            |asset: &&super::Asset| String::from_utf8(asset.file.unpacked()).unwrap().contains("registerExtension(\"sse\"");
+        let files = ASSETS.iter().filter(says);
         assert_eq!(files.map(|asset| asset.name).collect::<Vec<_>>(), ["htmx.js"]);
     }
 }

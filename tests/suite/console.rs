@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use stentor_tests::{Dev, eventually};
+use stentor_tests::{Api, Dev, device::Device, eventually};
 
 use crate::operator::{Browser, bury, cli, rows};
 
@@ -294,7 +294,7 @@ async fn keys_are_made_and_revoked_and_the_overview_counts_live() {
         .find(|part| part.split('_').nth(1).is_some_and(|s| s.starts_with(|c: char| c.is_ascii_alphanumeric())))
         .unwrap();
     let key = format!("stn_live_{}", key.split('<').next().unwrap());
-    let api = stentor_tests::Api::new(&dev.api.url, &key);
+    let api = Api::new(&dev.api.url, &key);
     assert!(!browser.page("/console/keys").await.contains(&key), "it is shown once");
 
     // the stream draws anew what happens
@@ -329,6 +329,43 @@ async fn keys_are_made_and_revoked_and_the_overview_counts_live() {
         browser.page(path).await;
     }
     assert_eq!(browser.see("/console/nothing").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn who_is_connected_to_any_app_is_one_question_however_many_apps_there_are() {
+    let dev = Dev::start();
+    let browser = Browser::signed_in(&dev).await;
+    let database = dev.text("database_url");
+    for n in 0..5 {
+        cli(&database, &["app", "create", &format!("shop-{n}")]);
+    }
+    let key = cli(&database, &["key", "create", "--app", "shop-3", "--scopes", "manage"]);
+    let shop = Api::new(&dev.api.url, key["api_key"].as_str().unwrap());
+    let ada = dev.api.token("ada").await;
+    let _devices = [
+        Device::open(&dev.api.url, &ada, None).await,
+        Device::open(&dev.api.url, &ada, None).await,
+        Device::open(&dev.api.url, &shop.token("bob").await, None).await,
+    ];
+    for (path, people) in [
+        ("/console", "people, on 3 connections"),
+        ("/console?app=demo", "person, on 2 connections"),
+        ("/console?app=shop-3", "person, on 1 connection<"),
+        ("/console?app=shop-1", "people, on 0 connections"),
+    ] {
+        eventually(people, async || browser.page(path).await.contains(people).then_some(())).await;
+    }
+
+    let mut redis = redis::Client::open(dev.text("redis_url")).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut sums = async || {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+        let calls =
+            stats.lines().find_map(|line| line.strip_prefix("cmdstat_hvals:calls=")?.split(',').next()?.parse::<u32>().ok());
+        calls.unwrap_or(0)
+    };
+    let before = sums().await;
+    browser.page("/console").await;
+    assert_eq!(sums().await - before, 1, "what the gateways said is read once, not once an app");
 }
 
 #[tokio::test]

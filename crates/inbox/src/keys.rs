@@ -72,9 +72,9 @@ pub(crate) fn content(app: &AppId, notification: NotificationId, variant: &str) 
     format!("stentor:content:{{{app}:{notification}}}:{variant}")
 }
 
-/// What the gateways say of who is connected.
-pub(crate) fn presence(app: &AppId) -> String {
-    format!("stentor:presence:{{{app}}}")
+/// What the gateways say of who is connected to an app, or to all of them.
+pub(crate) fn presence(app: Option<&AppId>) -> String {
+    app.map_or_else(|| "stentor:presence".to_owned(), |app| format!("stentor:presence:{{{app}}}"))
 }
 
 /// What the gateways say of one person who has many connections.

@@ -1,6 +1,6 @@
 //! Who is connected, over all gateways: each tells its count every few seconds, and what it said is forgotten soon after.
 
-use std::sync::LazyLock;
+use std::{iter::Sum, ops::AddAssign, sync::LazyLock};
 
 use redis::Script;
 use stentor_connection::Connection;
@@ -24,6 +24,21 @@ pub struct Presence {
     pub people: u64,
 }
 
+impl AddAssign for Presence {
+    fn add_assign(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.people += other.people;
+    }
+}
+
+impl Sum for Presence {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        let mut sum = Self::default();
+        all.for_each(|one| sum += one);
+        sum
+    }
+}
+
 /// A cheap handle to the counts of all apps.
 #[derive(Clone)]
 pub struct Presences {
@@ -36,15 +51,16 @@ impl Presences {
         Self { conn }
     }
 
-    /// Tells what is connected to `gateway`, a name that no other process has.
-    pub async fn report(&self, app: &AppId, gateway: &str, now: Presence) -> Result<(), InboxError> {
+    /// Tells what of `app` is connected to `gateway`, a name that no other process has; `None`: of all apps together, so that who
+    /// wants to know that reads one sum a gateway, however many apps there are.
+    pub async fn report(&self, app: Option<&AppId>, gateway: &str, now: Presence) -> Result<(), InboxError> {
         let mut call = REPORT.key(keys::presence(app));
         call.arg(gateway).arg(now.connections).arg(now.people).invoke_async::<()>(&mut self.conn.clone()).await?;
         Ok(())
     }
 
-    /// What is connected to all gateways that told it in the last 15 seconds.
-    pub async fn count(&self, app: &AppId) -> Result<Presence, InboxError> {
+    /// What of `app`, or of all apps, is connected to all gateways that told it in the last 15 seconds.
+    pub async fn count(&self, app: Option<&AppId>) -> Result<Presence, InboxError> {
         let mut call = COUNT.key(keys::presence(app));
         let (connections, people) = call.arg(COUNTS_MS).invoke_async(&mut self.conn.clone()).await?;
         Ok(Presence { connections, people })

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, stream};
 use serde::Deserialize;
 use stentor_archive::Activity;
 use stentor_domain::{AppId, Channel, DeliveryState, Timestamp};
@@ -32,8 +32,6 @@ const AT_MOST: Duration = Duration::from_secs(1);
 const AT_LEAST: Duration = Duration::from_secs(5);
 /// How often a silent stream shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Of how many apps it is asked at once who is connected.
-const COUNTED_AT_ONCE: usize = 64;
 /// How many steps are listed.
 const STEPS: usize = 12;
 
@@ -187,7 +185,7 @@ async fn look(state: &ApiState, sql: Sql, app: Option<AppId>, window: Window) ->
             Sql::IsAway => Ok(None),
         }
     };
-    let (activity, queues, presence) = tokio::join!(activity, waiting(state, now), presence(state, app.as_ref()));
+    let (activity, queues, presence) = tokio::join!(activity, waiting(state, now), state.presences.count(app.as_ref()));
     let mut troubles = Vec::new();
     let activity = activity.unwrap_or_else(|error| {
         tracing::warn!(%error, "the charts are not drawn");
@@ -209,7 +207,7 @@ async fn look(state: &ApiState, sql: Sql, app: Option<AppId>, window: Window) ->
         lanes: lanes.into(),
         dispatch: queues.remove("dispatch"),
         dead,
-        presence,
+        presence: presence.ok(),
         fares: health_of(state).await,
         steps: state.feed.latest(app.as_ref(), STEPS).await,
         app,
@@ -233,20 +231,4 @@ fn lane(channel: Channel, activity: &[Activity], from: Timestamp, window: Window
     }
     let label = format!("{channel}, {}: {} sent, {} failed", window.words, thousands(sent), thousands(failed));
     Lane { channel, sent: thousands(sent), failed, skipped, waits, chart: Chart::new(&bars, label) }
-}
-
-/// Who is connected to `app`, or to all of them.
-async fn presence(state: &ApiState, app: Option<&AppId>) -> Option<Presence> {
-    let apps: Vec<AppId> = match app {
-        Some(app) => vec![app.clone()],
-        None => state.known_apps().await.ok()?.iter().map(|app| app.id.clone()).collect(),
-    };
-    let mut sum = Presence::default();
-    let mut counts = stream::iter(apps).map(async |app| state.presences.count(&app).await).buffer_unordered(COUNTED_AT_ONCE);
-    while let Some(count) = counts.next().await {
-        let Presence { connections, people } = count.ok()?;
-        sum.connections += connections;
-        sum.people += people;
-    }
-    Some(sum)
 }

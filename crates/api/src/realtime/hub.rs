@@ -167,8 +167,7 @@ impl Hub {
                 shard.tell(Message::Count(reply)).await;
                 let here = counted.await.unwrap_or_default();
                 for (app, here) in here.apps {
-                    let all = census.apps.entry(app).or_default();
-                    (all.connections, all.people) = (all.connections + here.connections, all.people + here.people);
+                    *census.apps.entry(app).or_default() += here;
                 }
                 census.crowds.extend(here.crowds);
             }
@@ -183,8 +182,9 @@ impl Hub {
     /// Tells what is counted, and of what was told before and is no more that it is none.
     async fn report_census(&self, census: &Census, told: &Census) {
         let (name, presences) = (&self.0.name, &self.0.presences);
-        let gone = told.apps.keys().filter(|app| !census.apps.contains_key(*app)).map(|app| (app, Presence::default()));
-        for (app, presence) in census.apps.iter().map(|(app, here)| (app, *here)).chain(gone) {
+        let gone = told.apps.keys().filter(|app| !census.apps.contains_key(*app)).map(|app| (Some(app), Presence::default()));
+        let here = census.apps.iter().map(|(app, here)| (Some(app), *here));
+        for (app, presence) in here.chain(gone).chain([(None, census.apps.values().copied().sum())]) {
             if let Err(error) = presences.report(app, name, presence).await {
                 tracing::debug!(%error, "who is connected is told again in a while");
             }

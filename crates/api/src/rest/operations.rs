@@ -71,7 +71,7 @@ pub(crate) struct PresenceView {
 /// Count who of this app is connected. A gateway tells it every 5 seconds.
 #[utoipa::path(get, path = "/v1/presence", tag = "operations", responses((status = 200, body = PresenceView), Problems))]
 pub(crate) async fn presence(State(state): State<ApiState>, key: Key<Read>) -> Result<Json<PresenceView>, ApiError> {
-    let Presence { connections, people } = state.presences.count(&key.app).await?;
+    let Presence { connections, people } = state.presences.count(Some(&key.app)).await?;
     Ok(Json(PresenceView { connections, people }))
 }
 

@@ -41,7 +41,7 @@ pub use operators::Operator;
 pub use search::{DeliveryCount, FoundNotifications, NotificationFilter};
 pub use suppressions::{ArchivedSuppression, SuppressionFilter};
 pub use template_tests::TemplateTest;
-pub use templates::{Released, TemplateRelease, TemplateVersion};
+pub use templates::{Released, TemplateDraft, TemplateRelease, TemplateVersion};
 pub use timeline::ArchivedReader;
 pub use topics::{Stay, Topic};
 pub use writer::WrittenEvents;

@@ -3,7 +3,7 @@
 //! A version is named by the hash of its files and never changes; writing it again is nothing. What is live is a pointer, moved
 //! together with an entry in the list of releases. `None` as the app stands for the shared templates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::{
     ActiveValue::Set,
@@ -41,6 +41,15 @@ pub struct TemplateRelease {
     pub hash: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A template of an app's own of which no version is live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateDraft {
+    /// Its key.
+    pub key: String,
+    /// Whether one of its versions was live once.
+    pub was_live: bool,
 }
 
 /// What came of moving the live pointer.
@@ -178,15 +187,22 @@ impl Archive {
         Ok(rows.into_iter().filter_map(|(key, live)| Some((key, live?))).collect())
     }
 
-    /// The keys of an app's own templates of which no version is live, in order, at most `limit`.
-    pub async fn list_template_drafts(&self, app: &AppId, limit: usize) -> Result<Vec<String>, ArchiveError> {
+    /// The app's own templates of which no version is live.
+    pub async fn list_template_drafts(&self, app: &AppId) -> Result<Vec<TemplateDraft>, ArchiveError> {
         let rows = template::Entity::find()
             .select_only()
-            .column(template::Column::Key)
-            .filter(template::Column::App.eq(app.as_str()).and(template::Column::Live.is_null()))
-            .order_by_asc(template::Column::Key)
-            .limit(limit as u64);
-        Ok(rows.into_tuple().all(&self.db).await?)
+            .columns([template::Column::Key, template::Column::Released])
+            .filter(template::Column::App.eq(app.as_str()).and(template::Column::Live.is_null()));
+        let rows: Vec<(String, i32)> = rows.into_tuple().all(&self.db).await?;
+        // What was released may have been the shared template alone.
+        let moved = rows.iter().filter(|(_, released)| *released > 0).map(|(key, _)| key);
+        let own = template_release::Entity::find().select_only().column(template_release::Column::Key).distinct().filter(
+            (template_release::Column::App.eq(app.as_str()))
+                .and(template_release::Column::Key.is_in(moved))
+                .and(template_release::Column::Hash.is_not_null()),
+        );
+        let own: HashSet<String> = own.into_tuple().all(&self.db).await?.into_iter().collect();
+        Ok(rows.into_iter().map(|(key, _)| TemplateDraft { was_live: own.contains(&key), key }).collect())
     }
 
     /// How many templates of its own an app has.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use stentor_archive::{Archive, Released, TemplateRelease, TemplateTest, TemplateVersion};
+use stentor_archive::{Archive, Released, TemplateDraft, TemplateRelease, TemplateTest, TemplateVersion};
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Timestamp};
 use tokio::sync::Semaphore;
@@ -301,12 +301,13 @@ impl Catalog {
         Ok(all)
     }
 
-    /// The keys of what `app` keeps as drafts alone, in order, at most `limit`: nothing of them is live, and requests cannot name
-    /// them.
-    pub async fn drafts(&self, app: &AppId, limit: usize) -> Result<Vec<String>, CatalogError> {
+    /// What `app` keeps under keys that requests cannot name, since nothing of theirs is live; by key, those after `after`.
+    pub async fn drafts(&self, app: &AppId, after: Option<&str>, limit: usize) -> Result<Vec<TemplateDraft>, CatalogError> {
         let shared = self.shared();
-        let mut drafts = self.0.archive.list_template_drafts(app, limit).await?;
-        drafts.retain(|key| !shared.versions.contains_key(key));
+        let mut drafts = self.0.archive.list_template_drafts(app).await?;
+        drafts.retain(|draft| !shared.versions.contains_key(&draft.key) && after.is_none_or(|after| draft.key.as_str() > after));
+        drafts.sort_unstable_by(|a, b| a.key.cmp(&b.key)); // as `list` does; a database may have another order
+        drafts.truncate(limit);
         Ok(drafts)
     }
 

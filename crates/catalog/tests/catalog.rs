@@ -77,6 +77,34 @@ async fn a_shared_version_is_found_by_programs_that_ship_another() {
 }
 
 #[tokio::test]
+async fn drafts_are_what_no_request_can_name_and_shared_ones_take_none_of_their_places() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let archive = sqlite(dir.path()).await;
+    let shared = dir.path().join("shared");
+    write(&shared, &files("Shared"));
+    let catalog = start(&redis, &archive, Some(&shared)).await;
+    for key in ["a-draft", KEY, "z-draft"] {
+        catalog.put(&app(), key, files("Kept"), true, now()).await.unwrap();
+    }
+    let drafts = async |after, limit| {
+        let drafts = catalog.drafts(&app(), after, limit).await.unwrap();
+        drafts.into_iter().map(|draft| (draft.key, draft.was_live)).collect::<Vec<_>>()
+    };
+    let named = |keys: &[(&str, bool)]| keys.iter().map(|(key, was)| ((*key).to_owned(), *was)).collect::<Vec<_>>();
+    assert_eq!(drafts(None, 2).await, named(&[("a-draft", false), ("z-draft", false)]), "the shared one shows through");
+    assert_eq!(drafts(None, 1).await, named(&[("a-draft", false)]));
+    assert_eq!(drafts(Some("a-draft"), 1).await, named(&[("z-draft", false)]));
+    // what was live, was taken back to the shared one, and is without it now
+    publish(&catalog, "Own").await;
+    catalog.release(&app(), KEY, None, None, now()).await.unwrap();
+    assert_eq!(drafts(None, 9).await.len(), 2);
+    let none = dir.path().join("none");
+    fs::create_dir(&none).unwrap();
+    catalog.replace_shared(SharedTemplates::load(Some(&none)).unwrap(), now()).await.unwrap();
+    assert_eq!(drafts(None, 9).await, named(&[("a-draft", false), (KEY, true), ("z-draft", false)]));
+}
+
+#[tokio::test]
 async fn with_sql_down_what_is_known_stays_true_and_what_is_not_is_no_guess() {
     let (redis, mut postgres) = (RedisServer::start(), Postgres::start());
     let archive = Archive::connect(&postgres.create_database("stentor")).await.unwrap();

@@ -3,6 +3,8 @@
 //! The studio speaks to the same handlers as business systems do, under `/console/api`: there the guard vouches for who calls,
 //! in the place of an app key.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::{
     Router,
@@ -12,7 +14,8 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use stentor_catalog::Origin;
+use stentor_archive::TemplateDraft;
+use stentor_catalog::{Listed, Origin};
 use stentor_domain::AppId;
 
 use super::{
@@ -30,8 +33,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 /// How many templates a page has.
 const PAGE: usize = 50;
-/// The most drafts that are told of.
-const DRAFTS: usize = 200;
 
 /// A row of the list.
 struct Row {
@@ -39,9 +40,45 @@ struct Row {
     title: String,
     locales: String,
     channels: String,
-    own: bool,
-    overrides: bool,
-    error: Option<String>,
+    standing: Standing,
+}
+
+/// Whose a template is, and whether requests can name it.
+enum Standing {
+    Shared,
+    Own,
+    /// The app's own hides a shared one.
+    Over,
+    /// This program cannot read it, and why.
+    Unreadable(String),
+    Draft,
+    /// Nothing of it is live any more.
+    Withdrawn,
+}
+
+impl Row {
+    fn of(listed: Listed) -> Self {
+        let join = |words: Vec<String>| words.join(", ");
+        match listed.live {
+            Ok(version) => Self {
+                key: listed.key,
+                title: version.template.title().to_owned(),
+                locales: join(version.template.locales().map(ToString::to_string).collect()),
+                channels: join(version.template.channels().iter().map(ToString::to_string).collect()),
+                standing: match version.origin {
+                    Origin::Own if listed.overrides => Standing::Over,
+                    Origin::Own => Standing::Own,
+                    Origin::Shared => Standing::Shared,
+                },
+            },
+            Err(error) => Self::untitled(listed.key, Standing::Unreadable(error.to_string())),
+        }
+    }
+
+    /// One of which nothing is known but its key.
+    fn untitled(key: String, standing: Standing) -> Self {
+        Self { title: key.clone(), key, locales: String::new(), channels: String::new(), standing }
+    }
 }
 
 #[derive(Template)]
@@ -50,8 +87,6 @@ pub(super) struct List {
     shell: Shell,
     rows: Vec<Row>,
     next: Option<String>,
-    /// The keys of what is kept as drafts alone; told on the first page.
-    drafts: Vec<String>,
 }
 
 /// What the list is asked for.
@@ -64,7 +99,7 @@ pub(super) struct Wanted {
     after: String,
 }
 
-/// Every template that the app can name; or, on to a new one.
+/// Every template that the app can name, and its drafts; or, on to a new one.
 pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
     if !wanted.make.is_empty() {
         check_key(&wanted.make)?;
@@ -73,38 +108,20 @@ pub(super) async fn list(State(state): State<ApiState>, visit: Visit, Query(want
     }
     let app = visit.app()?;
     let after = Some(wanted.after.as_str()).filter(|after| !after.is_empty());
-    let mut all = state.templates.list(app, after, PAGE + 1).await.map_err(ApiError::from)?;
-    let more = all.len() > PAGE;
-    all.truncate(PAGE);
-    let last = all.last().filter(|_| more);
+    let named = state.templates.list(app, after, PAGE + 1).await.map_err(ApiError::from)?;
+    let drafts = state.templates.drafts(app, after, PAGE + 1).await.map_err(ApiError::from)?;
+    // Each has a whole page and one more, by key: so has what both make together.
+    let drafts = drafts
+        .into_iter()
+        .map(|TemplateDraft { key, was_live }| Row::untitled(key, if was_live { Standing::Withdrawn } else { Standing::Draft }));
+    let rows = drafts.chain(named.into_iter().map(Row::of)).map(|row| (row.key.clone(), row));
+    let mut rows: Vec<Row> = rows.collect::<BTreeMap<_, _>>().into_values().collect();
+    let more = rows.len() > PAGE;
+    rows.truncate(PAGE);
+    let last = rows.last().filter(|_| more);
     let next = last.map(|last| address("/console/templates", &[("app", app.as_str()), ("after", &last.key)]));
-    let join = |words: Vec<String>| words.join(", ");
-    let row = |listed: stentor_catalog::Listed| match listed.live {
-        Ok(version) => Row {
-            key: listed.key,
-            title: version.template.title().to_owned(),
-            locales: join(version.template.locales().map(ToString::to_string).collect()),
-            channels: join(version.template.channels().iter().map(ToString::to_string).collect()),
-            own: version.origin == Origin::Own,
-            overrides: listed.overrides,
-            error: None,
-        },
-        Err(error) => Row {
-            title: listed.key.clone(),
-            key: listed.key,
-            locales: String::new(),
-            channels: String::new(),
-            own: true,
-            overrides: listed.overrides,
-            error: Some(error.to_string()),
-        },
-    };
-    let drafts = match after {
-        None => state.templates.drafts(app, DRAFTS).await.map_err(ApiError::from)?,
-        Some(_) => Vec::new(),
-    };
     let shell = visit.shell(Section::Templates, "Templates");
-    Ok(Page(List { shell, rows: all.into_iter().map(row).collect(), next, drafts }).into_response())
+    Ok(Page(List { shell, rows, next }).into_response())
 }
 
 #[derive(Template)]

@@ -10,6 +10,7 @@ use crate::support::{Fixture, app, at, on_both, other};
 on_both! {
     versions_never_change_and_are_the_apps_own
     the_live_pointer_moves_and_every_move_is_kept
+    what_is_not_live_is_told_from_what_never_was
     two_who_publish_at_once_are_told_apart
     what_a_test_was_sent_with_is_no_version_and_goes_in_time
 }
@@ -51,6 +52,21 @@ async fn the_live_pointer_moves_and_every_move_is_kept(f: Fixture) {
     let moves = a.list_template_releases(&bank, "hello", 3).await.unwrap();
     let moves: Vec<_> = moves.iter().map(|r| (r.number, r.hash.as_deref(), r.at)).collect();
     assert_eq!(moves, [(4, Some("h1"), at(4)), (3, None, at(3)), (2, Some("h2"), at(2))]);
+}
+
+async fn what_is_not_live_is_told_from_what_never_was(f: Fixture) {
+    let (bank, a) = (app(), f.archive.clone());
+    for key in ["draft", "live", "shared-again", "taken-back"] {
+        a.put_template_version(Some(&bank), key, "h1", &files("one"), 1_000, at(1)).await.unwrap().unwrap();
+    }
+    a.put_template_version(Some(&other()), "elsewhere", "h1", &files("one"), 1_000, at(1)).await.unwrap().unwrap();
+    for (key, hash) in [("live", Some("h1")), ("shared-again", None), ("taken-back", Some("h1")), ("taken-back", None)] {
+        a.release_template(&bank, key, hash, None, at(2)).await.unwrap();
+    }
+    let mut drafts: Vec<_> =
+        a.list_template_drafts(&bank).await.unwrap().into_iter().map(|draft| (draft.key, draft.was_live)).collect();
+    drafts.sort();
+    assert_eq!(drafts, [("draft", false), ("shared-again", false), ("taken-back", true)].map(|(k, was)| (k.to_owned(), was)));
 }
 
 async fn two_who_publish_at_once_are_told_apart(f: Fixture) {

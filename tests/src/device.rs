@@ -19,8 +19,15 @@ pub struct Device {
 impl Device {
     /// Connects without authenticating.
     pub async fn connect(api_url: &str) -> Self {
-        let uri: Uri = format!("{}/v1/inbox/ws", api_url.replacen("http", "ws", 1)).parse().expect("a URL");
-        let request = ClientRequestBuilder::new(uri).with_sub_protocol("stentor.v1");
+        Self::ask(request(api_url)).await
+    }
+
+    /// The same, as a browser does for a page of this origin.
+    pub async fn connect_from(origin: &str, api_url: &str) -> Self {
+        Self::ask(request(api_url).with_header("origin", origin)).await
+    }
+
+    async fn ask(request: ClientRequestBuilder) -> Self {
         let (socket, response) = connect_async(request).await.expect("the socket opens");
         assert_eq!(response.headers()["sec-websocket-protocol"], "stentor.v1");
         Self { socket, unread: 0, cursor: Value::Null }
@@ -100,4 +107,9 @@ impl Device {
             }
         }
     }
+}
+
+fn request(api_url: &str) -> ClientRequestBuilder {
+    let uri: Uri = format!("{}/v1/inbox/ws", api_url.replacen("http", "ws", 1)).parse().expect("a URL");
+    ClientRequestBuilder::new(uri).with_sub_protocol("stentor.v1")
 }

@@ -7,17 +7,18 @@ use stentor_tests::{Dev, client, device::Device, eventually};
 #[tokio::test]
 async fn only_pages_of_listed_origins_open_an_inbox() {
     let dev = Dev::start_with(&[("STENTOR__REALTIME__ORIGINS", "https://app.example.com")]);
-    let url = format!("{}/v1/inbox/ws", dev.api.url);
-    let upgrade = async |origin: &str| {
-        let request = client().get(&url).header("origin", origin).header("connection", "upgrade").header("upgrade", "websocket");
-        let request = request.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-        request.send().await.unwrap().status()
-    };
-    assert_eq!(upgrade("https://app.example.com").await, StatusCode::SWITCHING_PROTOCOLS);
-    assert_eq!(upgrade("https://evil.example.com").await, StatusCode::FORBIDDEN);
+    let url = &dev.api.url;
+    let mut listed = Device::connect_from("https://app.example.com", url).await;
+    listed.send(&json!({"type": "auth", "token": dev.api.token("ada").await})).await;
+    listed.next("welcome").await;
+    // a page is told why: of a handshake that is refused its script would know nothing
+    let mut stranger = Device::connect_from("https://evil.example.com", url).await;
+    assert_eq!(stranger.closed().await, 4403);
+    let no_socket = client().get(format!("{url}/v1/inbox/ws")).header("origin", "https://evil.example.com");
+    assert_eq!(no_socket.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     // the same over plain HTTP: a browser asks first, and reads only what it is allowed to
     let ask = async |origin: &str, path: &str| {
-        let request = client().request(Method::OPTIONS, format!("{}{path}", dev.api.url)).header("origin", origin);
+        let request = client().request(Method::OPTIONS, format!("{url}{path}")).header("origin", origin);
         let request =
             request.header("access-control-request-method", "GET").header("access-control-request-headers", "authorization");
         let answer = request.send().await.unwrap();

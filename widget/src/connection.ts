@@ -1,8 +1,9 @@
 // Keeps one line open: which way, when to try again, and with which token.
 import type { Command, ServerFrame } from "./frames.js";
-import { Broken, type End, type Line, open, type Way } from "./lines.js";
+import { type End, type Line, open, type Way } from "./lines.js";
 import type { Rest } from "./rest.js";
 import type { Token, Tokens } from "./tokens.js";
+import { Broken } from "./waiting.js";
 
 /** `live`: told of everything as it happens. `error`: somebody has to do something; `problem` says what. */
 export type Status = "connecting" | "live" | "offline" | "error";
@@ -35,6 +36,8 @@ export class Connection {
   /** How often in a row the best way failed, and whether it ever worked here: then the server is away, and not the way closed. */
   #bestFailed = 0;
   #bestWorks = false;
+  /** One of the ways was refused to this page, and none that was tried since is open. */
+  #forbidden = false;
   #failures = 0;
   #token: Token | undefined;
   /** The token that the server did not take. */
@@ -160,14 +163,8 @@ export class Connection {
       this.owner.status("error", "token");
       return this.#again(this.#pause());
     }
-    if (why === "forbidden") {
-      this.owner.status("error", why);
-      return this.#again(LONG_PAUSE * 5);
-    }
-    if (why === "crowded") {
-      this.owner.status("error", why);
-      return this.#again(LONG_PAUSE * (0.5 + Math.random()));
-    }
+    if (why === "crowded") return this.#stuck(why);
+    this.#forbidden = why === "forbidden" || (this.#forbidden && this.#way > 0);
     if (!welcomed && this.#way === 0) this.#bestFailed += 1;
     const patient = this.#way === 0 && this.#bestWorks && this.#bestFailed < PATIENCE;
     if (!welcomed && !patient && this.#way < WAYS.length - 1) {
@@ -177,10 +174,17 @@ export class Connection {
       return this.#again(this.#way === 1 ? Math.random() * 200 : 0);
     }
     if (!welcomed) this.#way = 0;
+    if (this.#forbidden) return this.#stuck("forbidden", 5);
     // A stream that ends to begin anew with another token, or for a moment, is no news to anybody.
     const pause = welcomed && after === 0 && this.#failures === 0 && this.way !== "ws" ? 0 : this.#pause();
     this.owner.status(pause === 0 ? "connecting" : "offline");
     this.#again(pause);
+  }
+
+  /** Somebody has to do something; it is looked after seldom, and by each at a time of its own, unless somebody asks. */
+  #stuck(problem: Problem, minutes = 1): void {
+    this.owner.status("error", problem);
+    this.#again(minutes * LONG_PAUSE * (0.5 + Math.random()));
   }
 
   #pause(): number {

@@ -431,7 +431,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     const inbox = this.#inbox;
     const { status, problem } = inbox ?? {};
     if (status !== "offline" && status !== "error") return nothing;
-    const text = status === "offline" ? words.offline : problem === "forbidden" ? words.forbidden : problem === "crowded" ? words.crowded : words.signedOut;
+    const text = status === "offline" ? words.offline : words[problem === "token" ? "signedOut" : problem!];
     const waiting = inbox!.waiting ? ` ${this.#language.count(words.waiting, inbox!.waiting)}` : "";
     return html`<div class="trouble ${status}" part="trouble"><span>${text}${waiting}</span>
       <button @click=${this.#retry}>${words.retry}</button></div>`;

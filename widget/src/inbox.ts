@@ -1,12 +1,12 @@
 // `StentorInbox`: the inbox of one person without a face. The element draws what this knows; a page may draw its own.
 import { Connection, type Problem, type Status } from "./connection.js";
 import type { Change, Command, Item, OpenedItem, Preferences, ServerFrame } from "./frames.js";
-import { Broken } from "./lines.js";
 import { Refused, Rest } from "./rest.js";
 import { Sharing } from "./sharing.js";
-import { after, ALL, type Known, nothing, paged } from "./state.js";
+import { after, ALL, foreseen, type Known, nothing, paged } from "./state.js";
 import { type Queued, Store } from "./store.js";
 import { fromUrl, type TokenProvider, Tokens } from "./tokens.js";
+import { Broken } from "./waiting.js";
 
 /** The most ids in one frame. */
 const MAX_IDS = 100;
@@ -127,8 +127,8 @@ export class StentorInbox extends EventTarget {
 
   /** What was loaded of a category, or of all, newest first; changes that wait are in it. */
   items(category = ALL): Item[] {
-    const list = (this.#known.lists[category]?.ids ?? []).flatMap((id) => this.#known.items[id] ?? []);
-    return this.#pending.reduce(foreseen, list);
+    const { lists, items } = this.#pending.reduce((known, { change }) => foreseen(known, change), this.#known);
+    return (lists[category]?.ids ?? []).flatMap((id) => items[id] ?? []);
   }
 
   /** One item, if it is known and in the inbox. */
@@ -400,15 +400,3 @@ export class StentorInbox extends EventTarget {
     }
   }
 }
-
-/** The list as it will be once a change is made. The count is never foreseen: it is the server's. */
-function foreseen(list: Item[], { change }: Queued): Item[] {
-  if (change.type === "read_all") return list.map((item) => marked(item, true));
-  const ids = new Set(change.ids);
-  if (change.type === "archive") return list.filter((item) => !ids.has(item.id));
-  if (change.type === "unarchive") return list;
-  return list.map((item) => (ids.has(item.id) ? marked(item, change.type === "read") : item));
-}
-
-const marked = (item: Item, read: boolean): Item =>
-  read === (item.read_at !== undefined) ? item : { ...item, read_at: read ? new Date().toISOString() : undefined };

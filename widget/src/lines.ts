@@ -1,6 +1,7 @@
 // The three ways to the server, all with the same frames: WebSocket, server-sent events, long poll.
 import { type Command, type OpenedItem, PROTOCOL, type ServerFrame } from "./frames.js";
 import { Refused, type Rest } from "./rest.js";
+import { Broken, Waiting } from "./waiting.js";
 
 /** How long until the first frame: a proxy may swallow what it does not know. */
 const WELCOME_WITHIN = 8_000;
@@ -12,11 +13,14 @@ const SILENT = 40_000;
 
 /** Why a line ended. */
 export interface End {
-  /** `token`: another is wanted. `forbidden`: no use to try again. `crowded`: much later. `broken`: anything else. */
+  /** `token`: another is wanted. `forbidden`: not to this page. `crowded`: much later. `broken`: anything else. */
   why: "token" | "forbidden" | "crowded" | "broken";
   /** Not before so many ms. */
   after?: number;
 }
+
+/** What a status means; the codes with which sockets are closed are these and 4000. */
+const WHY: Record<number, End["why"]> = { 401: "token", 403: "forbidden", 409: "crowded", 429: "crowded" };
 
 /** What a line tells. `ended` comes once and last. */
 export interface Listener {
@@ -48,13 +52,9 @@ export type Way = "ws" | "sse" | "poll";
 export const open = (way: Way, opening: Opening): Line =>
   way === "ws" ? new Socket(opening) : way === "sse" ? new Events(opening) : new Polls(opening);
 
-/** The line broke before the answer came. What was asked may have been done. */
-export class Broken extends Error {}
-
 class Socket implements Line {
   #socket: WebSocket;
-  #waiting = new Map<string, { done: (frame: ServerFrame) => void; failed: (error: Error) => void }>();
-  #count = 0;
+  #waiting = new Waiting();
   #listener: Listener | undefined;
   #timer: ReturnType<typeof setTimeout>;
 
@@ -64,17 +64,12 @@ class Socket implements Line {
     this.#timer = setTimeout(() => this.#end({ why: "broken" }), WELCOME_WITHIN);
     this.#socket.onopen = () => this.#send({ type: "auth", token, cursor });
     this.#socket.onmessage = (event) => this.#take(JSON.parse(event.data));
-    this.#socket.onclose = ({ code }) =>
-      this.#end({ why: code === 4401 ? "token" : code === 4403 ? "forbidden" : code === 4409 ? "crowded" : "broken" });
+    this.#socket.onclose = ({ code }) => this.#end({ why: WHY[code - 4000] ?? "broken" });
   }
 
   ask(command: Command | { type: "auth"; token: string }): Promise<ServerFrame> {
-    return new Promise((done, failed) => {
-      if (this.#socket.readyState !== WebSocket.OPEN) return failed(new Broken());
-      const ref = `${(this.#count += 1)}`;
-      this.#waiting.set(ref, { done, failed });
-      this.#send({ ...command, ref });
-    });
+    if (this.#socket.readyState !== WebSocket.OPEN) return Promise.reject(new Broken());
+    return this.#waiting.ask((ref) => this.#send({ ...command, ref }));
   }
 
   renew(token: string): void {
@@ -101,20 +96,14 @@ class Socket implements Line {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.check(), PING_EVERY);
     this.#listener?.frame(frame);
-    const ref = "ref" in frame ? frame.ref : undefined;
-    const waiting = ref === undefined ? undefined : this.#waiting.get(ref);
-    if (!waiting) return;
-    this.#waiting.delete(ref!);
-    if (frame.type === "error") waiting.failed(new Refused(frame.code, frame.message));
-    else waiting.done(frame);
+    if ("ref" in frame && frame.ref) this.#waiting.answer(frame.ref, frame.type === "error" ? new Refused(frame.code, frame.message) : frame);
   }
 
   #end(end: End): void {
     clearTimeout(this.#timer);
     this.#socket.onclose = this.#socket.onmessage = this.#socket.onopen = null;
     this.#socket.close();
-    for (const { failed } of this.#waiting.values()) failed(new Broken());
-    this.#waiting.clear();
+    this.#waiting.fail();
     const listener = this.#listener;
     this.#listener = undefined;
     listener?.ended(end);
@@ -187,7 +176,7 @@ abstract class Http implements Line {
     const listener = this.listener;
     this.listener = undefined;
     const { status, after } = error instanceof Refused ? error : { status: 0, after: undefined };
-    listener?.ended({ why: status === 401 ? "token" : status === 403 ? "forbidden" : status === 429 ? "crowded" : "broken", after });
+    listener?.ended({ why: WHY[status] ?? "broken", after });
   }
 }
 

@@ -2,8 +2,8 @@
 //
 // A page that may not hold locks (no HTTPS, an old browser) has a connection of its own.
 import type { Command, ServerFrame } from "./frames.js";
-import { Broken } from "./lines.js";
 import { Refused } from "./rest.js";
+import { Broken, Waiting } from "./waiting.js";
 
 /** How long the holder may take to answer: one that the system has put to sleep is taken over. */
 const ANSWER_WITHIN = 3_000;
@@ -38,10 +38,9 @@ export interface Member<Known, Told> {
 export class Sharing<Known, Told> {
   readonly #id = `${Math.random()}`;
   readonly #channel: BroadcastChannel | undefined;
-  readonly #waiting = new Map<string, { done: (frame: ServerFrame) => void; failed: (error: Error) => void }>();
+  readonly #waiting = new Waiting();
   #leads = false;
   #learnt = false;
-  #count = 0;
   #probe: ReturnType<typeof setTimeout> | undefined;
   #every: ReturnType<typeof setInterval> | undefined;
   #release: (() => void) | undefined;
@@ -81,11 +80,9 @@ export class Sharing<Known, Told> {
   /** Asks the server, by whoever keeps the connection. */
   ask(command: Command): Promise<ServerFrame> {
     if (this.#leads) return this.member.ask(command);
-    return new Promise((done, failed) => {
-      const ref = `${(this.#count += 1)}`;
-      this.#waiting.set(ref, { done, failed });
+    return this.#waiting.ask((ref) => {
       this.#post({ type: "ask", from: this.#id, ref, command });
-      setTimeout(() => this.#waiting.delete(ref) && failed(new Broken()), SERVED_WITHIN);
+      setTimeout(() => this.#waiting.answer(ref, new Broken()), SERVED_WITHIN);
     });
   }
 
@@ -112,7 +109,7 @@ export class Sharing<Known, Told> {
   #lead(): void {
     clearTimeout(this.#probe);
     this.#leads = true;
-    this.#fail(); // what was asked of the tab before may or may not have been done
+    this.#waiting.fail(); // what was asked of the tab before may or may not have been done
     this.#post({ type: "lead" });
     this.member.lead();
   }
@@ -143,11 +140,6 @@ export class Sharing<Known, Told> {
     if (!document.hidden && !this.#leads) this.#ask();
   };
 
-  #fail(): void {
-    for (const { failed } of this.#waiting.values()) failed(new Broken());
-    this.#waiting.clear();
-  }
-
   #take(message: Message<Known>): void {
     switch (message.type) {
       case "hello":
@@ -161,7 +153,7 @@ export class Sharing<Known, Told> {
         this.member.learn(message.known);
         break;
       case "lead":
-        this.#fail();
+        this.#waiting.fail();
         this.#heard();
         break;
       case "told":
@@ -172,11 +164,8 @@ export class Sharing<Known, Told> {
         if (this.#leads) void this.#serve(message.from, message.ref, message.command);
         break;
       case "answer": {
-        const waiting = message.to === this.#id ? this.#waiting.get(message.ref) : undefined;
-        if (!waiting) break;
-        this.#waiting.delete(message.ref);
-        if (message.frame) waiting.done(message.frame);
-        else waiting.failed(message.refused ? new Refused(...message.refused) : new Broken());
+        const { to, ref, frame, refused } = message;
+        if (to === this.#id) this.#waiting.answer(ref, frame ?? (refused ? new Refused(...refused) : new Broken()));
       }
     }
   }

@@ -1,5 +1,5 @@
 // What is known of an inbox, and how each frame changes it. Pure: the same frames make the same state in every tab.
-import type { Item, Page, ServerFrame } from "./frames.js";
+import type { Change, Item, Page, ServerFrame } from "./frames.js";
 
 /** The list of all; others are named by their category. */
 export const ALL = "";
@@ -25,8 +25,8 @@ export interface Known {
 
 export const nothing = (): Known => ({ items: {}, lists: { [ALL]: { ids: [] } }, stale: false });
 
-/** Changes by which items leave the inbox. */
-const LEFT = ["archived", "expired", "recalled", "removed"];
+/** Changes by which items leave the inbox, and what a person asks for that. */
+const LEFT = ["archived", "expired", "recalled", "removed", "archive"];
 
 /** The newer one; of the same revision the one that we have, which may know of a later `state`. */
 const newer = (known: Item | undefined, told: Item): Item => (known && known.rev >= told.rev ? known : told);
@@ -79,7 +79,7 @@ export function after(known: Known, frame: ServerFrame): Known {
       return known.items[item.id] ? { ...known, items: { ...known.items, [item.id]: newer(known.items[item.id], item) } } : known;
     }
     case "state":
-      return changed(known, frame.change, frame.ids, frame.items ?? []);
+      return changed(known, frame.change, frame.ids, frame.items);
     case "resync":
       return { ...known, stale: true };
     default:
@@ -87,7 +87,11 @@ export function after(known: Known, frame: ServerFrame): Known {
   }
 }
 
-function changed(known: Known, change: string, ids: string[], updated: Item[]): Known {
+/** What will be known once a change is made that waits. The count is never foreseen: it is the server's. */
+export const foreseen = (known: Known, change: Change): Known =>
+  change.type === "read_all" ? changed(known, "read", Object.keys(known.items)) : changed(known, change.type, change.ids);
+
+function changed(known: Known, change: string, ids: string[], updated: Item[] = []): Known {
   if (LEFT.includes(change)) return drop(known, ids);
   if (change === "unarchived") return { ...known, stale: true };
   if (change === "updated") return updated.reduce(put, known);

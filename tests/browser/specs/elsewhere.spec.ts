@@ -28,7 +28,7 @@ test("a page of a listed origin has a working inbox, and one of another origin h
 
   const other = await (await newBrowser()).newPage();
   await other.goto(stranger.page("/across", markup, undefined, policy));
-  await expect(element(other).locator(".trouble")).toContainText("No connection");
+  await expect(element(other).locator(".trouble")).toContainText("This site may not show your notifications");
   await expect(titles(other)).toHaveCount(0);
   expect(await shown(other)).toBe(0);
   for (const site of [host, stranger]) await site.stop();

@@ -227,11 +227,13 @@ impl ServerFrame {
     }
 }
 
-/// Why a connection is closed: the codes of the subprotocol. From 4400 on: 4401 and 4403 want another token, the others a pause.
+/// Why a connection is closed: the codes of the subprotocol. From 4400 on: 4401 wants another token, 4403 another setting, the others a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCode {
     /// No valid token, or it ran out.
     Token = 4401,
+    /// Pages of this origin may not open an inbox.
+    Forbidden = 4403,
     /// Nobody answers (RFC 6455: going away).
     Gone = 1001,
     /// No `auth` within 5 seconds.

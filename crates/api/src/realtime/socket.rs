@@ -27,13 +27,18 @@ const MAX_IDS: usize = 100;
 
 /// `GET /v1/inbox/ws`
 pub(crate) async fn upgrade(extract::State(state): extract::State<ApiState>, mut request: Request) -> Result<Response, ApiError> {
-    state.manners.admit_origin(request.headers())?;
+    let admitted = state.manners.admit_origin(request.headers());
     let token = token_of(request.headers());
     let (handshake, upgrading) = match Handshake::begin(&mut request, &[PROTOCOL]) {
         Ok(begun) => begun,
-        Err(error) => return Ok(no_handshake(error)),
+        Err(error) => {
+            admitted?;
+            return Ok(no_handshake(error));
+        }
     };
-    state.hub.admit()?;
+    if admitted.is_ok() {
+        state.hub.admit()?;
+    }
     tokio::spawn(async move {
         let mut socket = match upgrading.socket(Options::default()).await {
             Ok(socket) => socket,
@@ -42,7 +47,12 @@ pub(crate) async fn upgrade(extract::State(state): extract::State<ApiState>, mut
                 return;
             }
         };
-        match open(&state, &mut socket, token).await {
+        // A page learns why it is refused from the code of a close alone, never from the status of a handshake.
+        let opened = match admitted {
+            Ok(()) => open(&state, &mut socket, token).await,
+            Err(error) => Err(Closed::With(CloseCode::Forbidden, error.detail().to_owned())),
+        };
+        match opened {
             Err(Closed::With(code, reason)) => socket.close(code as u16, &reason).await,
             Err(Closed::Gone) => {}
             Ok((session, person)) => match socket.detach() {

@@ -29,7 +29,8 @@ class Studio {
     part.remove = h('button', { type: 'button', class: 'quiet', onclick: () => this.remove() }, 'Delete file');
     part.publish = h('button', { type: 'button', class: 'main', title: 'Ctrl+S', onclick: () => publish(this) }, 'Publish…');
     part.discard = h('button', { type: 'button', class: 'quiet', onclick: () => this.discard() }, 'Discard changes');
-    fill(place,
+    // Shown once something was read: on what could not be read nothing is written.
+    this.shown = () => part.panel.isConnected || fill(place,
       h('header', { class: 'bar' },
         h('div', { class: 'row' }, part.state, part.note), h('div', { class: 'row end' },
           part.discard, h('button', { type: 'button', onclick: () => history(this) }, 'Versions'),
@@ -43,6 +44,7 @@ class Studio {
             h('label', { for: 'sample' }, 'Sample', part.sample), h('label', { for: 'locale' }, 'Language', part.locale)),
           h('details', { class: 'fill' }, h('summary', {}, 'Change the data'), part.data),
           part.tabs, part.panel)));
+    fill(place, h('p', { class: 'empty', role: 'status' }, 'Reading it…'));
     fill(part.tabs, TABS.map(([tab, label], i) => h('button', { type: 'button', role: 'tab', id: `tab-${tab}`, 'aria-controls': 'seen', title: `Alt+${i + 1}`, onclick: () => this.show(tab) }, label)));
     this.editor = new Editor(part.text, { changed: (path, text) => this.changed(path, text), offers: (before) => offers(this.schema() ?? {}, before) });
     part.sample.addEventListener('change', () => this.pick({ sample: part.sample.value, data: null }));
@@ -55,6 +57,7 @@ class Studio {
       document.getElementById(`tab-${this.tab}`).focus();
     });
     document.addEventListener('keydown', (event) => {
+      if (!part.panel.isConnected) return;
       if ((event.ctrlKey || event.metaKey) && event.key === 's') {
         event.preventDefault();
         if (!document.querySelector('dialog[open]')) publish(this);
@@ -78,6 +81,7 @@ class Studio {
     if (draft && !words) this.files = draft.files;
     else sessionStorage.removeItem(this.draft);
     this.editor.forget();
+    this.shown();
     this.select(this.files[this.path] !== undefined ? this.path : this.first(read.template.default_locale));
     const elsewhere = draft && draft.on !== read.template.version && 'What is live is not what you began from. What you wrote is kept: look at what differs before you publish it.';
     this.say(words ?? (elsewhere || (kept ? `Version ${kept} is a draft: nothing is live yet.` : '')));
@@ -343,6 +347,7 @@ const place = document.getElementById('studio');
 if (place) {
   const studio = new Studio(place);
   studio.load().catch((problem) => {
-    fill(studio.parts.panel, h('p', { class: 'notice bad', role: 'alert' }, problem.message));
+    fill(place, h('p', { class: 'notice bad', role: 'alert' }, problem.message),
+      h('p', {}, h('button', { type: 'button', class: 'main', onclick: () => location.reload() }, 'Try again')));
   });
 }

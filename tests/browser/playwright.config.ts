@@ -23,6 +23,8 @@ export default defineConfig({
       args: [
         "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+        // A name that is not the loopback's: to the browser, this machine is elsewhere.
+        "--host-resolver-rules=MAP ops.example 127.0.0.1",
       ],
     },
   },

@@ -35,8 +35,11 @@ async fn with_sql_down_each_page_says_so_and_shows_what_it_can() {
             "{path}: {}",
             seen.html
         );
+        assert_eq!(seen.html.matches("The archive (SQL) does not answer").count(), 1, "{path} says it once: {}", seen.html);
         assert!(began.elapsed() < Duration::from_secs(5), "{path} takes {:?}", began.elapsed());
     }
+    let overview = browser.page("/console").await;
+    assert!(overview.contains("inbox, last hour: not known") && !overview.contains("0</a>"), "no count is made up: {overview}");
     // what would have to be put on record is not done
     let form = || vec![("csrf", token.as_str())];
     let recall = browser.client.post(format!("{}/console/notifications/{id}/recall?app=bank", browser.url)).form(&form());
@@ -48,7 +51,7 @@ async fn with_sql_down_each_page_says_so_and_shows_what_it_can() {
     assert_eq!(browser.see("/console").await.status, StatusCode::SEE_OTHER, "the session is over");
     let door = Browser::at(&serve.api.url).sign_in(&key).await;
     assert_eq!(door.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(door.html.contains("the archive (SQL) does not answer"), "{}", door.html);
+    assert!(door.html.contains("The archive (SQL) does not answer"), "{}", door.html);
 
     postgres.restart();
     let browser = eventually("it is back", async || {
@@ -82,7 +85,7 @@ async fn what_is_not_understood_is_said_on_a_page() {
     let wrong = browser.see("/console/audit?before=1").await.html;
     assert!(wrong.contains("<a href=\"/console/audit\" aria-current=\"page\">"), "the navigation says where one is: {wrong}");
     let half = browser.post("/console/providers/test?app=demo", &[("channel", "email")]).await;
-    assert!(half.status == StatusCode::BAD_REQUEST && half.html.contains("the form is not understood"), "{}", half.html);
+    assert!(half.status == StatusCode::BAD_REQUEST && half.html.contains("The form is not understood"), "{}", half.html);
     // at the door, where there is no page around it
     let stranger = Browser::new(&dev);
     let twice = stranger.see("/console/login?next=a&next=b").await;

@@ -87,7 +87,8 @@ pub(super) async fn with_sql(visit: Visit, request: Request, next: Next) -> Resp
 
 /// 503: SQL is away.
 pub(super) fn away() -> ApiError {
-    let detail = "The archive (SQL) does not answer, so this cannot be shown or done now. Try again in a moment.";
+    let detail = "The archive (SQL) does not answer. What is accepted waits in Redis and nothing is lost; this cannot be shown or done \
+                  until it is back.";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 

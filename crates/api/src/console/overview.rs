@@ -66,21 +66,18 @@ impl Wanted {
 /// How one channel fares.
 struct Lane {
     channel: Channel,
-    sent: String,
-    failed: u64,
-    skipped: u64,
+    /// What SQL knows of it, unless it is away.
+    counts: Option<Counts>,
     waits: Option<Waiting>,
     chart: Chart,
 }
 
-impl Lane {
-    fn failed_words(&self) -> String {
-        thousands(self.failed)
-    }
-
-    fn skipped_words(&self) -> String {
-        thousands(self.skipped)
-    }
+/// What became of deliveries.
+#[derive(Default)]
+struct Counts {
+    sent: u64,
+    failed: u64,
+    skipped: u64,
 }
 
 /// All that is live.
@@ -141,7 +138,9 @@ pub(super) async fn show(
     let app = visit.picked().cloned();
     let stream = address("/console/live", &[("app", app.as_ref().map_or("", AppId::as_str)), ("window", window.name)]);
     let now = look(&state, visit.sql, app, window).await;
-    Ok(Page(Overview { shell: visit.shell_of_all(Section::Overview, "Overview"), now, window, stream }))
+    // That SQL is away is said by the part that is drawn anew, and no more once it is back.
+    let shell = Shell { sql_down: false, ..visit.shell_of_all(Section::Overview, "Overview") };
+    Ok(Page(Overview { shell, now, window, stream }))
 }
 
 /// The same, drawn anew for as long as it is looked at.
@@ -192,9 +191,11 @@ async fn look(state: &ApiState, sql: Sql, app: Option<AppId>, window: Window) ->
         None
     });
     if activity.is_none() {
-        troubles.push("The archive (SQL) does not answer: the charts are empty.");
+        troubles.push(
+            "The archive (SQL) does not answer. What is accepted waits in Redis and nothing is lost; what was sent and what failed is \
+             not known until it is back.",
+        );
     }
-    let activity = activity.unwrap_or_default();
     let queues = queues.unwrap_or_else(|error| {
         error.log();
         troubles.push("Redis does not answer: nothing is accepted or delivered until it is back.");
@@ -202,7 +203,7 @@ async fn look(state: &ApiState, sql: Sql, app: Option<AppId>, window: Window) ->
     });
     let dead = queues.iter().map(|q| q.depth.dead).sum();
     let mut queues: BTreeMap<String, Waiting> = queues.into_iter().map(|q| (q.name.clone(), q)).collect();
-    let lanes = Channel::ALL.map(|channel| lane(channel, &activity, from, window, queues.remove(channel.as_str())));
+    let lanes = Channel::ALL.map(|channel| lane(channel, activity.as_deref(), from, window, queues.remove(channel.as_str())));
     Now {
         lanes: lanes.into(),
         dispatch: queues.remove("dispatch"),
@@ -215,20 +216,26 @@ async fn look(state: &ApiState, sql: Sql, app: Option<AppId>, window: Window) ->
     }
 }
 
-fn lane(channel: Channel, activity: &[Activity], from: Timestamp, window: Window, waits: Option<Waiting>) -> Lane {
+fn lane(channel: Channel, activity: Option<&[Activity]>, from: Timestamp, window: Window, waits: Option<Waiting>) -> Lane {
     use DeliveryState::{Sent, Skipped};
     let mut bars = vec![Bar::default(); usize::try_from(window.bars).unwrap_or(0)];
-    let (mut sent, mut failed, mut skipped) = (0, 0, 0);
-    for a in activity.iter().filter(|a| a.channel == channel) {
-        let bar = (a.minute.as_millis() - from.as_millis()) / (window.bar_minutes * 60_000);
-        let Some(bar) = usize::try_from(bar).ok().and_then(|bar| bars.get_mut(bar)) else { continue };
-        match a.state {
-            Sent => (sent, bar.sent) = (sent + a.n, bar.sent + a.n),
-            state if TROUBLE.contains(&state) => (failed, bar.failed) = (failed + a.n, bar.failed + a.n),
-            Skipped => skipped += a.n,
-            _ => {}
+    let counts = activity.map(|activity| {
+        let mut counts = Counts::default();
+        for a in activity.iter().filter(|a| a.channel == channel) {
+            let bar = (a.minute.as_millis() - from.as_millis()) / (window.bar_minutes * 60_000);
+            let Some(bar) = usize::try_from(bar).ok().and_then(|bar| bars.get_mut(bar)) else { continue };
+            match a.state {
+                Sent => (counts.sent, bar.sent) = (counts.sent + a.n, bar.sent + a.n),
+                state if TROUBLE.contains(&state) => (counts.failed, bar.failed) = (counts.failed + a.n, bar.failed + a.n),
+                Skipped => counts.skipped += a.n,
+                _ => {}
+            }
         }
-    }
-    let label = format!("{channel}, {}: {} sent, {} failed", window.words, thousands(sent), thousands(failed));
-    Lane { channel, sent: thousands(sent), failed, skipped, waits, chart: Chart::new(&bars, label) }
+        counts
+    });
+    let known = match &counts {
+        Some(Counts { sent, failed, .. }) => format!("{} sent, {} failed", thousands(*sent), thousands(*failed)),
+        None => "not known".to_owned(),
+    };
+    Lane { channel, counts, waits, chart: Chart::new(&bars, format!("{channel}, {}: {known}", window.words)) }
 }

@@ -179,27 +179,36 @@ impl Failure {
         }
     }
 
+    /// The detail as a sentence: what programs are told begins small and has no end.
+    fn said(&self) -> String {
+        let mut letters = self.0.detail().chars();
+        let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+        let end = if self.0.detail().ends_with(['.', '!', '?']) { "" } else { "." };
+        format!("{first}{}{end}", letters.as_str())
+    }
+
     fn answer(&self, page: impl Template) -> Response {
         self.0.log();
-        let html = page.render().unwrap_or_else(|_| self.0.detail().to_owned());
+        let html = page.render().unwrap_or_else(|_| self.said());
         (self.0.status(), [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
     }
 
     /// As a page in the console, in the part of it where it happened.
     pub(super) fn within(&self, visit: &Visit) -> Response {
-        let shell = visit.shell_of_all(Section::at(visit.path()), self.title());
-        self.answer(FailurePage { shell, title: self.title(), detail: self.0.detail(), errors: self.0.errors() })
+        let (mut shell, detail) = (visit.shell_of_all(Section::at(visit.path()), self.title()), self.said());
+        shell.sql_down &= !detail.contains("(SQL)"); // it is said once
+        self.answer(FailurePage { shell, title: self.title(), detail: &detail, errors: self.0.errors() })
     }
 
     /// As a page by itself, for who is not signed in.
     pub(super) fn alone(&self) -> Response {
         let (css, tokens) = (assets::address("console.css"), assets::address("tokens.css"));
-        self.answer(FailureAlone { css, tokens, title: self.title(), detail: self.0.detail() })
+        self.answer(FailureAlone { css, tokens, title: self.title(), detail: &self.said() })
     }
 
     /// As a line in the place of what was asked for.
     pub(super) fn in_part(&self) -> Response {
-        self.answer(FailurePart { detail: self.0.detail(), errors: self.0.errors() })
+        self.answer(FailurePart { detail: &self.said(), errors: self.0.errors() })
     }
 }
 

@@ -1,4 +1,6 @@
 // What a person does with the inbox, and what they see of it.
+import type { Locator } from "@playwright/test";
+
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { picture } from "../src/pictures.ts";
 import { card, element, live, shown, titles } from "../src/widget.ts";
@@ -318,6 +320,55 @@ test("words, times and direction follow the language, and words of the page's ow
   await expect(french.locator(".count")).toHaveText("1 non lu");
   await expect(french.locator("time")).toHaveText("maintenant");
 });
+
+/** In which direction a text is written, by where its first letter stands and its last. */
+const written = (what: Locator) => what.evaluate((node) => {
+  const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  let text: Node | null = null;
+  while (texts.nextNode()) if (texts.currentNode.textContent!.trim()) text = texts.currentNode;
+  const words = text!.textContent!;
+  const at = (from: number) => {
+    const letter = document.createRange();
+    letter.setStart(text!, from);
+    letter.setEnd(text!, from + 1);
+    return letter.getBoundingClientRect().x;
+  };
+  const [first, last] = [words.search(/\S/), words.trimEnd().length - 1];
+  return at(first) < at(last) ? "ltr" : "rtl";
+});
+
+for (const [locale, direction, words] of [
+  ["en", "rtl", (n: number) => `مدفوع (${n})!`],
+  ["ar", "ltr", (n: number) => `Paid (${n})!`],
+] as const) {
+  test(`what is of another direction than the inbox is written in its own (${locale})`, async ({ page, host, stentor, person }) => {
+    const tag = `<stentor-inbox variant="panel" toasts locale="${locale}" categories="bills:${words(1)}" token-url="/token?for=${person}"></stentor-inbox>`;
+    await page.goto(host.inboxPage(`/mixed-${locale}`, tag));
+    await live(page);
+    const link = `${host.url}/paid`;
+    await stentor.say(person, words(2), {
+      summary: words(3), body_markdown: `${words(4)}\n\n- ${words(5)}`, actions: [{ label: words(6), url: link }], articles: [{ title: words(7), summary: words(8), link }],
+    }, { category: "bills" });
+    const inbox = element(page);
+    await expect(inbox.locator(".toast")).toBeVisible();
+    const seen = [".toast .title", ".toast .summary", "li .title", "li .summary", "li .meta bdi", "[role=tab]:last-child"];
+    for (const place of seen) expect(await written(inbox.locator(place).first()), place).toBe(direction);
+    const [tools, title] = await Promise.all(["li .tools", "li .title"].map(async (place) => (await inbox.locator(place).boundingBox())!));
+    expect(Math.sign(title!.x - tools!.x), "it stands where the titles of this inbox stand").toBe(locale === "ar" ? 1 : -1);
+    expect(await written(inbox.locator("h2")), "what the inbox itself says").toBe(locale === "ar" ? "rtl" : "ltr");
+    await expectAccessible(page);
+    await picture(page, `inbox-mixed-${locale}`);
+    await inbox.locator("li .card").click();
+    await expect(inbox.locator(".content")).toContainText(words(5));
+    for (const place of ["h3", ".content p", ".content li", ".actions a", ".stories .title", ".stories .summary"]) {
+      expect(await written(inbox.locator(`.side ${place}`).first()), place).toBe(direction);
+    }
+    await expectAccessible(page);
+    await picture(page, `inbox-mixed-${locale}-open`);
+    await inbox.locator(".settings").click();
+    expect(await written(inbox.locator("th", { hasText: words(1) }))).toBe(direction);
+  });
+}
 
 test("the client without a face knows the same", async ({ page, host, stentor, person }) => {
   host.page("/headless.js", `

@@ -18,13 +18,13 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
   const { words } = language;
   const item: Item | undefined = content ?? inbox.item(id);
   const body = content
-    ? html`<div class="content" part="content" .innerHTML=${content.body_html}></div>` // sanitised by the server
+    ? html`<div class="content" part="content" dir="auto" .innerHTML=${content.body_html}></div>` // sanitised by the server
     : failed
       ? failure(words, () => does.retry(id))
       : ghost(words);
   if (!item) return body;
   const actions: Action[] = [...(item.actions ?? []), ...(item.link ? [{ label: words.open, url: item.link }] : [])];
-  return html`<article part="article">
+  return html`<article part="article" dir="auto">
     ${picture(item.image, "picture")}
     <h3 tabindex="-1">${item.title}</h3>
     <p class="meta"><time datetime=${item.created_at}>${language.date(item.created_at)}</time></p>

@@ -48,7 +48,7 @@ function card(item: Item, { inbox, language, opened, label, open, archive }: Lis
       <span class="text">
         <span class="title">${unread ? html`<span class="sr">${words.isUnread}: </span>` : nothing}${item.title}</span>
         ${item.summary ? html`<span class="summary">${item.summary}</span>` : nothing}
-        <span class="meta">${item.priority === "high" ? html`<span class="high">${words.important}</span>` : nothing}<time datetime=${item.created_at} title=${language.date(item.created_at)}>${language.ago(item.created_at)}</time>${item.category ? ` · ${label(item.category)}` : nothing}</span>
+        <span class="meta">${item.priority === "high" ? html`<span class="high">${words.important}</span>` : nothing}<time datetime=${item.created_at} title=${language.date(item.created_at)}>${language.ago(item.created_at)}</time>${item.category ? html` · <bdi>${label(item.category)}</bdi>` : nothing}</span>
       </span>
     </button>
     <div class="tools">

@@ -262,6 +262,7 @@ test("what is live says so when it is not, and is live again by itself", async (
   // The console's library tries again after a pause that grows, by chance, before it says that something is wrong.
   test.slow();
   await expect(page.getByRole("status").filter({ hasText: "Not live" })).toBeVisible({ timeout: 30_000 });
+  await expectAccessible(page);
   await stentor.run();
   await stentor.say(person, "Hello again");
   await expect(page.getByRole("cell", { name: person }).first()).toBeVisible({ timeout: 20_000 });

@@ -2,6 +2,7 @@
 import type { Locator } from "@playwright/test";
 
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
+import { POLICY } from "../src/host.ts";
 import { picture } from "../src/pictures.ts";
 import { card, element, live, shown, titles } from "../src/widget.ts";
 
@@ -242,6 +243,22 @@ test("what calls for attention, each by its attribute: toasts, title, icon", asy
   await expect(toast).toContainText("Gone in a moment");
   await stentor.api("POST", `/v1/notifications/${id}/recall`);
   await expect(toast).toHaveCount(0);
+});
+
+test("a page without an icon for it is given a dot while something is unread", async ({ page, host, stentor, person }) => {
+  const policy = `${POLICY} data:`; // the last of it is img-src
+  await page.goto(host.page("/dot", `<!doctype html><html lang="en"><head><title>A site</title><link rel="icon" href="/picture.svg">
+<script type="module" src="/widget/v1/stentor-inbox.js"></script></head><body><stentor-inbox favicon-badge token-url="/token?for=${person}"></stentor-inbox></body></html>`, undefined, policy));
+  await live(page);
+  const icon = page.locator("link[rel=icon]");
+  await stentor.say(person, "A dot for this");
+  await expect(icon).toHaveAttribute("href", /^data:image\/svg\+xml,/);
+  const drawn = await icon.evaluate((link: HTMLLinkElement) => new Promise((done) => {
+    const dot = Object.assign(new Image(), { src: link.href, onload: () => done(dot.width > 0), onerror: () => done(false) });
+  }));
+  expect(drawn, "it is a picture").toBe(true);
+  await page.locator("stentor-inbox").evaluate((node: any) => node.inbox.markAllRead());
+  await expect(icon).toHaveAttribute("href", /\/picture\.svg$/);
 });
 
 test("none of it unless it is asked for", async ({ page, host, stentor, person }) => {

@@ -418,11 +418,12 @@ export class InboxElement extends LitElement implements StentorInboxElement {
       </div>`;
   }
 
-  #categoriesToChoose(): [string, string][] {
-    const named = this.#tabs().filter(([name]) => name !== ALL);
-    const known = new Set(named.map(([name]) => name));
+  /** The tabs but for that of all, then whatever else was seen or chosen. */
+  #categoriesToChoose(): [name: string, label: string][] {
+    const named = this.#tabs().slice(1);
     const others = [...this.#inbox!.categories, ...Object.keys(this.#preferences?.value?.categories ?? {})];
-    return [...named, ...[...new Set(others)].filter((name) => !known.has(name)).map((name) => [name, titled(name)] as [string, string])];
+    const labels = others.map((name): [string, string] => [name, titled(name)]);
+    return [...new Map([...named, ...labels, ...named])]; // each where it came first, with the label that it was given last
   }
 
   /** What is in the way, and what can be done about it. */

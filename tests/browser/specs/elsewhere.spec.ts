@@ -23,7 +23,7 @@ test("a page of a listed origin has a working inbox, and one of another origin h
   // what goes over plain HTTP, too
   await page.getByRole("button", { name: "Preferences" }).click();
   await page.getByRole("switch", { name: "Everything: SMS" }).uncheck();
-  await expect.poll(async () => (await stentor.api("GET", `/v1/recipients/${person}`)).preferences.channels).toEqual({ sms: false });
+  await expect.poll(async () => (await stentor.api("GET", `/v1/recipients/${person}`)).preferences?.channels).toEqual({ sms: false });
   expect(host.asked, "nothing of it goes through the site").toEqual([]);
 
   const other = await (await newBrowser()).newPage();

@@ -384,6 +384,8 @@ for (const [locale, direction, words] of [
     await picture(page, `inbox-mixed-${locale}-open`);
     await inbox.locator(".settings").click();
     expect(await written(inbox.locator("th", { hasText: words(1) }))).toBe(direction);
+    const edges = await inbox.locator("th bdi").evaluateAll((all, right) => all.map((label) => label.getBoundingClientRect()[right ? "right" : "left"]), locale === "ar");
+    expect(new Set(edges.map(Math.round)).size, "rows begin below each other").toBe(1);
   });
 }
 

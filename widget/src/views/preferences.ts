@@ -21,7 +21,7 @@ export function choices(
   if (!value) return ghost(words);
   const { channels = {}, categories: chosen = {} } = value;
   const row = (label: string, on: (channel: string) => boolean, set: (channel: string, on: boolean) => Preferences) => html`
-    <tr><th scope="row">${label}</th>${CHANNELS.map((channel) => html`<td><input type="checkbox" role="switch" aria-label="${label}: ${words[channel]}"
+    <tr><th scope="row"><bdi>${label}</bdi></th>${CHANNELS.map((channel) => html`<td><input type="checkbox" role="switch" aria-label="${label}: ${words[channel]}"
       .checked=${on(channel)} @change=${(event: Event) => save(set(channel, (event.target as HTMLInputElement).checked))}></td>`)}</tr>`;
   return html`<div class="preferences" part="preferences">
     <h3 tabindex="-1">${words.preferences}</h3>

@@ -68,7 +68,7 @@ svg { width: 20px; height: 20px; display: block; flex: none; }
 [dir="rtl"] .back svg { transform: scaleX(-1); }
 h2, h3, p { margin: 0; font-size: inherit; }
 /* What others wrote may be of another direction than what is around it. */
-th, .title, .summary, .tabs button, .actions a { unicode-bidi: plaintext; }
+.title, .summary, .tabs button, .actions a { unicode-bidi: plaintext; }
 
 .bell { position: relative; display: grid; place-items: center; width: 40px; height: 40px; border-radius: 50%; }
 .bell:hover, .bell[aria-expanded="true"] { background: var(--hover); }

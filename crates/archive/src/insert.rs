@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn groups_hold_everything_in_order_and_none_is_too_large() {
-        let all: Vec<usize> = (0..2 * ROWS + 1).collect();
+        let all: Vec<usize> = (0..=2 * ROWS).collect();
         assert_eq!(groups(all.clone()).map(|group| group.len()).collect::<Vec<_>>(), [ROWS, ROWS, 1]);
         assert_eq!(groups(all.clone()).flatten().collect::<Vec<_>>(), all);
         assert_eq!(groups(Vec::<u8>::new()).count(), 0);

@@ -60,7 +60,7 @@ mod tests {
             use Due::{End, Nothing, Question};
             [Nothing, Question, Nothing, Nothing, Question, Nothing, End]
         });
-        pulse.heard(start + Duration::from_secs(60));
+        pulse.heard(start + Duration::from_mins(1));
         assert_eq!(pulse.look(start + Duration::from_secs(84)), Due::Nothing, "an answer counts");
         assert_eq!(pulse.look(start + Duration::from_secs(85)), Due::Question);
     }

@@ -60,6 +60,25 @@ async fn who_is_connected_is_counted_and_a_storm_is_asked_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_refused_holds_no_more_sockets_than_may_begin() {
+    let dev = Dev::start_with(&[
+        ("STENTOR__REALTIME__CONNECTS_PER_SECOND", "5"),
+        ("STENTOR__REALTIME__ORIGINS", "https://app.example.com"),
+    ]);
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let upgrade = client().get(format!("{}/v1/inbox/ws", dev.api.url)).header("origin", "https://evil.example.com");
+        let upgrade = upgrade.header("connection", "Upgrade").header("upgrade", "websocket");
+        asking
+            .spawn(upgrade.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==").send());
+    }
+    let statuses: Vec<_> = asking.join_all().await.into_iter().map(|answer| answer.unwrap().status()).collect();
+    let with = |status| statuses.iter().filter(|s| **s == status).count();
+    let (opened, refused) = (with(StatusCode::SWITCHING_PROTOCOLS), with(StatusCode::FORBIDDEN));
+    assert!((1..40).contains(&opened) && opened + refused == 60, "{opened} opened and {refused} refused, at 5 a second");
+}
+
+#[tokio::test]
 async fn when_the_process_stops_each_connection_is_told_when_to_come_back() {
     let mut dev = Dev::start();
     let (mut ada, _) = Device::open(&dev.api.url, &dev.api.token("ada").await, None).await;

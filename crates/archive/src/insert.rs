@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, sea_query::OnConflict};
 
-/// The most rows of one statement: the widest table has 14 columns, and SQL takes 32,000 values at the most.
+/// The most rows of one statement: the widest table has 15 columns, and SQL takes 32,000 values at the most.
 const ROWS: usize = 2_000;
 
 /// `all` in groups for one statement each.

@@ -36,8 +36,9 @@ pub(crate) async fn upgrade(extract::State(state): extract::State<ApiState>, mut
             return Ok(no_handshake(error));
         }
     };
-    if admitted.is_ok() {
-        state.hub.admit()?;
+    // A page that is refused is told so over a socket, which is one of those that may begin.
+    if let Err(crowd) = state.hub.admit() {
+        return Err(admitted.err().unwrap_or(crowd));
     }
     tokio::spawn(async move {
         let mut socket = match upgrading.socket(Options::default()).await {

@@ -87,11 +87,11 @@ pub(crate) async fn paced(
     rate: u64,
     sending: impl Fn(usize),
 ) -> io::Result<()> {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate as u32);
+    let mut ticks = ticks(Duration::from_secs(1) / rate as u32);
     let (back, mut free) = mpsc::unbounded_channel();
     let mut callers = JoinSet::new();
     for (k, request) in requests.enumerate() {
-        ticks.tick().await;
+        ticks.recv().await;
         let mut stream = match free.try_recv() {
             Ok(stream) => stream,
             Err(_) => TcpStream::connect(address).await?,
@@ -110,6 +110,22 @@ pub(crate) async fn paced(
         }
     }
     callers.join_all().await.into_iter().collect()
+}
+
+/// Ticks at a steady pace. From a thread of its own: the runtime's timers are a millisecond coarse, and would make pairs, and now and then
+/// half a dozen, of what is to come one by one.
+fn ticks(every: Duration) -> mpsc::UnboundedReceiver<()> {
+    let (tick, ticks) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let begun = Instant::now();
+        for k in 1.. {
+            std::thread::sleep((every * k).saturating_sub(begun.elapsed()));
+            if tick.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    ticks
 }
 
 /// When a caller ends.

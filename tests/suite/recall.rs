@@ -62,6 +62,26 @@ async fn a_recalled_notification_vanishes_from_every_device_and_what_is_unsent_i
 }
 
 #[tokio::test]
+async fn a_dispatch_that_begins_anew_after_a_recall_undoes_what_it_wrote_before() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await;
+    let api = &serve.api;
+    let (mut phone, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    let id = api.send(&json!({"audience": {"recipients": ["ada"]}, "content": {"title": "wrong"}})).await;
+    phone.next("item").await;
+    eventually("the end", async || (api.get(&format!("/v1/notifications/{id}")).await["status"] == "completed").then_some(()))
+        .await;
+    // As if its worker had died behind the item, and the recall had looked before it was there.
+    let record = format!("stentor:{{q:dispatch}}:job:{id}");
+    redis.command(&["HSET", &record, "state", "queued", "cancel", "recalled"]);
+    let payload = json!({"app": "bank", "notification": id}).to_string();
+    redis.command(&["XADD", "stentor:{q:dispatch}:normal", "*", "i", &id, "a", "0", "d", &payload]);
+    eventually("it leaves", async || (api.get("/v1/recipients/ada/inbox").await["items"] == json!([])).then_some(())).await;
+    let state = phone.next("state").await;
+    assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("recalled"), &json!([id]), &json!(0)));
+}
+
+#[tokio::test]
 async fn what_is_recalled_before_its_time_is_never_sent() {
     let dev = Dev::start();
     let in_an_hour = at(3_600.0);

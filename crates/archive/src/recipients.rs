@@ -1,10 +1,10 @@
 //! Profiles. Each field carries the time of the request that set it: whatever the order of writing, the newest stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
 use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
@@ -85,7 +85,7 @@ pub(crate) async fn upsert(
     db: &impl ConnectionTrait,
     app: &AppId,
     patches: impl IntoIterator<Item = (&RecipientId, &ProfilePatch, Timestamp, Option<u64>)>,
-) -> Result<(), sea_orm::DbErr> {
+) -> Result<(), DbErr> {
     // PostgreSQL refuses a statement that touches one row twice: what repeats goes into a statement of its own.
     let mut rounds: Vec<BTreeMap<&RecipientId, recipient::ActiveModel>> = Vec::new();
     for (id, patch, at, joined) in patches {
@@ -102,6 +102,42 @@ pub(crate) async fn upsert(
         insert::upsert(db, round.into_values().collect(), newest_wins()).await?;
     }
     Ok(())
+}
+
+/// Those of `ids` of whom nothing is on record: neither a profile nor an inbox nor a topic.
+pub(crate) async fn unknown<'a>(
+    db: &impl ConnectionTrait,
+    app: &AppId,
+    ids: &[&'a RecipientId],
+) -> Result<Vec<&'a RecipientId>, DbErr> {
+    macro_rules! without_those_of {
+        ($ids:expr, $table:ident, $id:ident) => {{
+            let ids = $ids;
+            let mut rows = $table::Entity::find().select_only().column($table::Column::$id).distinct();
+            rows = rows
+                .filter($table::Column::App.eq(app.as_str()).and($table::Column::$id.is_in(ids.iter().map(|id| id.as_str()))));
+            let known: HashSet<String> = rows.into_tuple().all(db).await?.into_iter().collect();
+            ids.into_iter().filter(|id| !known.contains(id.as_str())).collect::<Vec<_>>()
+        }};
+    }
+    let ids = without_those_of!(ids.to_vec(), recipient, Id);
+    let ids = without_those_of!(ids, inbox_item, Recipient);
+    Ok(without_those_of!(ids, topic_member, Recipient))
+}
+
+/// Those of `ids` that were registered at revision `joined` of the timeline, and of whom nothing else was said.
+pub(crate) async fn blank(
+    db: &impl ConnectionTrait,
+    app: &AppId,
+    ids: &[&RecipientId],
+    joined: u64,
+) -> Result<HashSet<RecipientId>, ArchiveError> {
+    use recipient::Column;
+    let of = Column::App.eq(app.as_str()).and(Column::Id.is_in(ids.iter().map(|id| id.as_str())));
+    let joined = Column::Joined.eq(i64::try_from(joined).unwrap_or(i64::MAX));
+    let rows = recipient::Entity::find().select_only().column(Column::Id).filter(of.and(joined));
+    let rows = rows.filter(Column::Locale.is_null().and(Column::Preferences.is_null())).into_tuple::<String>().all(db).await?;
+    rows.iter().map(|id| id.parse().map_err(|e| ArchiveError::unreadable("recipients", e))).collect()
 }
 
 pub(crate) fn profile(row: recipient::Model) -> Result<(RecipientId, Profile), ArchiveError> {

@@ -1,6 +1,6 @@
 //! Timelines on record, and what people did with their entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::{
     ActiveValue::Set,
@@ -126,6 +126,22 @@ impl Archive {
         let patch = stentor_domain::ProfilePatch::default();
         recipients::upsert(&self.db, app, [(recipient, &patch, Timestamp::UNIX_EPOCH, Some(joined))]).await?;
         Ok(())
+    }
+
+    /// Registers those of several of whom nothing at all is on record, and gives them: to each of them belongs what is written to
+    /// everyone after revision `joined`, and nothing else.
+    pub async fn register_new(
+        &self,
+        app: &AppId,
+        recipients: &[&RecipientId],
+        joined: u64,
+    ) -> Result<HashSet<RecipientId>, ArchiveError> {
+        let new = recipients::unknown(&self.db, app, recipients).await?;
+        let patch = stentor_domain::ProfilePatch::default();
+        let rows = new.iter().map(|id| (*id, &patch, Timestamp::UNIX_EPOCH, Some(joined)));
+        recipients::upsert(&self.db, app, rows).await?;
+        // Somebody else may have registered one of them at the same time, or told their language.
+        recipients::blank(&self.db, app, &new, joined).await
     }
 }
 

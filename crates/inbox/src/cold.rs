@@ -1,6 +1,6 @@
 //! The record behind the hot state: what is asked when an inbox, or an old item of it, is not in Redis.
 
-use std::{error::Error, future::Future, pin::Pin};
+use std::{collections::HashSet, error::Error, future::Future, pin::Pin};
 
 use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp};
 
@@ -17,6 +17,15 @@ pub trait ColdStore: Send + Sync + 'static {
     /// Registers a person who was never seen before: what was written to everyone up to revision `joined` of the timeline is
     /// not theirs. Of several who register the same person one wins; gives what is on record then.
     fn register<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, joined: u64, now: Timestamp) -> ColdFuture<'a, Reader>;
+
+    /// Registers, as [`register`](Self::register) does, those of several of whom nothing at all is on record: gives them. Whoever it
+    /// does not give has to be loaded.
+    fn register_new<'a>(
+        &'a self,
+        app: &'a AppId,
+        recipients: &'a [&'a RecipientId],
+        joined: u64,
+    ) -> ColdFuture<'a, HashSet<RecipientId>>;
 
     /// The entries of a timeline that are not too old, alive and gone, and the newest in any case: its place is never given again.
     fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>>;

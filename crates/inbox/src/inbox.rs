@@ -1,6 +1,6 @@
 //! The hot state of inboxes: one script a call.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use redis::{Script, Value};
 use stentor_connection::{Call, Connection};
@@ -392,25 +392,21 @@ impl Inbox {
     /// Revisions begin at the present time in ms: beyond any that the record may hold, since no inbox changes a
     /// thousand times a second for long.
     pub async fn warm(&self, app: &AppId, recipient: &RecipientId, state: &WarmState, now: Timestamp) -> Result<(), InboxError> {
-        let begin = now.as_millis();
-        let seq = state.max_seq.map_or(0, |seq| seq + SEQ_JUMP);
-        let all_hot = state.unread.iter().all(|u| state.items.iter().any(|i| i.seq == u.seq));
-        let lowest = state.items.iter().map(|i| i.seq).min();
-        // Fewer than a full list of items means that there are no others.
-        let floor = if all_hot && state.items.len() < crate::inboxes::FULL { 0 } else { lowest.unwrap_or(0) };
-        let mut call = keys::inbox_call(&WARM, app, recipient);
-        let reader = state.reader.as_ref().map(Reader::to_fields).unwrap_or_default();
-        call.arg(begin).arg(begin).arg(seq).arg(floor).arg(state.items.len()).arg(reader.len());
-        for (field, value) in &reader {
-            call.arg(field).arg(value);
-        }
-        for item in &state.items {
-            push_item(&mut call, item)?;
-        }
-        for unread in state.unread.iter().filter(|u| state.items.iter().all(|i| i.seq != u.seq)) {
-            call.arg(unread.seq).arg(unread.id.to_string()).arg(unread.expires_at.map_or(0, Timestamp::as_millis));
-        }
-        self.ask(&call).await.map(drop)
+        self.ask(&warm_call(app, recipient, state, now)?).await.map(drop)
+    }
+
+    /// Builds the empty inboxes of people who were registered now, at revision `joined` of the timeline.
+    pub(crate) async fn warm_new(
+        &self,
+        app: &AppId,
+        recipients: &HashSet<RecipientId>,
+        joined: u64,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let reader = Some(Reader { everyone: joined, ..Reader::default() });
+        let state = WarmState { reader, ..WarmState::default() };
+        let calls = recipients.iter().map(|recipient| warm_call(app, recipient, &state, now)).collect::<Result<_, _>>()?;
+        self.ask_many(calls).await.map(drop)
     }
 
     /// Puts trimmed items back, so that they can be changed.
@@ -497,4 +493,27 @@ fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The call that builds an inbox from the record.
+fn warm_call(app: &AppId, recipient: &RecipientId, state: &WarmState, now: Timestamp) -> Result<Call, InboxError> {
+    let begin = now.as_millis();
+    let seq = state.max_seq.map_or(0, |seq| seq + SEQ_JUMP);
+    let all_hot = state.unread.iter().all(|u| state.items.iter().any(|i| i.seq == u.seq));
+    let lowest = state.items.iter().map(|i| i.seq).min();
+    // Fewer than a full list of items means that there are no others.
+    let floor = if all_hot && state.items.len() < crate::inboxes::FULL { 0 } else { lowest.unwrap_or(0) };
+    let mut call = keys::inbox_call(&WARM, app, recipient);
+    let reader = state.reader.as_ref().map(Reader::to_fields).unwrap_or_default();
+    call.arg(begin).arg(begin).arg(seq).arg(floor).arg(state.items.len()).arg(reader.len());
+    for (field, value) in &reader {
+        call.arg(field).arg(value);
+    }
+    for item in &state.items {
+        push_item(&mut call, item)?;
+    }
+    for unread in state.unread.iter().filter(|u| state.items.iter().all(|i| i.seq != u.seq)) {
+        call.arg(unread.seq).arg(unread.id.to_string()).arg(unread.expires_at.map_or(0, Timestamp::as_millis));
+    }
+    Ok(call)
 }

@@ -434,12 +434,19 @@ impl Inboxes {
         self.hot.forget(app, recipient).await
     }
 
-    /// Warms several, a few at a time: each takes some round trips to the record.
+    /// Warms several: those who are new together, the others a few at a time, since each takes some round trips to the record.
     async fn warm_all(&self, app: &AppId, recipients: &[&RecipientId], now: Timestamp) -> Result<(), InboxError> {
-        for some in recipients.chunks(WARMED_AT_ONCE) {
+        if let [one] = recipients {
+            return self.warm(app, one, now).await;
+        }
+        let joined = self.timelines.fresh(app, now).await?.position().rev;
+        let new = self.cold.register_new(app, recipients, joined).await.map_err(InboxError::Record)?;
+        self.hot.warm_new(app, &new, joined, now).await?;
+        let known: Vec<_> = recipients.iter().filter(|recipient| !new.contains(**recipient)).collect();
+        for some in known.chunks(WARMED_AT_ONCE) {
             let mut warming = tokio::task::JoinSet::new();
             for recipient in some {
-                let (this, app, recipient) = (self.clone(), app.clone(), (*recipient).clone());
+                let (this, app, recipient) = (self.clone(), app.clone(), (**recipient).clone());
                 warming.spawn(async move { this.warm(&app, &recipient, now).await });
             }
             while let Some(warmed) = warming.join_next().await {

@@ -10,7 +10,7 @@ use std::{
 
 use redis::{FromRedisValue, ScriptInvocation, Value, from_redis_value};
 
-use crate::{Lane, Queue, QueueError, scripts};
+use crate::{JobRecord, Lane, Queue, QueueError, scripts};
 
 /// What a handler holds while it runs. It takes it as `Data<Lease>`.
 #[derive(Clone)]
@@ -20,6 +20,7 @@ pub struct Lease {
     pub(crate) deliveries: u64,
     pub(crate) tries: u32,
     pub(crate) job: Arc<str>,
+    pub(crate) body: Option<Arc<[u8]>>,
     pub(crate) lost: Arc<AtomicBool>,
     pub(crate) holder: Arc<str>,
     pub(crate) ttl_ms: u64,
@@ -92,6 +93,12 @@ impl Lease {
     /// The queue that it is of.
     pub fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// The job's record as it was when it was added, if that was in this process a moment ago; else ask for it
+    /// ([`Queue::find_job`]). Who withdrew or rewrote it since is not in it.
+    pub fn added(&self) -> Option<JobRecord> {
+        self.body.as_deref().map(JobRecord::added)
     }
 
     /// The number of this try of the entry, from 1; a replay of a dead letter begins anew.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use stentor_connection::{Call, Connection};
 
-use crate::{Lane, QueueError, keys::Keys, scripts, submit::Gathering};
+use crate::{Lane, QueueError, backend::Counter, keys::Keys, scripts, submit::Gathering};
 
 /// The most jobs that one script adds: about 1 ms of Redis's single thread.
 pub(crate) const STEP: usize = 100;
@@ -17,6 +17,7 @@ pub struct Queue {
     name: std::sync::Arc<str>,
     pub(crate) replication: Option<Replication>,
     pub(crate) gathering: std::sync::Arc<Gathering>,
+    pub(crate) counter: std::sync::Arc<Counter>,
 }
 
 #[derive(Clone)]
@@ -60,6 +61,14 @@ pub struct JobRecord {
     pub withdrawn: Option<String>,
 }
 
+impl JobRecord {
+    /// The record of a job that was added with `body` and met nobody yet.
+    pub(crate) fn added(body: &[u8]) -> Self {
+        let body = Some(body.to_vec()).filter(|body| !body.is_empty());
+        Self { state: "queued".into(), attempt: 0, body, outcome: None, progress: None, withdrawn: None }
+    }
+}
+
 /// How much waits in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -93,6 +102,7 @@ impl Queue {
             name: name.into(),
             replication: None,
             gathering: std::sync::Arc::default(),
+            counter: std::sync::Arc::default(),
         }
     }
 

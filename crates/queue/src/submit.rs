@@ -5,16 +5,19 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{Cmd, ErrorKind, RedisError};
 use stentor_connection::Call;
 use tokio::sync::oneshot;
 
 use crate::{
-    NewJob, Queue, QueueError,
+    Lane, NewJob, Queue, QueueError,
+    backend::{GROUP, Reserved},
     queue::{Replication, STEP},
     scripts,
 };
@@ -52,7 +55,22 @@ impl Queue {
     ///
     /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call.
     pub async fn submit(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
-        self.gathering.submit(self, self.submission(job, idempotency)).await
+        self.gathering.submit(self, self.submission(job, idempotency), None).await
+    }
+
+    /// The same, with `along` begun in the same breath: what it asks Redis goes out with the submission. Nobody waits for its end.
+    pub async fn submit_along(
+        &self,
+        job: &NewJob<'_>,
+        idempotency: Option<Idempotency<'_>>,
+        along: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Submitted, QueueError> {
+        self.gathering.submit(self, self.submission(job, idempotency), Some(along.boxed())).await
+    }
+
+    /// True if a worker of this process has a place for a job of `lane` now: then it will most likely be given one that is submitted.
+    pub fn has_place(&self, lane: Lane) -> bool {
+        self.counter.has_place(lane)
     }
 
     /// Adds many jobs in one round trip. Answers in order; earlier ones count for later ones of the same key.
@@ -71,21 +89,29 @@ impl Queue {
         told.arg(&record).arg(key.as_ref().unwrap_or(&record));
         told.arg(job.id).arg(job.lane as u8).arg(job.due.unwrap_or(0)).arg(job.expires.unwrap_or(0));
         told.arg(job.payload).arg(body).arg(fingerprint).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        Submission(told)
+        Submission { told, lane: job.lane, waits: job.due.is_some() }
     }
 
     async fn submit_all(&self, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
-        let call = |chunk: &[Submission]| {
+        let reserve = |chunk: &[Submission]| {
+            let mut wanted = [0; 3];
+            chunk.iter().filter(|submission| !submission.waits).for_each(|submission| wanted[submission.lane as usize] += 1);
+            self.counter.reserve(wanted)
+        };
+        let mut reserved: Vec<Option<Reserved>> = all.chunks(STEP).map(reserve).collect();
+        let call = |(chunk, reserved): (&[Submission], &Option<Reserved>)| {
             let mut call = self.adding(&scripts::SUBMIT, SUBMISSION_KEYS * chunk.len());
             for key in chunk.iter().flat_map(Submission::keys) {
                 call.arg(key);
             }
+            let (consumer, counts) = reserved.as_ref().map_or(("", [0; 3]), |r| (r.consumer(), r.counts()));
+            call.arg(GROUP).arg(consumer).arg(&counts);
             for arg in chunk.iter().flat_map(Submission::args) {
                 call.arg(arg);
             }
             call
         };
-        let calls = all.chunks(STEP).map(call).collect();
+        let calls = all.chunks(STEP).zip(&reserved).map(call).collect();
         let mut replies = match &self.replication {
             None => Call::ask_all(calls, &mut self.connection()).await?,
             Some(Replication { conn, replicas, patience }) => {
@@ -94,18 +120,27 @@ impl Queue {
                 Call::ask_all_and(calls, Some(wait), &mut conn.clone()).await?
             }
         };
-        if let Some(Replication { replicas, .. }) = &self.replication {
-            let have: u32 = replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?;
-            if have < *replicas {
-                return Err(QueueError::NotReplicated { have, want: *replicas });
-            }
-        }
+        let have: Option<u32> = match &self.replication {
+            None => None,
+            Some(_) => Some(replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?),
+        };
         let mut submitted = Vec::with_capacity(all.len());
-        for reply in replies {
-            let answers: Vec<String> = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
+        for ((reply, reserved), chunk) in replies.into_iter().zip(&mut reserved).zip(all.chunks(STEP)) {
+            let (answers, entries): (Vec<String>, Vec<Read>) = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
+            for (lane, id, fields) in entries {
+                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
+                let body =
+                    chunk.iter().find(|submission| fields.get(1).is_some_and(|job| submission.is_of(job))).map(Submission::body);
+                reserved.hand_over(lane, (id, fields), body);
+            }
             for answer in answers {
                 submitted.push(answer.parse()?);
             }
+        }
+        if let (Some(have), Some(Replication { replicas, .. })) = (have, &self.replication)
+            && have < *replicas
+        {
+            return Err(QueueError::NotReplicated { have, want: *replicas });
         }
         if submitted.len() == all.len() { Ok(submitted) } else { Err(too_short()) }
     }
@@ -113,13 +148,18 @@ impl Queue {
     /// Submits whatever waits, until nothing does.
     async fn submit_waiting(&self) {
         while let Some(waiting) = self.gathering.take() {
-            let (all, tell): (Vec<Submission>, Vec<Told>) = waiting.into_iter().unzip();
-            match self.submit_all(&all).await {
+            let (mut all, mut tell, mut along) = (Vec::new(), Vec::new(), FuturesUnordered::new());
+            for one in waiting {
+                all.push(one.submission);
+                tell.push(one.tell);
+                along.extend(one.along);
+            }
+            match with(self.submit_all(&all), along).await {
                 Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
                 Err(error) => {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
                     let behind = if matches!(error, QueueError::Redis(_)) { self.gathering.take_all() } else { Vec::new() };
-                    let tell = tell.into_iter().chain(behind.into_iter().map(|(_, tell)| tell));
+                    let tell = tell.into_iter().chain(behind.into_iter().map(|one| one.tell));
                     tell.for_each(|tell| drop(tell.send(Err(error.clone()))));
                 }
             }
@@ -136,19 +176,30 @@ pub(crate) struct Gathering(Mutex<Gathered>);
 
 #[derive(Default)]
 struct Gathered {
-    waiting: Vec<(Submission, Told)>,
+    waiting: Vec<Waiting>,
     under_way: usize,
+}
+
+struct Waiting {
+    submission: Submission,
+    tell: Told,
+    along: Option<BoxFuture<'static, ()>>,
 }
 
 type Told = oneshot::Sender<Result<Submitted, QueueError>>;
 
 impl Gathering {
     /// Submits along with whoever else does.
-    pub(crate) async fn submit(&self, queue: &Queue, submission: Submission) -> Result<Submitted, QueueError> {
+    pub(crate) async fn submit(
+        &self,
+        queue: &Queue,
+        submission: Submission,
+        along: Option<BoxFuture<'static, ()>>,
+    ) -> Result<Submitted, QueueError> {
         let (tell, told) = oneshot::channel();
         let is_free = {
             let mut gathered = self.lock();
-            gathered.waiting.push((submission, tell));
+            gathered.waiting.push(Waiting { submission, tell, along });
             let is_free = gathered.under_way < UNDER_WAY;
             gathered.under_way += usize::from(is_free);
             is_free
@@ -162,7 +213,7 @@ impl Gathering {
     }
 
     /// What waits; `None` ends the call that asks.
-    fn take(&self) -> Option<Vec<(Submission, Told)>> {
+    fn take(&self) -> Option<Vec<Waiting>> {
         let mut gathered = self.lock();
         if gathered.waiting.is_empty() {
             gathered.under_way -= 1;
@@ -171,7 +222,7 @@ impl Gathering {
         Some(mem::take(&mut gathered.waiting))
     }
 
-    fn take_all(&self) -> Vec<(Submission, Told)> {
+    fn take_all(&self) -> Vec<Waiting> {
         mem::take(&mut self.lock().waiting)
     }
 
@@ -180,17 +231,51 @@ impl Gathering {
     }
 }
 
+/// `first`, with `along` begun right behind it. What of that has not ended with it goes on by itself.
+async fn with<T>(first: impl Future<Output = T>, mut along: FuturesUnordered<BoxFuture<'static, ()>>) -> T {
+    let mut first = pin!(first);
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut first => break answer,
+            Some(()) = along.next() => {}
+        }
+    };
+    while let Some(Some(())) = along.next().now_or_never() {}
+    if !along.is_empty() {
+        tokio::spawn(along.collect::<()>());
+    }
+    answer
+}
+
 fn too_short() -> QueueError {
     QueueError::Malformed("an answer is too short".into())
 }
 
+/// An entry that was read along with an answer: its lane, its id, its fields and values in turn.
+type Read = (usize, String, Vec<Vec<u8>>);
+
 /// How many keys a submission has.
 const SUBMISSION_KEYS: usize = 2;
 
-/// A submission as its script is told it, in one buffer.
-pub(crate) struct Submission(Cmd);
+/// A submission.
+pub(crate) struct Submission {
+    /// As its script is told it, in one buffer.
+    told: Cmd,
+    lane: Lane,
+    /// Not for any worker yet.
+    waits: bool,
+}
 
 impl Submission {
+    fn is_of(&self, job: &[u8]) -> bool {
+        self.args().next() == Some(job)
+    }
+
+    fn body(&self) -> Arc<[u8]> {
+        self.args().nth(5).unwrap_or_default().into()
+    }
+
     fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.parts().take(SUBMISSION_KEYS)
     }
@@ -200,7 +285,7 @@ impl Submission {
     }
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.args_iter().filter_map(|arg| match arg {
+        self.told.args_iter().filter_map(|arg| match arg {
             redis::Arg::Simple(bytes) => Some(bytes),
             _ => None,
         })

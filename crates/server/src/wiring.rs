@@ -1,6 +1,6 @@
 //! From settings to running parts: who is given what. Nothing is decided here.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -78,6 +78,15 @@ impl ColdStore for SqlInboxes {
             self.0.register_recipient(app, recipient, joined).await?;
             Ok(self.0.load_reader(app, recipient, oldest(now)).await?.map(reader).unwrap_or_default())
         })
+    }
+
+    fn register_new<'a>(
+        &'a self,
+        app: &'a AppId,
+        recipients: &'a [&'a RecipientId],
+        joined: u64,
+    ) -> ColdFuture<'a, HashSet<RecipientId>> {
+        Box::pin(async move { Ok(self.0.register_new(app, recipients, joined).await?) })
     }
 
     fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>> {

@@ -21,7 +21,7 @@ use stentor_domain::{
     timeline::EntryBody,
 };
 use stentor_inbox::{HotProfile, InboxError, Inboxes, NewItem, Profiles};
-use stentor_queue::{JobRecord, Lane, Lease, NewJob, Outcome, Queue, QueueError};
+use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
 use stentor_templates::RenderError;
 
 use crate::{
@@ -111,7 +111,11 @@ impl Dispatch {
 
     async fn dispatch(&self, job: &DispatchJob, lease: &Lease) -> Result<Outcome, DispatchError> {
         let gone = || Ok(Outcome::Dead { reason: "its record is gone".into() });
-        let (record, ahead) = tokio::join!(self.queue.find_job(lease.job_id()), self.profiles.read(&job.app, &job.to));
+        let (record, ahead) = if let Some(record) = lease.added() {
+            (Ok(Some(record)), self.profiles.read_for(job.notification, &job.app, &job.to).await)
+        } else {
+            tokio::join!(self.queue.find_job(lease.job_id()), self.profiles.read(&job.app, &job.to))
+        };
         let Some(record) = record? else { return gone() };
         let Some(body) = &record.body else { return gone() };
         let notification: Notification = match serde_json::from_slice(body) {
@@ -124,13 +128,16 @@ impl Dispatch {
         let mut facts = vec![Event::new(notification.app.clone(), notification.accepted_at, accepted)];
         let progress: Progress = record.progress.as_deref().and_then(|p| serde_json::from_slice(p).ok()).unwrap_or_default();
         let resolved = if record.withdrawn.is_some() {
+            // Whoever began this before, and died, may have written after the recall had looked.
+            self.facts.flush(&mut facts).await?;
+            self.recall_known(&notification).await?;
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
-            Ok(Resolved::Whole { deliveries: progress.deliveries, error, seen: None })
+            Ok(Resolved::whole(progress.deliveries, error))
         } else {
             self.resolve(&notification, progress, lease, &mut facts, ahead.map_err(ProfileError::from)?).await
         };
-        let (deliveries, error, seen) = match resolved {
-            Ok(Resolved::Whole { deliveries, error, seen }) => (deliveries, error, seen),
+        let (deliveries, error, last) = match resolved {
+            Ok(Resolved::Whole { deliveries, error, last }) => (deliveries, error, last),
             Ok(Resolved::Part { pause }) => {
                 self.facts.flush(&mut facts).await?;
                 return Ok(Outcome::HoldFor { wait: pause });
@@ -143,12 +150,7 @@ impl Dispatch {
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         facts.push(Event::new(notification.app.clone(), self.clock.now(), dispatched));
-        self.facts.flush(&mut facts).await?;
-        let rewritten = match seen {
-            Some(record) => newer(record, &notification),
-            None => self.rewritten(&notification).await?,
-        };
-        if let Some(newest) = rewritten {
+        if let Some(newest) = self.look_again(&notification, &last, &mut facts).await? {
             self.say_rewritten(&newest).await?;
         }
         self.announce_expiry(&notification).await?;
@@ -165,8 +167,26 @@ impl Dispatch {
     ) -> Result<Resolved, DispatchError> {
         match Words::of(n, &self.templates).await? {
             Ok(words) => self.deliver_to_all(n, &words, progress, lease, facts, ahead).await,
-            Err(reason) => Ok(Resolved::Whole { deliveries: 0, error: Some(reason), seen: None }),
+            Err(reason) => Ok(Resolved::whole(0, Some(reason))),
         }
+    }
+
+    /// Writes the facts that wait, and looks whether the notification was withdrawn or said otherwise while a page of it was written:
+    /// whoever did so may have been too early to see the page. What is withdrawn is undone here; gives what is said now.
+    async fn look_again(
+        &self,
+        n: &Notification,
+        page: &[RecipientId],
+        facts: &mut Vec<Event>,
+    ) -> Result<Option<Notification>, DispatchError> {
+        let id = n.id.to_string();
+        let (written, seen) = tokio::join!(self.facts.flush(facts), self.queue.find_job(&id));
+        written?;
+        let Some(record) = seen? else { return Ok(None) };
+        if record.withdrawn.is_some() && !page.is_empty() {
+            self.recall_page(n, page).await?;
+        }
+        Ok(newer(record, n))
     }
 
     /// Whoever looks at an inbox finds no item whose time is over; this tells those who are looking already.
@@ -204,11 +224,11 @@ impl Dispatch {
                 && !n.is_expired(now)
                 && let Err(error) = self.write_entry(n, words, target.clone(), now).await?
             {
-                return Ok(Resolved::Whole { deliveries: 0, error: Some(error.to_string()), seen: None });
+                return Ok(Resolved::whole(0, Some(error.to_string())));
             }
         }
         if channels.is_empty() {
-            return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None, seen: None });
+            return Ok(Resolved::whole(progress.deliveries, None));
         }
         self.deliver_to_audience(n, words, &target, &channels, progress, lease).await
     }
@@ -223,9 +243,10 @@ impl Dispatch {
     ) -> Result<Resolved, DispatchError> {
         let mut deliveries = 0;
         let mut written = Written::default();
+        let mut last: Vec<RecipientId> = Vec::new();
         for (chunk, first) in named.chunks(PAGE).zip((0..).step_by(PAGE)) {
-            if deliveries > 0 {
-                self.facts.flush(facts).await?;
+            if !last.is_empty() {
+                self.look_again(n, &last, facts).await?;
             }
             let recipients: Vec<(RecipientId, ProfilePatch)> = chunk.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
             let ahead = std::mem::take(&mut ahead);
@@ -233,10 +254,10 @@ impl Dispatch {
             self.upsert(n, &recipients, facts).await?;
             let (channels, category) = (channels(n, words), category(n, words));
             let page = Page { n, words, channels, category, first, now: self.clock.now() };
-            let ids: Vec<RecipientId> = recipients.into_iter().map(|(id, _)| id).collect();
-            deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, facts).await?;
+            last = recipients.into_iter().map(|(id, _)| id).collect();
+            deliveries += self.deliver_to_page(&page, &last, &profiles, &mut written, facts).await?;
         }
-        Ok(Resolved::Whole { deliveries, error: None, seen: written.seen })
+        Ok(Resolved::Whole { deliveries, error: None, last })
     }
 
     /// Tells the record what the request said of its recipients.
@@ -326,7 +347,7 @@ impl Dispatch {
         let mut written = Written::default();
         for _ in 0..PAGES_A_TURN {
             if self.is_recalled(n).await? {
-                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None, seen: None });
+                return Ok(Resolved::whole(progress.deliveries, None));
             }
             if self.waiting(n.request.priority).await? > MAX_WAITING {
                 return Ok(Resolved::Part { pause: CROWDED });
@@ -340,9 +361,9 @@ impl Dispatch {
             let page = Page { n, words, channels, category: category(n, words), first: 0, now: self.clock.now() };
             let mut facts = Vec::new();
             progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, &mut facts).await?;
-            self.facts.flush(&mut facts).await?;
+            self.look_again(n, &ids, &mut facts).await?;
             let Some(last) = ids.last().filter(|_| ids.len() == PAGE) else {
-                return Ok(Resolved::Whole { deliveries: progress.deliveries, error: None, seen: None });
+                return Ok(Resolved::whole(progress.deliveries, None));
             };
             progress.after = Some(last.clone());
             lease.keep_progress(&serde_json::to_vec(&progress).unwrap_or_default()).await?;
@@ -365,7 +386,7 @@ impl Dispatch {
         Ok(of(&email) + of(&sms))
     }
 
-    /// State first (items, then queued deliveries); the facts of the page are left in `facts`, to be written by the caller.
+    /// State first (items, then queued deliveries); the facts of the page are left in `facts`, for [`look_again`](Self::look_again).
     async fn deliver_to_page(
         &self,
         page: &Page<'_>,
@@ -402,13 +423,6 @@ impl Dispatch {
         for (queue, jobs) in [(&self.email, email), (&self.sms, sms)] {
             self.enqueue(page, queue, &jobs, facts).await?;
         }
-        let seen = self.queue.find_job(&page.n.id.to_string()).await?;
-        // Whoever set the mark may have been too early to see the page.
-        if seen.as_ref().is_some_and(|record| record.withdrawn.is_some()) {
-            self.facts.flush(facts).await?;
-            self.recall_page(page.n, recipients).await?;
-        }
-        written.seen = seen;
         Ok(deliveries)
     }
 
@@ -515,11 +529,17 @@ enum Resolved {
     Whole {
         deliveries: u32,
         error: Option<String>,
-        /// The record as it was after the last write, if it was looked at.
-        seen: Option<JobRecord>,
+        /// Whom the last page was written to, if nobody has looked again since.
+        last: Vec<RecipientId>,
     },
     /// There is more to do, after a pause.
     Part { pause: Duration },
+}
+
+impl Resolved {
+    fn whole(deliveries: u32, error: Option<String>) -> Self {
+        Self::Whole { deliveries, error, last: Vec::new() }
+    }
 }
 
 /// The card of each reader, and the variant of its content.
@@ -532,8 +552,6 @@ type Contents = Vec<(String, ItemContent)>;
 #[derive(Default)]
 pub(crate) struct Written {
     cards: HashMap<String, Arc<Card>>,
-    /// The record of the notification as it was after the last write.
-    seen: Option<JobRecord>,
 }
 
 fn channels<'a>(n: &'a Notification, words: &'a Words<'_>) -> &'a [Channel] {

@@ -23,21 +23,25 @@ impl Dispatch {
         // One that waits for its time may not be on record yet.
         let accepted = EventKind::Accepted { notification: Box::new(n.clone()) };
         self.facts.write(&[Event::new(n.app.clone(), n.accepted_at, accepted)]).await?;
-        if let Audience::Recipients(named) = &n.request.audience {
-            let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
-            for page in ids.chunks(PAGE) {
-                self.recall_page(n, page).await?;
-            }
-        } else {
-            self.recall_entry(n).await?;
-            if !self.recall_expanded(n).await? {
-                return Ok(Outcome::HoldFor { wait: UNDER_WAY });
-            }
+        self.recall_known(n).await?;
+        let is_named = matches!(n.request.audience, Audience::Recipients(_));
+        if !is_named && !self.recall_expanded(n).await? {
+            return Ok(Outcome::HoldFor { wait: UNDER_WAY });
         }
         let recalled = EventKind::Recalled { notification: n.id };
         self.facts.write(&[Event::new(n.app.clone(), self.clock.now(), recalled)]).await?;
         self.queue.expire_jobs(&[lease.job_id()], KEPT).await?;
         Ok(Outcome::Done)
+    }
+
+    /// Withdraws what can be found without the record: from those who are named, or the one entry.
+    pub(crate) async fn recall_known(&self, n: &Notification) -> Result<(), DispatchError> {
+        let Audience::Recipients(named) = &n.request.audience else { return self.recall_entry(n).await };
+        let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
+        for page in ids.chunks(PAGE) {
+            self.recall_page(n, page).await?;
+        }
+        Ok(())
     }
 
     /// Withdraws the one entry of a topic or of everyone.

@@ -41,21 +41,24 @@ pub(crate) struct Checked {
 struct Payload<'a> {
     app: &'a AppId,
     notification: NotificationId,
-    /// Whom it is for, if they are few and nothing else is said of them: the worker reads their profiles along with the record.
+    /// The [`few`] whom it is for: the worker reads their profiles along with the record.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     to: Vec<&'a RecipientId>,
 }
 
 impl<'a> Payload<'a> {
     fn of(n: &'a Notification) -> Self {
-        let to = match &n.request.audience {
-            Audience::Recipients(few) if few.len() <= FEW && few.iter().all(|r| r.profile.is_empty()) => {
-                few.iter().map(|r| &r.id).collect()
-            }
-            _ => Vec::new(),
-        };
-        Self { app: &n.app, notification: n.id, to }
+        Self { app: &n.app, notification: n.id, to: few(n).collect() }
     }
+}
+
+/// Whom a notification is for, if they are few and it says nothing else of them.
+fn few(n: &Notification) -> impl Iterator<Item = &RecipientId> {
+    let few = match &n.request.audience {
+        Audience::Recipients(few) if few.len() <= FEW && few.iter().all(|r| r.profile.is_empty()) => few.as_slice(),
+        _ => &[],
+    };
+    few.iter().map(|r| &r.id)
 }
 
 /// A request that was found good, and what is kept beside it.
@@ -207,7 +210,15 @@ impl ApiState {
     pub(crate) async fn accept(&self, checked: &Checked) -> Result<Accepted, ApiError> {
         self.pressure.admit(checked.notification.request.priority)?;
         let id = checked.notification.id.to_string();
-        let submitted = self.dispatch.submit(&checked.job(&id), checked.idempotency()).await?;
+        let (job, idempotency) = (checked.job(&id), checked.idempotency());
+        let n = &checked.notification;
+        let is_few = few(n).next().is_some();
+        let submitted = if is_few && job.due.is_none() && self.dispatch.has_place(job.lane) {
+            let ahead = self.profiles.read_ahead(n.id, n.app.clone(), few(n).cloned().collect());
+            self.dispatch.submit_along(&job, idempotency, ahead).await?
+        } else {
+            self.dispatch.submit(&job, idempotency).await?
+        };
         if matches!(submitted, Submitted::Accepted) {
             self.tell_scheduled(std::iter::once(checked)).await;
         }

@@ -16,6 +16,7 @@ on_both! {
     members_come_leave_and_come_again
     entries_and_marks_are_right_in_whatever_order_they_are_written
     who_is_first_seen_keeps_when_that_was
+    of_several_those_of_whom_nothing_is_on_record_are_registered
     what_is_recalled_or_said_otherwise_is_so_on_record
     what_is_said_otherwise_before_it_is_told_as_accepted_stays_so
 }
@@ -132,6 +133,27 @@ async fn who_is_first_seen_keeps_when_that_was(f: Fixture) {
     assert_eq!((reader.joined, reader.locale.unwrap().as_str()), (5, "fr"));
     a.delete_recipient(&app(), &who).await.unwrap();
     assert_eq!(a.load_reader(&app(), &who, at(0)).await.unwrap(), None);
+}
+
+async fn of_several_those_of_whom_nothing_is_on_record_are_registered(f: Fixture) {
+    let a = &f.archive;
+    let people: Vec<RecipientId> = (0..6).map(|n| person(&format!("u{n}"))).collect();
+    a.register_recipient(&app(), &people[0], 5).await.unwrap();
+    a.upsert_recipients(&app(), &[(people[1].clone(), serde_json::from_value(json!({"locale": "de"})).unwrap())], at(1), 5)
+        .await
+        .unwrap();
+    f.write(&[item("u2", 1)]).await;
+    a.set_members(&app(), &topic("red"), &people[3..4], true, 7).await.unwrap();
+    a.register_recipient(&other(), &people[4], 5).await.unwrap();
+    let all: Vec<&RecipientId> = people.iter().collect();
+    let mut new: Vec<_> = a.register_new(&app(), &all, 9).await.unwrap().into_iter().collect();
+    new.sort_unstable();
+    assert_eq!(new, people[4..]);
+    let joined = async |who| a.load_reader(&app(), who, at(0)).await.unwrap().map(|reader| reader.joined);
+    assert_eq!([joined(&people[0]).await, joined(&people[1]).await], [Some(5), Some(5)]);
+    assert_eq!([joined(&people[4]).await, joined(&people[5]).await], [Some(9), Some(9)]);
+    assert_eq!(a.register_new(&app(), &all, 10).await.unwrap().len(), 0, "nobody is new twice");
+    assert_eq!(a.register_new(&app(), &[], 10).await.unwrap().len(), 0);
 }
 
 async fn what_is_recalled_or_said_otherwise_is_so_on_record(f: Fixture) {

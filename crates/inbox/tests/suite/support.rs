@@ -1,7 +1,7 @@
 //! Inboxes on a Redis of the test's own, and a record in memory behind them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     future::Future,
     sync::{
         Arc, Mutex,
@@ -270,6 +270,26 @@ impl ColdStore for Record {
         let new = || Reader { everyone: joined, ..Reader::default() };
         let reader = readers.entry((app.clone(), recipient.clone())).or_insert_with(new).clone();
         Box::pin(std::future::ready(if self.failing.load(SeqCst) { Err("the record is away".into()) } else { Ok(reader) }))
+    }
+
+    fn register_new<'a>(
+        &'a self,
+        app: &'a AppId,
+        recipients: &'a [&'a RecipientId],
+        joined: u64,
+    ) -> ColdFuture<'a, HashSet<RecipientId>> {
+        if self.failing.load(SeqCst) {
+            return Box::pin(std::future::ready(Err("the record is away".into())));
+        }
+        let (mut readers, inboxes) = (self.readers.lock().unwrap(), self.inboxes.lock().unwrap());
+        let new = |id: &&&RecipientId| {
+            let key = (app.clone(), RecipientId::clone(id));
+            !readers.contains_key(&key) && !inboxes.contains_key(&key)
+        };
+        let new: HashSet<RecipientId> = recipients.iter().filter(new).map(|id| RecipientId::clone(id)).collect();
+        let reader = Reader { everyone: joined, ..Reader::default() };
+        readers.extend(new.iter().map(|id| ((app.clone(), id.clone()), reader.clone())));
+        Box::pin(std::future::ready(Ok(new)))
     }
 
     fn timeline<'a>(&'a self, app: &'a AppId, _now: Timestamp) -> ColdFuture<'a, Vec<Entry>> {

@@ -1,16 +1,20 @@
 //! The timeline: one entry for many, and what each makes of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use stentor_domain::{
-    Card, Entry, NotificationId, Preferences, Target, Timestamp, TopicId,
+    Card, Entry, NotificationId, Preferences, RecipientId, Target, Timestamp, TopicId,
     timeline::{EntryBody, Gone},
 };
 use stentor_inbox::{
     Applied, Change, EntryEdit, Inboxes, LiveEvent, LiveFeed, NewItem, PagePlace, Position, RETENTION, Reader, Stay,
 };
 
-use crate::support::{Fixture, Record, at, card, id, ids, in_time, inboxes, place};
+use crate::support::{Fixture, Record, at, card, id, ids, in_time, inboxes, place, recorded};
 
 fn topic(name: &str) -> TopicId {
     name.parse().unwrap()
@@ -297,4 +301,22 @@ async fn many_who_write_and_read_at_once_agree_in_the_end() {
     let since = Position { rev: view.position().rev - 7, ..view.position() };
     let told: Vec<&Arc<Entry>> = view.since(since).unwrap();
     assert_eq!(told.iter().map(|entry| entry.seq).collect::<Vec<_>>(), seqs[..7].iter().rev().copied().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn those_who_are_new_are_registered_together() {
+    let (f, inboxes, record) = inboxes().await;
+    append(&f, &inboxes, &record, &[everyone(1)], at(1)).await;
+    let people: Vec<RecipientId> = (0..6).map(|n| format!("u{n}").parse().unwrap()).collect();
+    record.set(&f.app, &people[4], (1..=3).map(|n| recorded(n, n.into(), n.into())));
+    let card = card(1_000);
+    let items: Vec<_> = people.iter().map(|recipient| NewItem { recipient, card: &card, variant: "en" }).collect();
+    let written = inboxes.write(&f.app, &items, at(2)).await.unwrap();
+    assert_eq!(written.iter().map(|w| w.seq).collect::<Vec<_>>(), [1, 1, 1, 1, 1_000_004, 1]);
+    // What was written to everyone before they were seen is not theirs, what comes after it is.
+    let unread = async |now| inboxes.overview(&f.app, &people[0], now).await.unwrap().unread;
+    assert_eq!(unread(at(3)).await, 1);
+    append(&f, &inboxes, &record, &[everyone(2)], at(4)).await;
+    assert_eq!(unread(at(5)).await, 2);
+    assert_eq!(record.loaded.load(SeqCst), 1, "who is known, and nobody else, was loaded");
 }

@@ -1,6 +1,9 @@
 //! Fetching: as many entries as there are free places, lanes by weight.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use apalis::prelude::Task;
 use apalis_core::task::{builder::TaskBuilder, task_id::TaskId};
@@ -39,30 +42,19 @@ const MOMENT: Duration = Duration::from_millis(20);
 impl Shared {
     /// Decodes an entry and hands it to the worker. What cannot be decoded becomes a dead letter and meets no handler.
     ///
-    /// `places` is what was reserved for it. Without, it waits for a moment, and is handed back if none becomes free.
+    /// `body` is what its job's record keeps, if that is known. `places` is what was reserved for it: without, it waits for a moment,
+    /// and is handed back if none becomes free.
     pub(crate) async fn admit<A: DeserializeOwned>(
         &self,
         doors: &Doors<A>,
         lane: Lane,
-        (id, deliveries, fields): Entry,
+        entry: Entry,
+        body: Option<Arc<[u8]>>,
         places: Option<Places>,
     ) -> Option<Lease> {
-        let field = |name: &[u8]| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice());
-        let text = |name: &[u8]| field(name).and_then(|v| std::str::from_utf8(v).ok());
-        let lease = Lease {
-            lane,
-            holder: format!("{} {id} {deliveries}", self.consumer).into(),
-            entry: id.into(),
-            deliveries,
-            tries: text(b"a").and_then(|a| a.parse().ok()).unwrap_or(0),
-            job: text(b"i").unwrap_or_default().into(),
-            lost: Arc::default(),
-            ttl_ms: self.config.lease_ms(),
-            sending_ms: self.config.sending_ms(),
-            queue: self.queue.clone(),
-        };
+        let lease = self.lease(lane, &entry, body);
         let suspect = lease.is_suspect();
-        let payload = field(b"d").ok_or_else(|| "no payload".to_owned());
+        let payload = field(&entry, b"d").ok_or_else(|| "no payload".to_owned());
         let job = payload.and_then(|json| serde_json::from_slice::<A>(json).map_err(|e| e.to_string()));
         // Held from now on, so that a stop gives it back.
         let holding = Holding { lease: lease.clone(), started: job.is_err(), places: [None, None] };
@@ -88,6 +80,29 @@ impl Shared {
         }
         None
     }
+
+    /// The lease on an entry that was read.
+    pub(crate) fn lease(&self, lane: Lane, entry: &Entry, body: Option<Arc<[u8]>>) -> Lease {
+        let text = |name: &[u8]| field(entry, name).and_then(|v| std::str::from_utf8(v).ok());
+        let (id, deliveries, _) = entry;
+        Lease {
+            lane,
+            holder: format!("{} {id} {deliveries}", self.consumer).into(),
+            entry: id.as_str().into(),
+            deliveries: *deliveries,
+            tries: text(b"a").and_then(|a| a.parse().ok()).unwrap_or(0),
+            job: text(b"i").unwrap_or_default().into(),
+            body,
+            lost: Arc::default(),
+            ttl_ms: self.config.lease_ms(),
+            sending_ms: self.config.sending_ms(),
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+fn field<'a>((_, _, fields): &'a Entry, name: &[u8]) -> Option<&'a [u8]> {
+    fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice())
 }
 
 /// apalis panics on a task without an id, and on one whose id is running in this worker: hence the delivery in it.
@@ -153,9 +168,13 @@ async fn round(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> Red
         tokio::select! { _ = shared.common.acquire() => {} () = sleep(Duration::from_millis(5)) => {} }
         return Ok(Vec::new());
     }
-    let most = (common / 3).max(1);
+    // Where places are taken by handing over while this waits, it does not wait for more than one: they would not be there.
+    let most = if shared.handed_over.load(Relaxed) { 1 } else { (common / 3).max(1) };
     let waiting = read(shared, most, Some(shared.config.block), &Lane::ALL);
-    let reply: Reply = waiting.query_async(reader).await?;
+    shared.waiting.store(true, Relaxed);
+    let reply = waiting.query_async(reader).await;
+    shared.waiting.store(false, Relaxed);
+    let reply: Reply = reply?;
     let mut out = Vec::new();
     seen.calm = true;
     for (key, entries) in reply.into_iter().flatten() {
@@ -210,7 +229,7 @@ pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Co
                 // While a read waits, taking over may fill the places that it was meant for (and COUNT is per stream).
                 let mut surplus: [Vec<Lease>; 3] = Default::default();
                 for (lane, entry) in entries {
-                    surplus[lane as usize].extend(shared.admit(&doors, lane, entry, None).await);
+                    surplus[lane as usize].extend(shared.admit(&doors, lane, entry, None, None).await);
                 }
                 for (lane, leases) in Lane::ALL.into_iter().zip(surplus) {
                     shared.give_back(lane, &leases).await;

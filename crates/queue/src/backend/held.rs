@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -49,6 +49,10 @@ pub(crate) struct Shared {
     held: Mutex<HashMap<LeaseKey, Holding>>,
     settled: mpsc::UnboundedSender<Settlement>,
     closing: watch::Sender<bool>,
+    /// The reader waits: a moment ago the lanes were empty.
+    pub waiting: AtomicBool,
+    /// Somebody submits in this process, and hands over what there are places for.
+    pub handed_over: AtomicBool,
 }
 
 impl Shared {
@@ -61,6 +65,8 @@ impl Shared {
             held: Mutex::default(),
             settled,
             closing: watch::channel(false).0,
+            waiting: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
             queue,
             config,
         }
@@ -101,13 +107,17 @@ impl Shared {
         *self.closing.borrow()
     }
 
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
     pub(crate) fn close(&self) {
         self.closing.send_replace(true);
     }
 
     /// Sleeps, but not beyond the beginning of a stop.
     pub(crate) async fn pause(&self, time: Duration) {
-        let mut closing = self.closing.subscribe();
+        let mut closing = self.closing();
         tokio::select! {
             () = sleep(time) => {}
             _ = closing.wait_for(|closing| *closing) => {}

@@ -61,7 +61,7 @@ pub(crate) async fn reap<A: DeserializeOwned>(shared: Arc<Shared>, doors: Doors<
                     Ok((next, entries)) => {
                         tries = 0;
                         for entry in entries {
-                            shared.admit(&doors, lane, entry, places.pop()).await;
+                            shared.admit(&doors, lane, entry, None, places.pop()).await;
                         }
                         *cursor = next;
                     }

@@ -3,6 +3,7 @@
 //! | task | does |
 //! | --- | --- |
 //! | [`fetch`] | reads entries in batches, as many as there are free places, lanes by weight |
+//! | [`handover`] | takes what is submitted in this process straight from the call that adds it |
 //! | [`settle`] | ends, moves or buries entries whose handlers have ended, in batches |
 //! | [`keep`] | renews leases, takes over those that ended, runs suspects one at a time, promotes what is due |
 //! | [`close`] | on stop, gives back what was fetched and not started, and waits for the rest |
@@ -12,6 +13,7 @@
 mod close;
 mod config;
 mod fetch;
+mod handover;
 mod held;
 mod keep;
 mod layer;
@@ -35,6 +37,8 @@ use tokio::{
 
 pub use config::WorkerConfig;
 use fetch::Doors;
+pub(crate) use handover::{Counter, Reserved};
+pub(crate) use held::GROUP;
 use held::Shared;
 use layer::SettleLayer;
 
@@ -67,8 +71,10 @@ impl<A: DeserializeOwned + Send + Sync + 'static> StreamsBackend<A> {
         let (settled, outcomes) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(queue, config, settled));
         let doors = Doors { open: open.clone(), suspects };
+        let taken = shared.queue.counter.open(&shared);
         let (mut readers, mut keepers) = (JoinSet::new(), JoinSet::new());
         readers.spawn(fetch::run(shared.clone(), reader, doors.clone()));
+        readers.spawn(handover::run(shared.clone(), taken, doors.clone()));
         readers.spawn(keep::reap(shared.clone(), doors));
         keepers.spawn(keep::run_suspects(shared.clone(), suspected, open));
         keepers.spawn(settle::run(shared.clone(), outcomes));

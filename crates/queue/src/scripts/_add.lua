@@ -1,7 +1,8 @@
 -- The head of the scripts that add jobs: a record, and an entry on its lane or in the due set, unless there is a record, which is
 -- not looked for if it `is_new`. A record has no more than it needs until somebody claims it: every field is written to the log of
--- Redis, too. Returns how many were added.
+-- Redis, too. Returns how many were added; `entered` counts how many of them entered each lane.
 local now
+local entered = { 0, 0, 0 }
 local function add(is_new, record, id, lane, due, expires, payload, body)
   if body == '' then
     if redis.call('HSETNX', record, 'state', 'queued') == 0 then return 0 end
@@ -16,6 +17,9 @@ local function add(is_new, record, id, lane, due, expires, payload, body)
     now = t[1] * 1000 + math.floor(t[2] / 1000)
   end
   if due ~= '0' and tonumber(due) > now then redis.call('ZADD', KEYS[1], due, lane .. ' 0 ' .. id .. ' ' .. payload)
-  else redis.call('XADD', KEYS[2 + lane], '*', 'i', id, 'a', '0', 'd', payload) end
+  else
+    redis.call('XADD', KEYS[2 + lane], '*', 'i', id, 'a', '0', 'd', payload)
+    entered[1 + lane] = entered[1 + lane] + 1
+  end
   return 1
 end

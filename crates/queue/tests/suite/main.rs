@@ -5,6 +5,7 @@ mod adding;
 mod claims;
 mod dead_letters;
 mod event_log;
+mod handing_over;
 mod lanes;
 mod leases;
 mod outcomes;

@@ -63,14 +63,22 @@ impl Live {
             }
             (Err(error), None) => return Err(error),
         };
-        let mut memory = self.memory();
-        if memory.forgotten == forgotten {
-            if memory.apps.len() >= APPS {
-                memory.apps.clear();
-            }
-            memory.apps.insert(app.clone(), Known { at: Instant::now(), pointers: pointers.clone() });
-        }
+        self.keep(app, &pointers, forgotten);
         Ok(pointers)
+    }
+
+    /// Keeps what was read when so much was forgotten. What moved since makes it old, but not unknown: SQL may be down next time.
+    fn keep(&self, app: &AppId, pointers: &Pointers, forgotten: u64) {
+        let mut memory = self.memory();
+        let is_new = memory.forgotten == forgotten;
+        if !is_new && memory.apps.get(app).is_some_and(|known| known.at.elapsed() < BELIEVED) {
+            return; // somebody else has read it since
+        }
+        if memory.apps.len() >= APPS {
+            memory.apps.clear();
+        }
+        let at = if is_new { Instant::now() } else { long_ago(Instant::now()) };
+        memory.apps.insert(app.clone(), Known { at, pointers: pointers.clone() });
     }
 
     /// The pointers of `app` have moved. What is known is kept for the case that SQL is down.
@@ -94,4 +102,25 @@ impl Live {
 
 fn long_ago(at: Instant) -> Instant {
     at.checked_sub(BELIEVED).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_moved_while_it_was_read_is_kept_and_not_believed() {
+        let live = Live::new(Archive::connect("sqlite::memory:").await.unwrap());
+        let app: AppId = "bank".parse().unwrap();
+        let pointing = |hash: &str| Arc::new(BTreeMap::from([("welcome".to_owned(), hash.to_owned())]));
+        let known = || live.memory().apps.get(&app).map(|known| (known.pointers.clone(), known.at.elapsed() < BELIEVED));
+        let before = live.memory().forgotten;
+        live.forget(&app);
+        live.keep(&app, &pointing("one"), before);
+        assert_eq!(known(), Some((pointing("one"), false)));
+        live.keep(&app, &pointing("two"), before + 1);
+        assert_eq!(known(), Some((pointing("two"), true)));
+        live.keep(&app, &pointing("one"), before);
+        assert_eq!(known(), Some((pointing("two"), true)), "what was read later stays");
+    }
 }

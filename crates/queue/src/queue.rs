@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use stentor_connection::{Call, Connection};
 
-use crate::{Lane, QueueError, backend::Counter, keys::Keys, scripts, submit::Gathering};
+use crate::{Lane, QueueError, backend::Handover, keys::Keys, scripts, submit::Gathering};
 
 /// The most jobs that one script adds: about 1 ms of Redis's single thread.
 pub(crate) const STEP: usize = 100;
@@ -17,7 +17,7 @@ pub struct Queue {
     name: std::sync::Arc<str>,
     pub(crate) replication: Option<Replication>,
     pub(crate) gathering: std::sync::Arc<Gathering>,
-    pub(crate) counter: std::sync::Arc<Counter>,
+    pub(crate) handover: std::sync::Arc<Handover>,
 }
 
 #[derive(Clone)]
@@ -102,7 +102,7 @@ impl Queue {
             name: name.into(),
             replication: None,
             gathering: std::sync::Arc::default(),
-            counter: std::sync::Arc::default(),
+            handover: std::sync::Arc::default(),
         }
     }
 

@@ -70,7 +70,7 @@ impl Queue {
 
     /// True if a worker of this process has a place for a job of `lane` now: then it will most likely be given one that is submitted.
     pub fn has_place(&self, lane: Lane) -> bool {
-        self.counter.has_place(lane)
+        self.handover.has_place(lane)
     }
 
     /// Adds many jobs in one round trip. Answers in order; earlier ones count for later ones of the same key.
@@ -96,7 +96,7 @@ impl Queue {
         let reserve = |chunk: &[Submission]| {
             let mut wanted = [0; 3];
             chunk.iter().filter(|submission| !submission.waits).for_each(|submission| wanted[submission.lane as usize] += 1);
-            self.counter.reserve(wanted)
+            self.handover.reserve(wanted)
         };
         let mut reserved: Vec<Option<Reserved>> = all.chunks(STEP).map(reserve).collect();
         let call = |(chunk, reserved): (&[Submission], &Option<Reserved>)| {

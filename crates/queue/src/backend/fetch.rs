@@ -171,10 +171,8 @@ async fn round(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> Red
     // Where places are taken by handing over while this waits, it does not wait for more than one: they would not be there.
     let most = if shared.handed_over.load(Relaxed) { 1 } else { (common / 3).max(1) };
     let waiting = read(shared, most, Some(shared.config.block), &Lane::ALL);
-    shared.waiting.store(true, Relaxed);
-    let reply = waiting.query_async(reader).await;
-    shared.waiting.store(false, Relaxed);
-    let reply: Reply = reply?;
+    shared.waiting.store(true, Relaxed); // until this round ends, in whatever way
+    let reply: Reply = waiting.query_async(reader).await?;
     let mut out = Vec::new();
     seen.calm = true;
     for (key, entries) in reply.into_iter().flatten() {
@@ -223,7 +221,9 @@ pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Co
         }
         // The connection has no response timeout of its own: a peer that vanished without a word is noticed here.
         let patience = shared.config.lease + shared.config.block;
-        match timeout(patience, round(&shared, &mut reader, &mut seen)).await {
+        let found = timeout(patience, round(&shared, &mut reader, &mut seen)).await;
+        shared.waiting.store(false, Relaxed);
+        match found {
             Ok(Ok(entries)) => {
                 tries = 0;
                 // While a read waits, taking over may fill the places that it was meant for (and COUNT is per stream).

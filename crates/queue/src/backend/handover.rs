@@ -16,7 +16,7 @@ use crate::Lane;
 
 /// Where a worker of this process is found by those who submit.
 #[derive(Default)]
-pub(crate) struct Counter(Mutex<Option<Taker<Weak<Shared>>>>);
+pub(crate) struct Handover(Mutex<Option<Taker<Weak<Shared>>>>);
 
 struct Taker<W> {
     worker: W,
@@ -38,7 +38,7 @@ pub(crate) struct Reserved {
     places: [Vec<Places>; 3],
 }
 
-impl Counter {
+impl Handover {
     /// From now on `worker` is found here. Of several the last is.
     pub(crate) fn open(&self, worker: &Arc<Shared>) -> mpsc::UnboundedReceiver<Taken> {
         let (taken, receiver) = mpsc::unbounded_channel();

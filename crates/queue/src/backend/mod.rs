@@ -37,7 +37,7 @@ use tokio::{
 
 pub use config::WorkerConfig;
 use fetch::Doors;
-pub(crate) use handover::{Counter, Reserved};
+pub(crate) use handover::{Handover, Reserved};
 pub(crate) use held::GROUP;
 use held::Shared;
 use layer::SettleLayer;
@@ -71,7 +71,7 @@ impl<A: DeserializeOwned + Send + Sync + 'static> StreamsBackend<A> {
         let (settled, outcomes) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(queue, config, settled));
         let doors = Doors { open: open.clone(), suspects };
-        let taken = shared.queue.counter.open(&shared);
+        let taken = shared.queue.handover.open(&shared);
         let (mut readers, mut keepers) = (JoinSet::new(), JoinSet::new());
         readers.spawn(fetch::run(shared.clone(), reader, doors.clone()));
         readers.spawn(handover::run(shared.clone(), taken, doors.clone()));

@@ -1,22 +1,14 @@
 -- What writing an item takes of Redis: the commands, and nothing decided.
--- KEYS meta, order, cards, state, unread, ids, seen, expires, revs, live. ARGV now in ms, id, card.
-redis.call('EXISTS', KEYS[1])
-redis.call('ZRANGEBYSCORE', KEYS[8], '-inf', ARGV[1], 'LIMIT', 0, 100)
-redis.call('HGET', KEYS[6], ARGV[2])
-redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', '0', 'LIMIT', 0, 4)
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-local rev = redis.call('HINCRBY', KEYS[1], 'rev', 1)
+-- KEYS head, items, order, unread, revs, live. ARGV now in ms, id, card.
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'rev', 'seq', 'at', 'due')
+redis.call('HGET', KEYS[2], ARGV[2])
+local seq, rev = (head[3] or 0) + 1, (head[2] or 0) + 1
 redis.call('TIME')
-redis.call('HGET', KEYS[1], 'at')
-redis.call('HSET', KEYS[1], 'at', ARGV[1])
-redis.call('ZADD', KEYS[2], seq, seq)
-redis.call('HSET', KEYS[3], seq, ARGV[3])
-redis.call('HSET', KEYS[4], seq, ARGV[2])
-redis.call('SADD', KEYS[5], seq)
-redis.call('HSET', KEYS[6], ARGV[2], seq)
-redis.call('ZADD', KEYS[7], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[9], rev, seq)
-local unread = redis.call('SCARD', KEYS[5])
-redis.call('HGET', KEYS[1], 'epoch')
-redis.call('PUBLISH', KEYS[10], ARGV[3])
+redis.call('HSET', KEYS[2], seq, ARGV[2], 'c' .. seq, ARGV[3], ARGV[2], seq)
+redis.call('ZADD', KEYS[3], seq, seq)
+redis.call('ZADD', KEYS[5], rev, seq)
+redis.call('SADD', KEYS[4], seq)
+local unread = redis.call('SCARD', KEYS[4])
+redis.call('HSET', KEYS[1], 'rev', rev, 'unread', unread, 'seq', seq, 'at', ARGV[1])
+redis.call('PUBLISH', KEYS[6], ARGV[3])
 return { seq, rev, unread }

@@ -73,12 +73,24 @@ impl Archive {
 /// How many instructions SQLite's machine may go on for before it gives way: some dozens of microseconds.
 const UNINTERRUPTED: i32 = 500;
 
+/// What each of SQLite's connections may keep of the database, in KiB below zero. A batch of the archiver touches some thousand pages:
+/// what does not fit is written in the middle of it, and again at its end.
+const SQLITE_CACHE: &str = "-32768";
+/// After how many pages of the log they are copied into the database. A page that changed in many batches is copied once.
+const SQLITE_CHECKPOINT: &str = "8192";
+
 fn options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).connect_timeout(PATIENCE).acquire_timeout(PATIENCE);
     if url.starts_with("sqlite:") {
         options.max_connections(4).map_sqlx_sqlite_opts(|sqlite| {
-            sqlite.pragma("journal_mode", "WAL").pragma("synchronous", "NORMAL").busy_timeout(PATIENCE).foreign_keys(true)
+            sqlite
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "NORMAL")
+                .pragma("cache_size", SQLITE_CACHE)
+                .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
+                .busy_timeout(PATIENCE)
+                .foreign_keys(true)
         });
     } else {
         options.max_connections(16).min_connections(1).map_sqlx_postgres_opts(|postgres| {

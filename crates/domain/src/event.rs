@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     AppId, Card, Channel, DeliveryId, DeliveryState, ItemState, Notification, NotificationId, ProfilePatch, RecipientId,
     Timestamp,
-    id::name_id,
+    id::{led_by, name_id},
     item::ItemContent,
     sms::SmsCost,
     suppression::{SuppressedAddress, Suppression, SuppressionReason},
@@ -305,7 +305,7 @@ impl EventKind {
         let app = app.as_str().as_bytes();
         let name = self.name().as_bytes();
         let id = |n: &NotificationId| *n.as_uuid().as_bytes();
-        match self {
+        let hash = match self {
             Self::Accepted { notification } => name_id(&[app, name, &id(&notification.id)]),
             Self::Dispatched { notification, .. } | Self::Recalled { notification } => name_id(&[app, name, &id(notification)]),
             Self::Delivery(r) => {
@@ -350,7 +350,13 @@ impl EventKind {
                 let place = reason.map_or_else(|| category.unwrap_or_default().to_owned(), |reason| reason.place(category));
                 name_id(&[app, name, address.as_str().as_bytes(), place.as_bytes(), &at.as_millis().to_be_bytes()])
             }
-        }
+        };
+        // Of the others nothing says when they were: `at` of a fact that is told again may be another.
+        let time = match self {
+            Self::RecipientUpserted { .. } | Self::Suppressed { .. } | Self::SuppressionLifted { .. } => Some(at),
+            _ => self.notification().map(NotificationId::accepted_at),
+        };
+        time.map_or(hash, |time| led_by(time, hash))
     }
 }
 

@@ -1,44 +1,36 @@
-//! The hot state of inboxes: one script a call.
+//! The hot state of inboxes, and what changes it: one script a call.
 
-use std::{collections::HashSet, sync::LazyLock, time::Duration};
+use std::{collections::HashSet, sync::LazyLock};
 
 use redis::{Script, Value};
 use stentor_connection::{Call, Connection};
 use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
 
 use crate::{
-    Change, Hot, HotChanges, HotItem, HotMarked, HotOverview, InboxError, NewItem, Page, Position, Reader, Recalled, Stay,
-    WarmState, Written, keys, reply,
+    Change, Hot, HotItem, HotMarked, InboxError, NewItem, Position, Reader, Recalled, Stay, WarmState, Written, keys,
+    reply::{self, Fields, Head},
 };
 
-/// How long a notification is recognised after it was written, whatever was trimmed since.
-const KNOWN_FOR: Duration = Duration::from_hours(24);
 /// How far seqs jump when an inbox is rebuilt: beyond anything that was written and never archived.
 const SEQ_JUMP: u64 = 1_000_000;
 /// The most items written in one pipeline.
 const PIPELINE: usize = 500;
-/// How many items are looked at at once where archived ones made a page too short.
-const PAGE_ON: usize = 100;
-/// How many items that were put back are looked at. They are trimmed again when their inbox next grows.
-const PUT_BACK: usize = 1_000;
 
 /// A script with the head that all inbox scripts share. What was accepted is delivered, read and trimmed also beyond Redis's
 /// `maxmemory`: intake stops there, and a full Redis could never become empty again if this did too.
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        static $name: LazyLock<Script> = LazyLock::new(|| {
+        pub(crate) static $name: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
             let head = concat!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
-            Script::new(&[head, include_str!(concat!("scripts/", $file))].concat())
+            redis::Script::new(&[head, include_str!(concat!("scripts/", $file))].concat())
         });
     };
 }
+pub(crate) use script;
 script!(WRITE, "write.lua");
 script!(MARK, "mark.lua");
 script!(MARK_ALL_READ, "mark_all_read.lua");
-script!(OVERVIEW, "overview.lua");
-script!(PAGE, "page.lua");
-script!(FIND, "find.lua");
-script!(CHANGES_SINCE, "changes_since.lua");
+script!(TIDY, "tidy.lua");
 script!(RESTORE, "restore.lua");
 script!(EXCESS, "excess.lua");
 script!(TRIM, "trim.lua");
@@ -48,10 +40,10 @@ script!(UPDATE, "update.lua");
 static WARM: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
-/// What `mark.lua` answers: epoch, rev, unread, the changed items, the ids that are not hot, the changed entries, the reader.
-type MarkReply = (u64, u64, u64, Vec<String>, Vec<String>, Vec<String>, Vec<String>);
+/// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
+type MarkReply = (Fields, Vec<String>, Vec<String>, Vec<String>);
 /// What `mark_all_read.lua` answers: as above, with 1 if more may be left instead of the ids, and `read_upto`.
-type MarkAllReply = (u64, u64, u64, Vec<String>, u8, Vec<String>, String, Vec<String>);
+type MarkAllReply = (Fields, Vec<String>, u8, Vec<String>, String);
 
 /// A cheap handle to the hot state of all inboxes.
 #[derive(Clone)]
@@ -70,13 +62,13 @@ impl Inbox {
     }
 
     /// A call of `script` on one inbox, with the arguments that all have.
-    fn call(&self, script: &'static Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Call {
+    pub(crate) fn call(&self, script: &'static Script, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Call {
         let mut call = keys::inbox_call(script, app, recipient);
         call.arg(now.as_millis()).arg(self.conn.publishing());
         call
     }
 
-    async fn ask(&self, call: &Call) -> Result<Value, InboxError> {
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Value, InboxError> {
         Ok(call.ask(&mut self.connection()).await?)
     }
 
@@ -89,7 +81,7 @@ impl Inbox {
             let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
             let mut call = self.call(&WRITE, app, item.recipient, now);
             call.arg(item.card.id.to_string()).arg(item.variant);
-            call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card).arg(millis(KNOWN_FOR));
+            call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
             calls.push(call);
         }
         let written = |value| {
@@ -116,15 +108,16 @@ impl Inbox {
             call.arg(id.to_string()).arg(place.map_or_else(String::new, |seq| seq.to_string()));
         }
         let answer: Hot<MarkReply> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((epoch, rev, unread, changed, missing, entries, reader)) = answer else { return Ok(Hot::Cold) };
+        let Hot::Warm((fields, changed, missing, entries)) = answer else { return Ok(Hot::Cold) };
+        let Hot::Warm(head) = Head::read(fields)? else { return Ok(Hot::Cold) };
         Ok(Hot::Warm(HotMarked {
-            position: Position { epoch, rev },
-            unread,
+            position: head.position,
+            unread: head.unread,
             items: changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?,
             missing: missing.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?,
             entries: entries.iter().map(|line| reply::entry_change(line)).collect::<Result<_, _>>()?,
             read_upto: None,
-            reader: reply::reader(&reader)?,
+            reader: head.reader,
         }))
     }
 
@@ -147,15 +140,16 @@ impl Inbox {
             };
             call.arg(timeline);
             let answer: Hot<MarkAllReply> = reply::hot(self.ask(&call).await?)?;
-            let Hot::Warm((epoch, rev, unread, changed, more, entries, upto, reader)) = answer else { return Ok(Hot::Cold) };
+            let Hot::Warm((fields, changed, more, entries, upto)) = answer else { return Ok(Hot::Cold) };
+            let Hot::Warm(head) = Head::read(fields)? else { return Ok(Hot::Cold) };
             let mut part = HotMarked {
-                position: Position { epoch, rev },
-                unread,
+                position: head.position,
+                unread: head.unread,
                 items: changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?,
                 missing: Vec::new(),
                 entries: entries.iter().map(|line| reply::entry_change(line)).collect::<Result<_, _>>()?,
                 read_upto: if upto.is_empty() { None } else { Some(reply::read_upto(&upto)?) },
-                reader: reply::reader(&reader)?,
+                reader: head.reader,
             };
             if let Some(before) = all.take() {
                 part.items.splice(0..0, before.items);
@@ -217,7 +211,7 @@ impl Inbox {
 
     /// Lets items whose time is over leave, and tells the devices; in one round trip per 500.
     pub async fn purge(&self, app: &AppId, recipients: &[RecipientId], now: Timestamp) -> Result<(), InboxError> {
-        let calls = recipients.iter().map(|recipient| self.call(&OVERVIEW, app, recipient, now)).collect();
+        let calls = recipients.iter().map(|recipient| self.call(&TIDY, app, recipient, now)).collect();
         self.ask_many(calls).await.map(drop)
     }
 
@@ -229,14 +223,6 @@ impl Inbox {
             calls = rest;
         }
         Ok(replies)
-    }
-
-    /// How many own items are unread, and what the person is to the timeline.
-    pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<HotOverview>, InboxError> {
-        type Answer = (u64, u64, u64, Vec<String>);
-        let answer: Hot<Answer> = reply::hot(self.ask(&self.call(&OVERVIEW, app, recipient, now)).await?)?;
-        let Hot::Warm((epoch, rev, unread, reader)) = answer else { return Ok(Hot::Cold) };
-        Ok(Hot::Warm(HotOverview { unread, position: Position { epoch, rev }, reader: reply::reader(&reader)? }))
     }
 
     /// Tells the times at which people were in a topic, in one round trip per 500. Of two that were told in another order, the one
@@ -287,104 +273,6 @@ impl Inbox {
             call
         };
         self.ask_many(fields.iter().map(call).collect()).await.map(drop)
-    }
-
-    /// Hot items below `before_seq`, or the newest; newest first, without archived ones.
-    pub async fn page(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        before_seq: Option<u64>,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Hot<Page>, InboxError> {
-        let (mut items, mut before, mut ask) = (Vec::with_capacity(limit), before_seq, limit);
-        loop {
-            let Hot::Warm(listed) = self.list(app, recipient, before, None, ask, now).await? else { return Ok(Hot::Cold) };
-            before = listed.last.or(before);
-            let in_inbox = listed.items.into_iter().filter(|found| found.item.state.archived_at.is_none());
-            items.extend(in_inbox.take(limit - items.len()));
-            if items.len() == limit || listed.seqs < ask {
-                return Ok(Hot::Warm(Page { items, floor: listed.floor, reader: listed.reader }));
-            }
-            ask = PAGE_ON; // some were archived
-        }
-    }
-
-    /// The items below `before_seq` that were put back to be changed, archived ones among them: the record may not know yet how.
-    pub async fn put_back(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        before_seq: u64,
-        now: Timestamp,
-    ) -> Result<Hot<Vec<HotItem>>, InboxError> {
-        Ok(match self.list(app, recipient, Some(before_seq), Some(0), PUT_BACK, now).await? {
-            Hot::Warm(listed) => Hot::Warm(listed.items),
-            Hot::Cold => Hot::Cold,
-        })
-    }
-
-    /// What is hot below `before_seq` and not below `from` (or the floor), newest first, archived items among it.
-    async fn list(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        before_seq: Option<u64>,
-        from: Option<u64>,
-        most: usize,
-        now: Timestamp,
-    ) -> Result<Hot<Listed>, InboxError> {
-        type Answer = (u64, Vec<String>, Vec<Option<String>>, Vec<Option<String>>, Vec<String>);
-        let or_none = |seq: Option<u64>| seq.map_or_else(String::new, |seq| seq.to_string());
-        let mut call = self.call(&PAGE, app, recipient, now);
-        call.arg(or_none(before_seq)).arg(most).arg(or_none(from));
-        let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((floor, seqs, states, cards, reader)) = answer else { return Ok(Hot::Cold) };
-        let mut items = Vec::with_capacity(seqs.len());
-        for ((seq, state), card) in seqs.iter().zip(&states).zip(&cards) {
-            let (Some(state), Some(card)) = (state, card) else { continue };
-            items.push(reply::item(seq, state, card)?);
-        }
-        let last = seqs.last().map(|seq| reply::seq(seq)).transpose()?;
-        Ok(Hot::Warm(Listed { items, seqs: seqs.len(), last, floor, reader: reply::reader(&reader)? }))
-    }
-
-    /// One item; `None` if it is not hot.
-    pub async fn find(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        id: NotificationId,
-        now: Timestamp,
-    ) -> Result<Hot<Option<HotItem>>, InboxError> {
-        let mut call = self.call(&FIND, app, recipient, now);
-        call.arg(id.to_string());
-        let answer: Hot<Vec<String>> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm(flat) = answer else { return Ok(Hot::Cold) };
-        Ok(Hot::Warm(reply::items(&flat)?.pop()))
-    }
-
-    /// What changed since `position`, if it is at most `limit` items.
-    pub async fn changes_since(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        position: Position,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Hot<HotChanges>, InboxError> {
-        type Answer = (u8, u64, u64, u64, Vec<String>, Vec<String>, Vec<String>);
-        let mut call = self.call(&CHANGES_SINCE, app, recipient, now);
-        call.arg(position.epoch).arg(position.rev).arg(limit);
-        let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
-        let Hot::Warm((recovered, epoch, rev, unread, flat, left, reader)) = answer else { return Ok(Hot::Cold) };
-        Ok(Hot::Warm(HotChanges {
-            recovered: recovered == 1,
-            items: reply::items(&flat)?.into_iter().map(|i| i.item).collect(),
-            removed: left.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?,
-            overview: HotOverview { unread, position: Position { epoch, rev }, reader: reply::reader(&reader)? },
-        }))
     }
 
     /// Builds a cold inbox from its record; does nothing if somebody else was faster.
@@ -454,7 +342,7 @@ impl Inbox {
         now: Timestamp,
     ) -> Result<usize, InboxError> {
         let mut call = self.call(&TRIM, app, recipient, now);
-        call.arg(keep).arg(millis(KNOWN_FOR));
+        call.arg(keep);
         for (seq, rev) in archived {
             call.arg(*seq).arg(*rev);
         }
@@ -471,28 +359,12 @@ impl Inbox {
     }
 }
 
-/// What `page.lua` lists.
-struct Listed {
-    /// Newest first, archived ones among them; without those whose state or card was lost.
-    items: Vec<HotItem>,
-    /// How many there were with these.
-    seqs: usize,
-    /// The lowest of them.
-    last: Option<u64>,
-    floor: u64,
-    reader: Reader,
-}
-
 fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {
     let card = serde_json::to_string(&item.item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
     call.arg(item.seq).arg(reply::state_line(&item.item)).arg(item.item.card.id.to_string());
     call.arg(format!("{} {}\n{card}", item.at.as_millis(), item.variant))
         .arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
     Ok(())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The call that builds an inbox from the record.

@@ -5,8 +5,13 @@ use stentor_connection::Call;
 use stentor_domain::{AppId, NotificationId, RecipientId};
 
 /// What an inbox keeps, in the order in which its scripts take it (`scripts/_inbox.lua` explains each).
-const PARTS: [&str; 12] =
-    ["meta", "order", "cards", "state", "unread", "ids", "seen", "expires", "revs", "gone", "cold_unread", "timeline"];
+const PARTS: [&str; 9] = [HEAD, ITEMS, ORDER, "unread", "known", "expires", "revs", "gone", "cold_unread"];
+/// What an inbox is as a whole.
+pub(crate) const HEAD: &str = "head";
+/// Its hot items.
+pub(crate) const ITEMS: &str = "items";
+/// Their order.
+pub(crate) const ORDER: &str = "order";
 
 /// A call of an inbox's script with all its keys, the live channel last.
 pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
@@ -24,7 +29,12 @@ pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &Recip
 
 /// The keys of what an inbox keeps.
 pub(crate) fn inbox(app: &AppId, recipient: &RecipientId) -> [String; PARTS.len()] {
-    PARTS.map(|part| tag(app, recipient) + part)
+    PARTS.map(|part| inbox_part(app, recipient, part))
+}
+
+/// The key of one part of what an inbox keeps.
+pub(crate) fn inbox_part(app: &AppId, recipient: &RecipientId, part: &str) -> String {
+    tag(app, recipient) + part
 }
 
 fn tag(app: &AppId, recipient: &RecipientId) -> String {

@@ -4,7 +4,7 @@
 //!
 //! - An item has a **seq**, its place in the inbox, and a **rev**, the inbox's revision of its latest change. Every
 //!   mutation takes the next rev inside its script; a call that changes nothing takes none.
-//! - **Unread** is the cardinality of a set of seqs, never a counter kept beside one.
+//! - **Unread** is the cardinality of a set of seqs, noted after each change; it is never counted up and down.
 //! - Each mutation is **published** once, by the script that made it, with the absolute unread and its rev: whoever
 //!   hears rev n after rev n-1 has missed nothing.
 //! - What goes to a topic or to everyone is **one** [entry](stentor_domain::Entry) of the app's **timeline**, which has revs of its
@@ -30,6 +30,7 @@ mod live;
 mod presence;
 mod profiles;
 mod reader;
+mod reading;
 mod reply;
 mod suppressions;
 mod timeline;

@@ -109,15 +109,6 @@ impl Reader {
         }
     }
 
-    /// Reads what the scripts keep: field, value, ….
-    pub(crate) fn from_fields<'a>(flat: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, InboxError> {
-        let mut reader = Self::default();
-        for (field, value) in flat {
-            reader.set(field, value)?;
-        }
-        Ok(reader)
-    }
-
     /// Sets one field as the scripts keep it.
     pub(crate) fn set(&mut self, field: &str, value: &str) -> Result<(), InboxError> {
         let malformed = || InboxError::Malformed(format!("{field} of a reader"));
@@ -262,8 +253,10 @@ mod tests {
         let item = ItemChange { notification: entry(4, Target::Everyone, None).body.id, state: read };
         reader.treat(8, &[EntryChange { seq: 4, item }], Some(ReadUpto { seq: 2, at: now() }));
         reader.preferences = serde_json::from_str(r#"{"categories":{"news":{"inbox":false}}}"#).unwrap();
-        let fields = reader.to_fields();
-        let again = Reader::from_fields(fields.iter().map(|(f, v)| (f.as_str(), v.as_str()))).unwrap();
+        let mut again = Reader::default();
+        for (field, value) in reader.to_fields() {
+            again.set(&field, &value).unwrap();
+        }
         assert_eq!(again, reader);
     }
 }

@@ -7,7 +7,7 @@ use stentor_domain::{
     timeline::ReadUpto,
 };
 
-use crate::{Hot, HotItem, InboxError, Reader};
+use crate::{Hot, HotItem, HotOverview, InboxError, Position, Reader};
 
 /// A script's answer, or `cold`.
 pub(crate) fn hot<T: FromRedisValue>(value: Value) -> Result<Hot<T>, InboxError> {
@@ -40,7 +40,7 @@ pub(crate) fn change(line: &str) -> Result<ItemChange, InboxError> {
 }
 
 /// Reads a seq.
-pub(crate) fn seq(text: &str) -> Result<u64, InboxError> {
+fn seq(text: &str) -> Result<u64, InboxError> {
     text.parse().map_err(|_| malformed(text))
 }
 
@@ -62,20 +62,65 @@ pub(crate) fn read_upto(text: &str) -> Result<ReadUpto, InboxError> {
     Ok(ReadUpto { seq: seq.parse().map_err(|_| malformed(text))?, at })
 }
 
-/// Reads what a script gives of a reader: field, value, ….
-pub(crate) fn reader(flat: &[String]) -> Result<Reader, InboxError> {
-    Reader::from_fields(flat.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())))
+/// What HGETALL answers.
+pub(crate) type Fields = Vec<(String, String)>;
+
+/// An inbox as a whole.
+pub(crate) struct Head {
+    pub(crate) position: Position,
+    /// How many own items are unread.
+    pub(crate) unread: u64,
+    /// Items below this seq are the record's to list; 0: there are none.
+    pub(crate) floor: u64,
+    /// From when on there is something to tidy up, in ms.
+    due: Option<i64>,
+    /// What the person is to the timeline.
+    pub(crate) reader: Reader,
 }
 
-/// Reads seq, "rev seen read archived id" and "time variant LF card".
-pub(crate) fn item(seq: &str, state: &str, card: &str) -> Result<HotItem, InboxError> {
+impl Head {
+    /// Reads what HGETALL answers.
+    pub(crate) fn read(fields: Fields) -> Result<Hot<Self>, InboxError> {
+        if fields.is_empty() {
+            return Ok(Hot::Cold);
+        }
+        let mut head =
+            Self { position: Position { epoch: 0, rev: 0 }, unread: 0, floor: 0, due: None, reader: Reader::default() };
+        for (field, value) in fields {
+            let number = || value.parse::<u64>().map_err(|_| malformed(&value));
+            match field.as_str() {
+                "epoch" => head.position.epoch = number()?,
+                "rev" => head.position.rev = number()?,
+                "unread" => head.unread = number()?,
+                "floor" => head.floor = number()?,
+                "due" => head.due = Some(value.parse().map_err(|_| malformed(&value))?),
+                "seq" | "at" | "base" => {} // the scripts' own
+                _ => head.reader.set(&field, &value)?,
+            }
+        }
+        Ok(Hot::Warm(head))
+    }
+
+    /// What is shown of it at a glance.
+    pub(crate) fn overview(self) -> HotOverview {
+        HotOverview { unread: self.unread, position: self.position, reader: self.reader }
+    }
+
+    /// True if something is to be tidied up before anybody is told of it.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.due.is_some_and(|due| due <= now.as_millis())
+    }
+}
+
+/// Reads "rev seen read archived id" and "time variant LF card".
+pub(crate) fn item(seq: u64, state: &str, card: &str) -> Result<HotItem, InboxError> {
     let (rev, rest) = state.split_once(' ').ok_or_else(|| malformed(state))?;
     let (head, card) = card.split_once('\n').ok_or_else(|| malformed("a card without its variant"))?;
     let (at, variant) = head.split_once(' ').ok_or_else(|| malformed("a card without its time"))?;
     let card: Card = serde_json::from_str(card).map_err(|e| InboxError::Malformed(e.to_string()))?;
     Ok(HotItem {
         item: Item { card, state: change(rest)?.state, rev: rev.parse().map_err(|_| malformed(state))? },
-        seq: self::seq(seq)?,
+        seq,
         variant: variant.to_owned(),
         at: time(at)?.ok_or_else(|| malformed("a card without its time"))?,
     })
@@ -83,7 +128,7 @@ pub(crate) fn item(seq: &str, state: &str, card: &str) -> Result<HotItem, InboxE
 
 /// Reads a flat list of seq, state, card.
 pub(crate) fn items(flat: &[String]) -> Result<Vec<HotItem>, InboxError> {
-    flat.chunks_exact(3).map(|part| item(&part[0], &part[1], &part[2])).collect()
+    flat.chunks_exact(3).map(|part| item(seq(&part[0])?, &part[1], &part[2])).collect()
 }
 
 /// Writes "rev seen read archived id".

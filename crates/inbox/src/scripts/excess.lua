@@ -3,6 +3,6 @@
 local beyond = redis.call('ZCARD', ORDER) - tonumber(ARGV[3])
 if beyond <= 0 then return {} end
 local seqs = redis.call('ZRANGE', ORDER, 0, math.min(beyond, 500) - 1)
-local states, cards, out = redis.call('HMGET', STATE, unpack(seqs)), redis.call('HMGET', CARDS, unpack(seqs)), {}
-for i, seq in ipairs(seqs) do out[#out + 1] = seq out[#out + 1] = states[i] out[#out + 1] = cards[i] end
+local found, out = look(seqs), {}
+for i, seq in ipairs(seqs) do out[3 * i - 2], out[3 * i - 1], out[3 * i] = seq, found[2 * i - 1], found[2 * i] end
 return out

@@ -1,10 +1,10 @@
 -- Changes the state of items. What is so already changes nothing, takes no rev and is not published.
 --
 -- ARGV[3] read | unread | archived | unarchived | seen, then (at most 100) notification id, and its place in the timeline or ''
--- Returns {epoch, rev, unread, {"seen read archived id" of each changed}, {ids that are not hot},
---   {"seq seen read archived id" of each changed entry of the timeline}, reader} or 'cold'.
+-- Returns {head, {"seen read archived id" of each changed}, {ids that are not hot},
+--   {"seq seen read archived id" of each changed entry of the timeline}} or 'cold'.
 local change, changed, missing = ARGV[3], {}, {}
-local upto, upto_at = string.match(redis.call('HGET', TIMELINE, 'u') or '0 0', '^(%d+) (%d+)')
+local upto, upto_at = string.match(redis.call('HGET', HEAD, 'u') or '0 0', '^(%d+) (%d+)')
 
 local function apply(s)
   local before = s.seen .. ' ' .. s.read .. ' ' .. s.archived
@@ -20,7 +20,7 @@ end
 for i = 4, #ARGV, 2 do
   local id, place = ARGV[i], ARGV[i + 1]
   if place ~= '' then
-    local held = redis.call('HGET', TIMELINE, place)
+    local held = redis.call('HGET', HEAD, place)
     local s = held and parse(held)
     if not s then
       local at = tonumber(place) <= tonumber(upto) and tonumber(upto_at) or 0
@@ -28,9 +28,9 @@ for i = 4, #ARGV, 2 do
     end
     if apply(s) then changed[#changed + 1] = { place, s, true } end
   else
-    local known = redis.call('HGET', IDS, id)
+    local known = redis.call('HGET', ITEMS, 'i' .. id)
     local seq = known and string.match(known, '^%d+')
-    local state = seq and redis.call('HGET', STATE, seq)
+    local state = seq and redis.call('HGET', ITEMS, seq)
     if not state then
       missing[#missing + 1] = id
     else
@@ -52,16 +52,16 @@ if #changed > 0 then
     local state = told(rev, c[2])
     local line = string.match(state, '^%d+ (.*)$')
     if c[3] then
-      redis.call('HSET', TIMELINE, c[1], state)
+      redis.call('HSET', HEAD, c[1], state)
       entries[#entries + 1] = c[1] .. ' ' .. line
       told_of[i] = '@' .. c[1] .. ' ' .. line
     else
-      redis.call('HSET', STATE, c[1], state)
+      redis.call('HSET', ITEMS, c[1], state)
       redis.call('ZADD', REVS, rev, c[1])
       lines[#lines + 1] = line
       told_of[i] = line
     end
   end
-  publish('state', rev, change .. '\n' .. table.concat(told_of, '\n'))
+  publish('state', change .. '\n' .. table.concat(told_of, '\n'))
 end
-return { EPOCH, REV, redis.call('SCARD', UNREAD), lines, missing, entries, reader() }
+return { head(), lines, missing, entries }

@@ -5,17 +5,20 @@
 local n = 0
 for i = 3, #ARGV, 5 do
   local seq, state, id, card, expiry = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  if redis.call('HEXISTS', STATE, seq) == 0 and redis.call('ZSCORE', GONE, id) == false then
+  if redis.call('HEXISTS', ITEMS, seq) == 0 and redis.call('ZSCORE', GONE, id) == false then
     -- whether it is unread is known here better than in the record, which may lag
     local s = parse(state)
     local unread = redis.call('SISMEMBER', UNREAD, seq) == 1
     if unread then s.read = 0 s.archived = 0
     elseif s.read == 0 and s.archived == 0 then s.read = NOW end
-    redis.call('ZADD', ORDER, seq, seq) redis.call('HSET', CARDS, seq, card) redis.call('HSET', STATE, seq, told(s.rev, s))
-    redis.call('HSETNX', IDS, id, seq .. ' 0') -- one that is still known stays known for as long
+    redis.call('ZADD', ORDER, seq, seq) redis.call('HSET', ITEMS, seq, told(s.rev, s), 'c' .. seq, card)
+    redis.call('HSETNX', ITEMS, 'i' .. id, seq .. ' 0') -- one that is still known stays known for as long
     redis.call('HDEL', COLD_UNREAD, seq)
     redis.call('ZADD', REVS, s.rev, seq)
-    if expiry ~= '0' then redis.call('ZADD', EXPIRES, expiry, seq .. ' ' .. id) end
+    if expiry ~= '0' then
+      redis.call('ZADD', EXPIRES, expiry, seq .. ' ' .. id)
+      tidy_from(tonumber(expiry))
+    end
     n = n + 1
   end
 end

@@ -6,7 +6,7 @@
 local set = {}
 for i = 3, #ARGV, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
-  local held = redis.call('HGET', TIMELINE, field) or ''
+  local held = redis.call('HGET', HEAD, field) or ''
   local newer = held ~= value
   if newer and string.sub(field, 1, 2) == 't:' then
     local _, had = string.gsub(held, '%d+', '')
@@ -14,7 +14,7 @@ for i = 3, #ARGV, 2 do
     newer = has > had
   end
   if newer then
-    redis.call('HSET', TIMELINE, field, value)
+    redis.call('HSET', HEAD, field, value)
     set[#set + 1] = field .. '\t' .. value
     -- in another language, or without what is muted now, the whole inbox looks otherwise: who was away loads it again
     if field == 'l' or field == 'p' then set.reload = true end
@@ -23,6 +23,6 @@ end
 if #set > 0 then
   local rev = next_rev()
   if set.reload then raise('base', rev) end
-  publish('reader', rev, table.concat(set, '\n'))
+  publish('reader', table.concat(set, '\n'))
 end
 return { EPOCH, REV, redis.call('SCARD', UNREAD) }

@@ -156,7 +156,7 @@ async fn what_a_partial_loss_left_is_not_mixed_in() {
     inboxes.mark_all_read(&f.app, &f.me, None, at(2)).await.unwrap();
     let new = NewItem { recipient: &f.me, card: &expiring(9, at(99)), variant: "en" };
     inboxes.write(&f.app, &[new], at(2)).await.unwrap();
-    assert_eq!(asked_in_redis(&f, "DEL stentor:inbox:{demo:me}:meta").await, 1);
+    assert_eq!(asked_in_redis(&f, "DEL stentor:inbox:{demo:me}:head").await, 1);
     assert_eq!(inboxes.page(&f.app, &f.me, None, 10, at(3)).await.unwrap(), before);
     assert_eq!(inboxes.overview(&f.app, &f.me, at(3)).await.unwrap().unread, 2);
 }

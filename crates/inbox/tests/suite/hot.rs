@@ -39,8 +39,8 @@ async fn a_page_is_full_however_many_of_the_newest_are_archived_and_whatever_was
     let rest = f.page(Some(page[9].seq), 50, at(2)).await;
     assert_eq!(rest.iter().map(|i| i.item.card.id).collect::<Vec<_>>(), ids((0..10).rev()));
     // What a partial loss left in the list without its state is no reason to stand still.
-    let state = format!("stentor:inbox:{{{}:{}}}:state", f.app, f.me);
-    redis::cmd("DEL").arg(state).exec_async(&mut f.conn.clone()).await.unwrap();
+    let items = format!("stentor:inbox:{{{}:{}}}:items", f.app, f.me);
+    redis::cmd("DEL").arg(items).exec_async(&mut f.conn.clone()).await.unwrap();
     assert_eq!(in_time(f.page(None, 10, at(2))).await, []);
 }
 
@@ -499,4 +499,39 @@ async fn what_is_kept_of_trimmed_items_goes_when_it_is_of_no_more_use() {
     assert_eq!(kept().await, 1, "it is hot");
     f.read_all(None, at(12)).await;
     assert_eq!(kept().await, 0, "it was read");
+}
+
+#[tokio::test]
+async fn what_was_known_for_a_day_is_let_go_though_nothing_more_comes() {
+    let f = Fixture::new().await;
+    f.write([1, 2, 3], hours(0)).await;
+    f.mark(Change::Read, [1, 2, 3], hours(1)).await;
+    assert_eq!(f.trim(1, hours(2)).await.len(), 2);
+    let kept = async || {
+        let mut cmd = redis::cmd("HKEYS");
+        let fields: Vec<String> = cmd.arg("stentor:inbox:{demo:me}:items").query_async(&mut f.conn.clone()).await.unwrap();
+        fields.iter().filter(|field| field.starts_with('i')).count()
+    };
+    f.overview(hours(23)).await;
+    assert_eq!(kept().await, 3);
+    f.overview(hours(24)).await;
+    assert_eq!(kept().await, 1, "what is hot stays known");
+}
+
+#[tokio::test]
+async fn reading_runs_no_script_but_where_something_is_due() {
+    let f = Fixture::new().await;
+    f.write_cards(&[card(1), expiring(2, at(50)), expiring(3, at(20))], at(1)).await;
+    let scripts = async || {
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut f.conn.clone()).await.unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        line.and_then(|rest| rest.split(',').next()).map_or(0, |n| n.parse::<u32>().unwrap())
+    };
+    f.inbox.purge(&f.app, std::slice::from_ref(&f.me), at(2)).await.unwrap(); // Redis knows the script from now on
+    let begin = scripts().await;
+    assert_eq!((f.overview(at(19)).await.unread, f.page(None, 10, at(19)).await.len()), (3, 3));
+    assert_eq!(scripts().await, begin);
+    assert_eq!((f.overview(at(20)).await.unread, f.page(None, 10, at(20)).await.len()), (2, 2));
+    assert_eq!(scripts().await, begin + 1, "what expired left, once");
+    assert_eq!(f.page(None, 10, at(50)).await.len(), 1);
 }

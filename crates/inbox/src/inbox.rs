@@ -8,7 +8,7 @@ use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Ti
 
 use crate::{
     Change, Hot, HotItem, HotMarked, InboxError, NewItem, Position, Reader, Recalled, Stay, WarmState, Written, keys,
-    reply::{self, Fields, Head},
+    reply::{self, Head},
 };
 
 /// How far seqs jump when an inbox is rebuilt: beyond anything that was written and never archived.
@@ -16,34 +16,43 @@ const SEQ_JUMP: u64 = 1_000_000;
 /// The most items written in one pipeline.
 const PIPELINE: usize = 500;
 
-/// A script with the head that all inbox scripts share. What was accepted is delivered, read and trimmed also beyond Redis's
-/// `maxmemory`: intake stops there, and a full Redis could never become empty again if this did too.
+/// A script with the head that all inbox scripts share, and, if it works on items, with what is done to these. What was accepted is
+/// delivered, read and trimmed also beyond Redis's `maxmemory`: intake stops there, and a full Redis could never become empty again
+/// if this did too.
 macro_rules! script {
     ($name:ident, $file:literal) => {
+        script!($name, $file, "");
+    };
+    ($name:ident, $file:literal, on items) => {
+        script!($name, $file, include_str!("scripts/_items.lua"));
+    };
+    ($name:ident, $file:literal, $items:expr) => {
         pub(crate) static $name: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
             let head = concat!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
-            redis::Script::new(&[head, include_str!(concat!("scripts/", $file))].concat())
+            let tidy =
+                concat!("if NOW >= DUE then\n", include_str!("scripts/_items.lua"), include_str!("scripts/_tidy.lua"), "end\n");
+            redis::Script::new(&[head, tidy, $items, include_str!(concat!("scripts/", $file))].concat())
         });
     };
 }
 pub(crate) use script;
 script!(WRITE, "write.lua");
-script!(MARK, "mark.lua");
-script!(MARK_ALL_READ, "mark_all_read.lua");
+script!(MARK, "mark.lua", on items);
+script!(MARK_ALL_READ, "mark_all_read.lua", on items);
 script!(TIDY, "tidy.lua");
-script!(RESTORE, "restore.lua");
-script!(EXCESS, "excess.lua");
-script!(TRIM, "trim.lua");
-script!(SET_READER, "set_reader.lua");
-script!(RECALL, "recall.lua");
-script!(UPDATE, "update.lua");
+script!(RESTORE, "restore.lua", on items);
+script!(EXCESS, "excess.lua", on items);
+script!(TRIM, "trim.lua", on items);
+script!(SET_READER, "set_reader.lua", on items);
+script!(RECALL, "recall.lua", on items);
+script!(UPDATE, "update.lua", on items);
 static WARM: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
-type MarkReply = (Fields, Vec<String>, Vec<String>, Vec<String>);
+type MarkReply = (Value, Vec<String>, Vec<String>, Vec<String>);
 /// What `mark_all_read.lua` answers: as above, with 1 if more may be left instead of the ids, and `read_upto`.
-type MarkAllReply = (Fields, Vec<String>, u8, Vec<String>, String);
+type MarkAllReply = (Value, Vec<String>, u8, Vec<String>, String);
 
 /// A cheap handle to the hot state of all inboxes.
 #[derive(Clone)]
@@ -109,7 +118,7 @@ impl Inbox {
         }
         let answer: Hot<MarkReply> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((fields, changed, missing, entries)) = answer else { return Ok(Hot::Cold) };
-        let Hot::Warm(head) = Head::read(fields)? else { return Ok(Hot::Cold) };
+        let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Hot::Cold) };
         Ok(Hot::Warm(HotMarked {
             position: head.position,
             unread: head.unread,
@@ -141,7 +150,7 @@ impl Inbox {
             call.arg(timeline);
             let answer: Hot<MarkAllReply> = reply::hot(self.ask(&call).await?)?;
             let Hot::Warm((fields, changed, more, entries, upto)) = answer else { return Ok(Hot::Cold) };
-            let Hot::Warm(head) = Head::read(fields)? else { return Ok(Hot::Cold) };
+            let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Hot::Cold) };
             let mut part = HotMarked {
                 position: head.position,
                 unread: head.unread,

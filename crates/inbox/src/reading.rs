@@ -1,14 +1,14 @@
 //! Reading hot inboxes. Plain commands do it, which cost Redis a fifth of a script; the script comes where something is to be
 //! tidied up first, or where an inbox changed between two of them.
 
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
 
 use crate::{
     Hot, HotChanges, HotItem, HotOverview, Inbox, InboxError, Page, Position, Reader,
     inbox::{TIDY, script},
     keys,
-    reply::{self, Fields, Head},
+    reply::{self, Head},
 };
 
 /// How many items are looked at at once where archived ones made a page too short.
@@ -16,18 +16,18 @@ const PAGE_ON: usize = 100;
 /// How many items that were put back are looked at. They are trimmed again when their inbox next grows.
 const PUT_BACK: usize = 1_000;
 
-script!(PAGE, "page.lua");
-script!(FIND, "find.lua");
-script!(CHANGES_SINCE, "changes_since.lua");
+script!(PAGE, "page.lua", on items);
+script!(FIND, "find.lua", on items);
+script!(CHANGES_SINCE, "changes_since.lua", on items);
 
 impl Inbox {
     /// How many own items are unread, and what the person is to the timeline.
     pub async fn overview(&self, app: &AppId, recipient: &RecipientId, now: Timestamp) -> Result<Hot<HotOverview>, InboxError> {
         let mut all = redis::cmd("HGETALL");
         all.arg(keys::inbox_part(app, recipient, keys::HEAD));
-        let head = match Head::read(all.query_async(&mut self.connection()).await?)? {
+        let head = match Head::read(&all.query_async(&mut self.connection()).await?)? {
             Hot::Warm(head) if head.is_due(now) => match reply::hot(self.ask(&self.call(&TIDY, app, recipient, now)).await?)? {
-                Hot::Warm(fields) => Head::read(fields)?,
+                Hot::Warm(fields) => Head::read(&fields)?,
                 Hot::Cold => Hot::Cold,
             },
             head => head,
@@ -90,8 +90,8 @@ impl Inbox {
         pipe.cmd("ZREVRANGEBYSCORE").arg(keys::inbox_part(app, recipient, keys::ORDER));
         pipe.arg(max).arg("-inf").arg("LIMIT").arg(0).arg(most);
         pipe.cmd("HGETALL").arg(&head_key);
-        let (mut seqs, fields): (Vec<u64>, Fields) = pipe.query_async(&mut conn).await?;
-        let Hot::Warm(head) = Head::read(fields)? else { return Ok(Some(Hot::Cold)) };
+        let (mut seqs, fields): (Vec<u64>, Value) = pipe.query_async(&mut conn).await?;
+        let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Some(Hot::Cold)) };
         if head.is_due(now) {
             return Ok(None);
         }
@@ -128,13 +128,13 @@ impl Inbox {
         most: usize,
         now: Timestamp,
     ) -> Result<Hot<Listed>, InboxError> {
-        type Answer = (Fields, Vec<u64>, Vec<Option<String>>);
+        type Answer = (Value, Vec<u64>, Vec<Option<String>>);
         let or_none = |seq: Option<u64>| seq.map_or_else(String::new, |seq| seq.to_string());
         let mut call = self.call(&PAGE, app, recipient, now);
         call.arg(or_none(before_seq)).arg(most).arg(or_none(from));
         let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((fields, seqs, found)) = answer else { return Ok(Hot::Cold) };
-        let Hot::Warm(head) = Head::read(fields)? else { return Ok(Hot::Cold) };
+        let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Hot::Cold) };
         Ok(Hot::Warm(Listed::read(&seqs, &found, head)?))
     }
 
@@ -162,12 +162,12 @@ impl Inbox {
         limit: usize,
         now: Timestamp,
     ) -> Result<Hot<HotChanges>, InboxError> {
-        type Answer = (u8, Fields, Vec<String>, Vec<String>);
+        type Answer = (u8, Value, Vec<String>, Vec<String>);
         let mut call = self.call(&CHANGES_SINCE, app, recipient, now);
         call.arg(position.epoch).arg(position.rev).arg(limit);
         let answer: Hot<Answer> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((recovered, fields, flat, left)) = answer else { return Ok(Hot::Cold) };
-        let Hot::Warm(head) = Head::read(fields)? else { return Ok(Hot::Cold) };
+        let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Hot::Cold) };
         Ok(Hot::Warm(HotChanges {
             recovered: recovered == 1,
             items: reply::items(&flat)?.into_iter().map(|i| i.item).collect(),

@@ -22,6 +22,13 @@ pub(crate) fn hot<T: FromRedisValue>(value: Value) -> Result<Hot<T>, InboxError>
     Ok(Hot::Warm(T::from_redis_value(value).map_err(redis::RedisError::from)?))
 }
 
+fn text(value: &Value) -> Result<&str, InboxError> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).map_err(|_| malformed("a field that is no UTF-8")),
+        _ => Err(malformed("a field that is no text")),
+    }
+}
+
 fn malformed(what: &str) -> InboxError {
     InboxError::Malformed(what.to_owned())
 }
@@ -62,9 +69,6 @@ pub(crate) fn read_upto(text: &str) -> Result<ReadUpto, InboxError> {
     Ok(ReadUpto { seq: seq.parse().map_err(|_| malformed(text))?, at })
 }
 
-/// What HGETALL answers.
-pub(crate) type Fields = Vec<(String, String)>;
-
 /// An inbox as a whole.
 pub(crate) struct Head {
     pub(crate) position: Position,
@@ -79,26 +83,30 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads what HGETALL answers.
-    pub(crate) fn read(fields: Fields) -> Result<Hot<Self>, InboxError> {
-        if fields.is_empty() {
-            return Ok(Hot::Cold);
-        }
+    /// Reads what HGETALL answers, in place: it is asked for at each look at an inbox.
+    pub(crate) fn read(fields: &Value) -> Result<Hot<Self>, InboxError> {
+        // By itself it is a map, in a script's answer a list.
+        let pairs: &mut dyn Iterator<Item = (&Value, &Value)> = match fields {
+            Value::Map(pairs) => &mut pairs.iter().map(|(field, value)| (field, value)),
+            Value::Array(flat) => &mut flat.chunks_exact(2).map(|pair| (&pair[0], &pair[1])),
+            _ => return Err(malformed("a head that is no list of fields")),
+        };
         let mut head =
             Self { position: Position { epoch: 0, rev: 0 }, unread: 0, floor: 0, due: None, reader: Reader::default() };
-        for (field, value) in fields {
-            let number = || value.parse::<u64>().map_err(|_| malformed(&value));
-            match field.as_str() {
+        for (field, value) in pairs {
+            let (field, value) = (text(field)?, text(value)?);
+            let number = || value.parse::<u64>().map_err(|_| malformed(value));
+            match field {
                 "epoch" => head.position.epoch = number()?,
                 "rev" => head.position.rev = number()?,
                 "unread" => head.unread = number()?,
                 "floor" => head.floor = number()?,
-                "due" => head.due = Some(value.parse().map_err(|_| malformed(&value))?),
+                "due" => head.due = Some(value.parse().map_err(|_| malformed(value))?),
                 "seq" | "at" | "base" => {} // the scripts' own
-                _ => head.reader.set(&field, &value)?,
+                _ => head.reader.set(field, value)?,
             }
         }
-        Ok(Hot::Warm(head))
+        Ok(if head.position.epoch == 0 { Hot::Cold } else { Hot::Warm(head) })
     }
 
     /// What is shown of it at a glance.

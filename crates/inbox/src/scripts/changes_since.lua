@@ -3,17 +3,39 @@
 -- ARGV[3] epoch, ARGV[4] rev, ARGV[5] the most changes to tell
 -- Returns {1 if all of it is told else 0, head, {seq, state, card, …}, {ids that left}} or 'cold'.
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
-local lost = { 0, head(), {}, {} }
+local whole = redis.call('HGETALL', HEAD)
+local lost = { 0, whole, {}, {} }
 if ARGV[3] ~= EPOCH or since > tonumber(REV) or since < tonumber(redis.call('HGET', HEAD, 'base')) then return lost end
-local seqs = redis.call('ZRANGEBYSCORE', REVS, '(' .. ARGV[4], '+inf', 'LIMIT', 0, limit + 1)
 local left = redis.call('ZRANGEBYSCORE', GONE, '(' .. ARGV[4], '+inf', 'LIMIT', 0, limit + 1)
-if #seqs + #left > limit then return lost end
-local items = {}
-local found = look(seqs)
-for i, seq in ipairs(seqs) do
-  local state, card = found[2 * i - 1], found[2 * i]
-  local s = parse(state)
-  if s.archived ~= 0 then left[#left + 1] = s.id
-  else items[#items + 1] = seq items[#items + 1] = state items[#items + 1] = card end
+local found, known = {}, {}
+
+-- Takes in those that changed; false if one did not.
+local function add(seqs)
+  local looked, all = look(seqs), true
+  for i, seq in ipairs(seqs) do
+    local state = looked[2 * i - 1]
+    local s = state and parse(state)
+    if s and tonumber(s.rev) <= since then all = false
+    elseif s and not known[seq] then
+      known[seq] = true
+      if s.archived ~= 0 then left[#left + 1] = s.id
+      else found[#found + 1] = { rev = tonumber(s.rev), seq = tonumber(seq), told = { seq, state, looked[2 * i] } } end
+    end
+  end
+  return all
 end
-return { 1, head(), items, left }
+
+-- What was done to items is in REVS. What was written since are the newest items, down to the first that did not change at all.
+add(redis.call('ZRANGEBYSCORE', REVS, '(' .. ARGV[4], '+inf', 'LIMIT', 0, limit + 1))
+local from, newest = 0, nil
+repeat
+  newest = redis.call('ZREVRANGE', ORDER, from, from + 9)
+  from = from + 10
+until not add(newest) or #newest < 10 or #found + #left > limit
+if #found + #left > limit then return lost end
+table.sort(found, function(a, b) return a.rev < b.rev or a.rev == b.rev and a.seq < b.seq end)
+local items = {}
+for _, one in ipairs(found) do
+  for _, text in ipairs(one.told) do items[#items + 1] = text end
+end
+return { 1, whole, items, left }

@@ -64,4 +64,4 @@ if #changed > 0 then
   end
   publish('state', change .. '\n' .. table.concat(told_of, '\n'))
 end
-return { head(), lines, missing, entries }
+return { redis.call('HGETALL', HEAD), lines, missing, entries }

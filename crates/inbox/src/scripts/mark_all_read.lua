@@ -22,7 +22,7 @@ if ARGV[3] == '' or ARGV[3] == EPOCH then
     end
   end
   -- entries of the timeline that were marked unread by themselves; the others are told by one number
-  local held, marked = head(), {}
+  local held, marked = redis.call('HGETALL', HEAD), {}
   for i = 1, #held, 2 do
     local place = string.match(held[i], '^%d+$')
     if place and tonumber(place) <= tonumber(ARGV[5]) then
@@ -65,4 +65,4 @@ if ARGV[3] == '' or ARGV[3] == EPOCH then
     publish('state', 'read\n' .. table.concat(told_of, '\n'))
   end
 end
-return { head(), lines, more, entries, upto }
+return { redis.call('HGETALL', HEAD), lines, more, entries, upto }

@@ -5,4 +5,4 @@
 local max = ARGV[3] == '' and '+inf' or '(' .. ARGV[3]
 local min = ARGV[5] == '' and redis.call('HGET', HEAD, 'floor') or ARGV[5]
 local seqs = redis.call('ZREVRANGEBYSCORE', ORDER, max, min, 'LIMIT', 0, ARGV[4])
-return { head(), seqs, look(seqs) }
+return { redis.call('HGETALL', HEAD), seqs, look(seqs) }

@@ -14,7 +14,6 @@ for i = 3, #ARGV, 5 do
     redis.call('ZADD', ORDER, seq, seq) redis.call('HSET', ITEMS, seq, told(s.rev, s), 'c' .. seq, card)
     redis.call('HSETNX', ITEMS, 'i' .. id, seq .. ' 0') -- one that is still known stays known for as long
     redis.call('HDEL', COLD_UNREAD, seq)
-    redis.call('ZADD', REVS, s.rev, seq)
     if expiry ~= '0' then
       redis.call('ZADD', EXPIRES, expiry, seq .. ' ' .. id)
       tidy_from(tonumber(expiry))

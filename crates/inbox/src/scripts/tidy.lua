@@ -1,3 +1,3 @@
 -- Tidies up what is due, and tells what the inbox is as a whole. Where nothing is due, HGETALL tells it at a fifth of the price.
 -- Returns head or 'cold'.
-return head()
+return redis.call('HGETALL', HEAD)

@@ -5,7 +5,7 @@
 --   [6] number of fields of the reader; then these: field, value; then per item: seq, state, id, "written_at variant" LF card,
 --   expiry or 0; then per unread item beyond these: seq, id, expiry or 0
 -- Returns 1 if it was built, 0 if it was there.
-local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, REVS, COLD_UNREAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6], KEYS[7], KEYS[9]
+local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, COLD_UNREAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6], KEYS[9]
 if redis.call('EXISTS', HEAD) == 1 then return 0 end
 redis.call('DEL', unpack(KEYS, 1, 9)) -- what a partial loss left behind must not be mixed in
 local at, unread, due = 7, 0, nil
@@ -28,7 +28,6 @@ for _ = 1, tonumber(ARGV[5]) do
   redis.call('ZADD', ORDER, seq, seq)
   -- when it was written is not told: it is known for 24 h from now
   redis.call('HSET', ITEMS, seq, state, 'c' .. seq, card, 'i' .. id, seq .. ' ' .. ARGV[1])
-  redis.call('ZADD', REVS, string.match(state, '^%d+'), seq)
   local read, archived = string.match(state, '^%d+ %d+ (%d+) (%d+)')
   if read == '0' and archived == '0' then count(seq) end
   expire(expiry, seq, id)

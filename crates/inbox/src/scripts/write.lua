@@ -6,8 +6,8 @@ local id = ARGV[3]
 local known = redis.call('HGET', ITEMS, 'i' .. id)
 if known then
   local seq = string.match(known, '^%d+')
-  local found = look({ seq })
-  local rev, written = found[1] and parse(found[1]).rev or REV, string.match(found[2] or ARGV[1], '^%d+')
+  local state, card = unpack(redis.call('HMGET', ITEMS, seq, 'c' .. seq))
+  local rev, written = string.match(state or REV, '^%d+'), string.match(card or ARGV[1], '^%d+')
   return { 0, seq, rev, redis.call('SCARD', UNREAD), written }
 end
 local seq, rev = int(SEQ + 1), next_rev()
@@ -17,7 +17,6 @@ local at = int(math.max(tonumber(AT or '0'), tonumber(time[1]) * 1000 + math.flo
 redis.call('HSET', ITEMS, seq, rev .. ' 0 0 0 ' .. id, 'c' .. seq, at .. ' ' .. ARGV[4] .. '\n' .. ARGV[6],
   'i' .. id, seq .. ' ' .. ARGV[1])
 redis.call('ZADD', ORDER, seq, seq)
-redis.call('ZADD', REVS, rev, seq)
 redis.call('SADD', UNREAD, seq)
 if ARGV[5] ~= '0' then
   redis.call('ZADD', EXPIRES, ARGV[5], seq .. ' ' .. id)

@@ -82,6 +82,35 @@ async fn a_dispatch_that_begins_anew_after_a_recall_undoes_what_it_wrote_before(
 }
 
 #[tokio::test]
+async fn a_page_of_a_topic_that_a_killed_worker_had_begun_is_withdrawn_too() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await;
+    let api = &serve.api;
+    api.put("/v1/recipients/ada", &json!({"email": "ada@example.com"})).await;
+    api.put("/v1/topics/vip", &json!({"name": "Vip"})).await;
+    api.put("/v1/topics/vip/recipients/ada", &json!({})).await;
+    // No provider is configured: the mail waits.
+    let body = json!({"audience": {"topic": "vip"}, "channels": ["email"], "content": {"title": "wrong"}});
+    let id = api.send(&body).await;
+    let state = async || {
+        let list = api.get(&format!("/v1/notifications/{id}/deliveries")).await;
+        list["items"][0]["state"].as_str().map(str::to_owned)
+    };
+    eventually("it waits", async || (state().await.as_deref() == Some("queued")).then_some(())).await;
+    eventually("the end", async || {
+        let story = api.get(&format!("/v1/notifications/{id}/timeline")).await;
+        story["events"].as_array().unwrap().iter().any(|e| e["event"] == "dispatched").then_some(())
+    })
+    .await;
+    // As if its worker had died behind the page, and the recall had looked before it was there.
+    let record = format!("stentor:{{q:dispatch}}:job:{id}");
+    redis.command(&["HSET", &record, "state", "queued", "cancel", "recalled"]);
+    let payload = json!({"app": "bank", "notification": id}).to_string();
+    redis.command(&["XADD", "stentor:{q:dispatch}:normal", "*", "i", &id, "a", "0", "d", &payload]);
+    eventually("it is withdrawn", async || (state().await.as_deref() == Some("cancelled")).then_some(())).await;
+}
+
+#[tokio::test]
 async fn what_is_recalled_before_its_time_is_never_sent() {
     let dev = Dev::start();
     let in_an_hour = at(3_600.0);

@@ -131,6 +131,7 @@ impl Dispatch {
             // Whoever began this before, and died, may have written after the recall had looked.
             self.facts.flush(&mut facts).await?;
             self.recall_known(&notification).await?;
+            self.recall_begun(&notification, progress.after.as_ref()).await?;
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
             Ok(Resolved::whole(progress.deliveries, error))
         } else {
@@ -222,7 +223,7 @@ impl Dispatch {
             channels.retain(|channel| *channel != Channel::Inbox);
             if progress.after.is_none()
                 && !n.is_expired(now)
-                && let Err(error) = self.write_entry(n, words, target.clone(), now).await?
+                && let Err(error) = self.write_entry(n, words, target, now).await?
             {
                 return Ok(Resolved::whole(0, Some(error.to_string())));
             }
@@ -230,7 +231,7 @@ impl Dispatch {
         if channels.is_empty() {
             return Ok(Resolved::whole(progress.deliveries, None));
         }
-        self.deliver_to_audience(n, words, &target, &channels, progress, lease).await
+        self.deliver_to_audience(n, words, &channels, progress, lease).await
     }
 
     async fn deliver_to_named(
@@ -339,7 +340,6 @@ impl Dispatch {
         &self,
         n: &Notification,
         words: &Words<'_>,
-        target: &Target,
         channels: &[Channel],
         mut progress: Progress,
         lease: &Lease,
@@ -347,16 +347,13 @@ impl Dispatch {
         let mut written = Written::default();
         for _ in 0..PAGES_A_TURN {
             if self.is_recalled(n).await? {
+                self.recall_begun(n, progress.after.as_ref()).await?;
                 return Ok(Resolved::whole(progress.deliveries, None));
             }
             if self.waiting(n.request.priority).await? > MAX_WAITING {
                 return Ok(Resolved::Part { pause: CROWDED });
             }
-            let after = progress.after.as_ref();
-            let ids = match target {
-                Target::Topic(topic) => self.archive.list_members(&n.app, topic, after, PAGE).await?,
-                Target::Everyone => self.archive.list_recipient_ids(&n.app, after, PAGE).await?,
-            };
+            let ids = self.next_page(n, progress.after.as_ref()).await?;
             let profiles = look_up(&self.profiles, &self.archive, &n.app, &ids).await?;
             let page = Page { n, words, channels, category: category(n, words), first: 0, now: self.clock.now() };
             let mut facts = Vec::new();
@@ -369,6 +366,19 @@ impl Dispatch {
             lease.keep_progress(&serde_json::to_vec(&progress).unwrap_or_default()).await?;
         }
         Ok(Resolved::Part { pause: Duration::ZERO })
+    }
+
+    /// The people of a large audience behind `after`; none of one whose people are named.
+    pub(crate) async fn next_page(
+        &self,
+        n: &Notification,
+        after: Option<&RecipientId>,
+    ) -> Result<Vec<RecipientId>, DispatchError> {
+        Ok(match &n.request.audience {
+            Audience::Recipients(_) => Vec::new(),
+            Audience::Topic(topic) => self.archive.list_members(&n.app, topic, after, PAGE).await?,
+            Audience::Everyone => self.archive.list_recipient_ids(&n.app, after, PAGE).await?,
+        })
     }
 
     async fn is_recalled(&self, n: &Notification) -> Result<bool, DispatchError> {

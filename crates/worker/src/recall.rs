@@ -44,6 +44,12 @@ impl Dispatch {
         Ok(())
     }
 
+    /// Withdraws the page of a large audience behind `after`: whoever began it before, and died, may have told no record of it.
+    pub(crate) async fn recall_begun(&self, n: &Notification, after: Option<&RecipientId>) -> Result<(), DispatchError> {
+        let page = self.next_page(n, after).await?;
+        self.recall_page(n, &page).await
+    }
+
     /// Withdraws the one entry of a topic or of everyone.
     pub(crate) async fn recall_entry(&self, n: &Notification) -> Result<(), DispatchError> {
         if let Some((entry, _)) = self.inboxes.timelines().edit(&n.app, n.id, &EntryEdit::Recall, self.clock.now()).await? {

@@ -49,8 +49,9 @@ uuid_id! {
     NotificationId
 }
 uuid_id! {
-    /// A delivery: one notification to one recipient on one channel. A version 8 UUID: the notification's time, then a hash of the three.
-    /// A dispatch that is repeated makes the same deliveries, and those of one notification lie together in SQL's indexes.
+    /// A delivery: one notification to one recipient on one channel. A version 8 UUID: the notification's time, then a hash of
+    /// the three. A dispatch that is repeated makes the same deliveries, and those of one notification lie together in SQL's
+    /// indexes.
     DeliveryId
 }
 uuid_id! {
@@ -106,8 +107,8 @@ pub(crate) fn name_id(parts: &[&[u8]]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, &name)
 }
 
-/// A version 8 UUID that begins with a time, as version 7 does, and goes on with the hash in `name`. Rows whose ids begin alike are written to
-/// the same few pages of an index; of hashes alone, each row would touch pages of its own.
+/// A version 8 UUID that begins with a time, as version 7 does, and goes on with the hash in `name`. Rows whose ids begin alike
+/// are written to the same few pages of an index; of hashes alone, each row would touch pages of its own.
 pub(crate) fn led_by(time: Timestamp, name: Uuid) -> Uuid {
     let millis = u64::try_from(time.as_millis()).unwrap_or(0).to_be_bytes();
     let mut bytes = *name.as_bytes();

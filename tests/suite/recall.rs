@@ -111,6 +111,22 @@ async fn a_page_of_a_topic_that_a_killed_worker_had_begun_is_withdrawn_too() {
 }
 
 #[tokio::test]
+async fn what_is_recalled_before_its_time_costs_nobody_their_inbox() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await;
+    let api = &serve.api;
+    api.put("/v1/recipients/ada", &json!({"email": "ada@example.com"})).await;
+    let id = api.send(&json!({"audience": "everyone", "content": {"title": "x"}, "send_at": at(1.5)})).await;
+    api.post(&format!("/v1/notifications/{id}/recall"), &json!(null)).await;
+    eventually("its time", async || {
+        let story = api.get(&format!("/v1/notifications/{id}/timeline")).await;
+        story["events"].as_array().unwrap().iter().any(|e| e["event"] == "dispatched").then_some(())
+    })
+    .await;
+    assert!(!redis.query::<bool>(&["EXISTS", "stentor:inbox:{bank:ada}:head"]), "nothing had been begun");
+}
+
+#[tokio::test]
 async fn what_is_recalled_before_its_time_is_never_sent() {
     let dev = Dev::start();
     let in_an_hour = at(3_600.0);

@@ -130,7 +130,6 @@ impl Dispatch {
         let resolved = if record.withdrawn.is_some() {
             // Whoever began this before, and died, may have written after the recall had looked.
             self.facts.flush(&mut facts).await?;
-            self.recall_known(&notification).await?;
             self.recall_begun(&notification, progress.after.as_ref()).await?;
             let error = (progress.deliveries == 0).then(|| RECALLED.to_owned());
             Ok(Resolved::whole(progress.deliveries, error))

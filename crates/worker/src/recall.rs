@@ -7,7 +7,7 @@ use stentor_domain::{
     Audience, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, NotificationId, RecipientId,
     event::DeliveryReport,
 };
-use stentor_inbox::EntryEdit;
+use stentor_inbox::{EntryEdit, Hot, Recalled};
 use stentor_queue::{Lease, Outcome, Queue};
 
 use crate::dispatch::{Dispatch, DispatchError, KEPT, PAGE};
@@ -35,7 +35,7 @@ impl Dispatch {
     }
 
     /// Withdraws what can be found without the record: from those who are named, or the one entry.
-    pub(crate) async fn recall_known(&self, n: &Notification) -> Result<(), DispatchError> {
+    async fn recall_known(&self, n: &Notification) -> Result<(), DispatchError> {
         let Audience::Recipients(named) = &n.request.audience else { return self.recall_entry(n).await };
         let ids: Vec<RecipientId> = named.iter().map(|r| r.id.clone()).collect();
         for page in ids.chunks(PAGE) {
@@ -44,10 +44,26 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Withdraws the page of a large audience behind `after`: whoever began it before, and died, may have told no record of it.
+    /// Withdraws what an attempt before this one may have written and, since it died, told no record of: to those who are named, or
+    /// the one entry and the page behind `after`. It lies in Redis, so nobody's record is asked for, and no inbox is warmed.
     pub(crate) async fn recall_begun(&self, n: &Notification, after: Option<&RecipientId>) -> Result<(), DispatchError> {
-        let page = self.next_page(n, after).await?;
-        self.recall_page(n, &page).await
+        let begun: Vec<RecipientId> = match &n.request.audience {
+            Audience::Recipients(named) => named.iter().map(|r| r.id.clone()).collect(),
+            Audience::Topic(_) | Audience::Everyone => {
+                self.recall_entry(n).await?;
+                self.next_page(n, after).await?
+            }
+        };
+        for page in begun.chunks(PAGE) {
+            let places: Vec<_> = page.iter().map(|recipient| (recipient, None)).collect();
+            let outcomes = self.inboxes.hot().recall(&n.app, n.id, &places, self.clock.now()).await?;
+            let recalled = page.iter().zip(outcomes).filter_map(|(recipient, outcome)| match outcome {
+                Hot::Warm(Recalled::Now { rev }) => Some((recipient.clone(), rev)),
+                Hot::Warm(Recalled::Before | Recalled::Unknown) | Hot::Cold => None,
+            });
+            self.recall_deliveries(n, page, recalled.collect()).await?;
+        }
+        Ok(())
     }
 
     /// Withdraws the one entry of a topic or of everyone.
@@ -87,9 +103,20 @@ impl Dispatch {
 
     /// Withdraws a page: items, and deliveries that no provider was asked for yet.
     pub(crate) async fn recall_page(&self, n: &Notification, recipients: &[RecipientId]) -> Result<(), DispatchError> {
+        let recalled = self.inboxes.recall(&n.app, n.id, recipients, self.clock.now()).await?;
+        self.recall_deliveries(n, recipients, recalled).await
+    }
+
+    /// Withdraws the deliveries of a page, and tells the record of these and of the items that left at the given revisions.
+    async fn recall_deliveries(
+        &self,
+        n: &Notification,
+        recipients: &[RecipientId],
+        recalled: Vec<(RecipientId, u64)>,
+    ) -> Result<(), DispatchError> {
         let now = self.clock.now();
         let mut facts = Vec::new();
-        for (recipient, rev) in self.inboxes.recall(&n.app, n.id, recipients, now).await? {
+        for (recipient, rev) in recalled {
             let kind = EventKind::ItemRecalled { recipient, rev, notification: n.id };
             facts.push(Event::new(n.app.clone(), now, kind));
         }

@@ -1,6 +1,6 @@
 //! What can go wrong with an inbox.
 
-/// An inbox could not be read or changed. Nothing was done in part: each call is one script.
+/// An inbox could not be read or changed. Nothing was changed in part: each change is one script.
 #[derive(Debug, thiserror::Error)]
 pub enum InboxError {
     /// Redis does not answer, or refused. A write may have happened all the same; all of them can be repeated.

@@ -97,13 +97,8 @@ impl Inbox {
         }
         seqs.retain(|seq| *seq >= head.floor); // what lies below was put back
         if seqs.is_empty() {
-            return Ok(Some(Hot::Warm(Listed {
-                items: Vec::new(),
-                seqs: 0,
-                last: None,
-                floor: head.floor,
-                reader: head.reader,
-            })));
+            // Of the newest none is ever trimmed. Behind a page, they may have been, before the list was read.
+            return Ok(if before_seq.is_none() { Some(Hot::Warm(Listed::read(&[], &[], head)?)) } else { None });
         }
         pipe.clear();
         pipe.cmd("HMGET").arg(keys::inbox_part(app, recipient, keys::ITEMS));

@@ -80,8 +80,8 @@ impl NotificationId {
 impl DeliveryId {
     /// The delivery of `notification` to `recipient` on `channel`.
     pub fn new(notification: NotificationId, recipient: &RecipientId, channel: Channel) -> Self {
-        let name = name_id(&[notification.0.as_bytes(), channel.as_str().as_bytes(), recipient.as_str().as_bytes()]);
-        Self(led_by(notification.accepted_at(), name))
+        let hash = name_id(&[notification.0.as_bytes(), channel.as_str().as_bytes(), recipient.as_str().as_bytes()]);
+        Self(led_by(notification.accepted_at(), hash))
     }
 }
 
@@ -107,11 +107,11 @@ pub(crate) fn name_id(parts: &[&[u8]]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, &name)
 }
 
-/// A version 8 UUID that begins with a time, as version 7 does, and goes on with the hash in `name`. Rows whose ids begin alike
+/// A version 8 UUID that begins with a time, as version 7 does, and goes on with `hash`. Rows whose ids begin alike
 /// are written to the same few pages of an index; of hashes alone, each row would touch pages of its own.
-pub(crate) fn led_by(time: Timestamp, name: Uuid) -> Uuid {
+pub(crate) fn led_by(time: Timestamp, hash: Uuid) -> Uuid {
     let millis = u64::try_from(time.as_millis()).unwrap_or(0).to_be_bytes();
-    let mut bytes = *name.as_bytes();
+    let mut bytes = *hash.as_bytes();
     bytes[..6].copy_from_slice(&millis[2..]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

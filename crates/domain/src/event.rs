@@ -392,6 +392,16 @@ mod tests {
     }
 
     #[test]
+    fn facts_of_a_notification_lie_together_whenever_they_are_told() {
+        let ms = |event: &Event| event.id.as_u128() >> 80;
+        let sent = report(DeliveryState::Sent, 1);
+        assert_eq!((ms(&sent), sent.at.as_millis()), (5, 6));
+        let items = EventKind::ItemsChanged { recipient: "u1".parse().unwrap(), rev: 7, items: Vec::new() };
+        let told = |at| Event::new("demo".parse().unwrap(), Timestamp::from_millis(at), items.clone());
+        assert_eq!(told(8).id, told(9).id, "told again, it is the same");
+    }
+
+    #[test]
     fn is_read_back_as_it_was_written() {
         let event = report(DeliveryState::Sent, 1);
         let json = serde_json::to_string(&event).unwrap();

@@ -288,7 +288,8 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         bounces = Some(tokio::spawn(served));
     }
     let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
-    let router = pages(&state).merge(stentor_api::router(state, roles));
+    // Made a service once: of a bare router axum makes one for each connection, with a copy of every route.
+    let router = pages(&state).merge(stentor_api::router(state, roles)).into_make_service();
     let stopped = stop.clone();
     let server = tokio::spawn(async move {
         axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).await

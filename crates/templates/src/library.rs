@@ -79,7 +79,7 @@ impl Library {
     }
 }
 
-/// The layout that ships with the binary, compiled once.
+/// The layout that ships with the binary, compiled once for all templates that are written in it.
 pub(crate) fn shipped_layout() -> Result<Arc<MailLayout>, LoadErrors> {
     static LAYOUT_ONCE: LazyLock<Result<Arc<MailLayout>, LoadErrors>> = LazyLock::new(|| {
         let mut errors = Vec::new();
@@ -110,6 +110,11 @@ pub(crate) fn files_of(dir: &Path) -> (BTreeMap<String, String>, Vec<LoadError>)
 /// The shipped files, by their paths.
 pub(crate) fn shipped<'a>() -> impl Iterator<Item = (&'a str, &'a str)> {
     SHIPPED.iter().copied()
+}
+
+/// True if the file at `path` says what the shipped one says.
+pub(crate) fn is_shipped(path: &str, text: &str) -> bool {
+    shipped().any(|own| own == (path, text))
 }
 
 /// Reads every file below `folder` but hidden ones and README files.
@@ -150,4 +155,28 @@ fn read(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The layout that `welcome` is written in, if these files are there besides its own.
+    fn layout_with(files: &[(&str, &str)]) -> Arc<MailLayout> {
+        let mut all = Library::builtin_files();
+        all.retain(|path, _| path.starts_with("welcome/"));
+        all.extend(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())));
+        Library::of_files(&all).unwrap().find("welcome").unwrap().layout.clone()
+    }
+
+    #[test]
+    fn the_shipped_layout_is_compiled_once_for_all() {
+        let shipped = shipped_layout().unwrap();
+        for same in [&[][..], &[(LAYOUT, shipped_layout_source())]] {
+            assert!(Arc::ptr_eq(&layout_with(same), &shipped), "{same:?}");
+        }
+        let own = shipped_layout_source().replace("600px", "500px");
+        assert_ne!(own, shipped_layout_source());
+        assert!(!Arc::ptr_eq(&layout_with(&[(LAYOUT, &own)]), &shipped));
+    }
 }

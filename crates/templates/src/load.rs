@@ -13,7 +13,7 @@ use crate::{
     finding::Code,
     front_matter::toml_error,
     layout::MailLayout,
-    library::{LAYOUT, shipped, shipped_layout, shipped_layout_source},
+    library::{LAYOUT, is_shipped, shipped, shipped_layout, shipped_layout_source},
     limits,
     messages::Messages,
     schema::Schema,
@@ -56,9 +56,9 @@ pub(crate) fn read(files: &BTreeMap<String, String>) -> (Vec<Template>, Vec<Load
     let layout_source = files.get(LAYOUT).map_or(shipped_layout_source(), |own| own.as_str());
     // Layout and partials that are not among the files are the shipped ones.
     let partials = Partials::among(shipped().chain(files.iter().map(|(path, text)| (*path, text.as_str()))));
-    let own_mail =
+    let is_of_layout =
         |path: &str| path == LAYOUT || (path.starts_with(PARTIALS) && Path::new(path).extension().is_some_and(|e| e == "mjml"));
-    let layout = if files.keys().any(|path| own_mail(path)) {
+    let layout = if files.iter().any(|(path, text)| is_of_layout(path) && !is_shipped(path, text)) {
         let rules = Rules { partials: &partials, locale: None, raw: &[] };
         MailLayout::compile(&LAYOUT.into(), layout_source, rules, &mut errors).map(Arc::new)
     } else {

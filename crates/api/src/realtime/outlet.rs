@@ -24,6 +24,14 @@ pub(crate) enum Outlet {
 }
 
 impl Outlet {
+    /// Reads a little of what a push reads, so that the processor has it at hand by then.
+    pub(crate) fn fetch(&self) -> usize {
+        match self {
+            Self::Socket(sender) => sender.fetch(),
+            Self::Stream(_) => 0,
+        }
+    }
+
     /// Sends frames. Of one who reads too slowly what waits is dropped, and `resync` is told instead.
     pub(crate) fn send(&self, told: &[Told], frames: &mut Vec<Frame>, resync: impl FnOnce() -> Told) {
         let taken = match self {

@@ -83,6 +83,13 @@ impl Progress {
         self.cursor
     }
 
+    /// Reads a little of what a push reads, so that the processor has it at hand by then.
+    pub(crate) fn fetch(&self) -> [u64; 6] {
+        let Self { cursor, own_unread, entries_unread, reader, .. } = self;
+        let preferences = reader.preferences.categories.len() as u64;
+        [cursor.own.epoch, *own_unread, *entries_unread, reader.everyone, reader.treated.len() as u64, preferences]
+    }
+
     /// Takes in what happened. [`settle`](Self::settle) has to follow, before any of it is sent.
     pub(crate) fn take(&mut self, what: &What, view: &TimelineView, now: Timestamp) -> Next {
         match what {

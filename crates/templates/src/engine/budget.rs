@@ -4,14 +4,14 @@ use std::{
     io,
     sync::{
         OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use handlebars::Output;
 
-use super::clock::Clock;
+use super::clock::{Clock, worked};
 use crate::limits;
 
 /// Rounds, parts and time that the texts of one message may still take together.
@@ -24,6 +24,8 @@ pub(crate) struct Budget {
     unseen: AtomicUsize,
     /// Runs from the first look at it: to start it takes as long as to write a short text.
     clock: OnceLock<Clock>,
+    /// What was worked for others, in nanoseconds.
+    besides: AtomicU64,
 }
 
 /// Why a budget is spent.
@@ -39,7 +41,7 @@ pub(super) const PARTS_A_LOOK: usize = 256;
 impl Budget {
     pub(crate) fn new() -> Self {
         let [steps, parts, unseen] = [limits::LOOP_STEPS, limits::LOOP_PARTS, 0].map(AtomicUsize::new);
-        Self { steps, parts, unseen, clock: OnceLock::new() }
+        Self { steps, parts, unseen, clock: OnceLock::new(), besides: AtomicU64::new(0) }
     }
 
     /// Pays for one round of a loop whose body has `parts` parts.
@@ -68,9 +70,17 @@ impl Budget {
         *self.clock.get_or_init(|| Clock::start(Duration::from_millis(limits::RENDER_MS)))
     }
 
+    /// Work that is done once for all messages, and that this one does not pay for.
+    pub(super) fn besides(&self, work: impl FnOnce()) {
+        let before = worked();
+        work();
+        let took = u64::try_from(worked().saturating_sub(before).as_nanos()).unwrap_or(u64::MAX);
+        self.besides.fetch_add(took, Relaxed);
+    }
+
     /// Whether the message has taken longer than it may, since the clock was started.
     pub(crate) fn is_late(&self) -> bool {
-        self.running().is_over()
+        self.running().later(Duration::from_nanos(self.besides.load(Relaxed))).is_over()
     }
 }
 
@@ -85,5 +95,25 @@ impl Output for LimitedOutput {
         }
         self.0.push_str(part);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_for_all_is_not_paid_for() {
+        let work = |millis| {
+            let until = worked() + Duration::from_millis(millis);
+            while worked() < until {}
+        };
+        let budget = |left| Budget { clock: Clock::start(Duration::from_millis(left)).into(), ..Budget::new() };
+        let spent = budget(5);
+        work(10);
+        assert!(spent.is_late());
+        let spared = budget(5);
+        spared.besides(|| work(10));
+        assert!(!spared.is_late());
     }
 }

@@ -16,13 +16,19 @@ impl Clock {
         Self { end: worked() + patience }
     }
 
+    /// One that is over so much later.
+    pub(crate) fn later(self, by: Duration) -> Self {
+        Self { end: self.end + by }
+    }
+
     /// Whether its time is up.
     pub(crate) fn is_over(self) -> bool {
         worked() > self.end
     }
 }
 
-fn worked() -> Duration {
+/// How long this thread has worked.
+pub(crate) fn worked() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

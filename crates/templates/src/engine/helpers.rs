@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     limits,
-    locale::{DateStyle, format_date, format_money, format_number, format_phone, format_relative, parse_decimal},
+    locale::{
+        DateStyle, are_phones_loaded, format_date, format_money, format_number, format_phone, format_relative, load_phones,
+        parse_decimal,
+    },
     markdown, sanitize,
 };
 
@@ -178,6 +181,9 @@ fn relative(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
 fn phone(h: &Helper<'_>, scope: &Scope<'_>) -> Result<String> {
     let usage = "`phone` wants a telephone number with its country, such as +493012345678";
     let text = value(h, 0, usage)?.as_str().ok_or_else(|| bad(usage))?;
+    if !are_phones_loaded() {
+        scope.budget.besides(load_phones);
+    }
     format_phone(text, scope.locale).ok_or_else(|| bad(usage))
 }
 

@@ -17,7 +17,6 @@ use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
     limits,
-    locale::warm_phones,
     markdown,
     messages::Messages,
     syntax::{NameFault, Names, RAW, STEP, Uses, check_tags, meter_loops, parts, sanitise_raw},
@@ -98,9 +97,6 @@ impl Text {
             }
         };
         let mut names = Names::of(&template, rules.raw);
-        if names.helpers.contains("phone") {
-            warm_phones();
-        }
         for NameFault { line, column, code, what, mend } in std::mem::take(&mut names.faults) {
             errors.push(LoadError::new(expanded.map.place(line, column), code, what, mend));
         }

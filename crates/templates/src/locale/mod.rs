@@ -21,7 +21,7 @@ use kept::Kept;
 pub(crate) use date::{DateStyle, format_date};
 pub(crate) use money::format_money;
 pub(crate) use number::{format_number, parse_decimal};
-pub(crate) use phone::{format_phone, warm_phones};
+pub(crate) use phone::{are_phones_loaded, format_phone, load_phones};
 pub(crate) use relative::format_relative;
 
 /// Digits of a number, before and after the point together.

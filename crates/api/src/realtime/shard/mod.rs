@@ -50,6 +50,8 @@ pub(crate) const CROWD: usize = 8;
 const WAITING: usize = 4_096;
 /// How many people are told of the timeline before it is looked what else happened.
 const STRIDE: usize = 64;
+/// For how many people at once what a push reads is fetched from memory.
+const AHEAD: usize = 8;
 /// How often it is looked who is silent, who reads nothing and whose token ran out.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// In how many parts: to ask thousands at once whether they are there would hold up whoever is told something.
@@ -319,9 +321,12 @@ impl State {
         let mut missing = Vec::new();
         let at = self.parts.clock.now();
         for (app, here) in self.apps.iter_mut().filter(|(_, here)| here.left > 0) {
-            for _ in 0..STRIDE {
+            for turn in 0..STRIDE {
                 if here.left == 0 {
                     break;
+                }
+                if turn % AHEAD == 0 {
+                    here.fetch();
                 }
                 let slot = here.next_slot();
                 let reads = here.bring_up(slot, at, &mut self.memory);
@@ -516,6 +521,11 @@ impl Here {
         let slot = if self.next < self.people.capacity() { self.next } else { 0 };
         self.next = slot + 1;
         slot
+    }
+
+    /// Fetches from memory what the next pushes read.
+    fn fetch(&self) {
+        (self.next..self.next + AHEAD).filter_map(|slot| self.people.get(slot)).for_each(Present::fetch);
     }
 
     fn person_at<'a>(&'a mut self, slot: usize, at: Timestamp, memory: &'a mut Memory) -> Option<(&'a mut Present, Now<'a>)> {

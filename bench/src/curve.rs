@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::report::number;
 
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 300.0;
+const HEIGHT: f64 = 316.0;
 /// Room for the words on each side.
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 36.0;
-const TOP: f64 = 44.0;
+const TOP: f64 = 60.0; // the label of the highest point lies below the words at the top
 const BOTTOM: f64 = 52.0;
 
 /// One curve.

@@ -156,7 +156,10 @@ impl Present {
     /// Reads a little of everything that a push reads. What nobody has touched lately lies in the slowest memory, and a push waits
     /// for one piece of it after the other; read ahead for some people at once, all of it is on its way at the same time.
     pub(crate) fn fetch(&self) {
-        let connection = self.connections.first().map(|c| (c.id, c.wire.answers.len(), c.own.is_some(), c.wire.outlet.as_ref().map(Outlet::fetch)));
+        let of = |Connection { id, wire, own, .. }: &Connection| {
+            (*id, own.is_some(), wire.answers.len(), wire.outlet.as_ref().map(Outlet::fetch))
+        };
+        let connection = self.connections.first().map(of);
         let progress = self.common.as_ref().map(|line| (line.reading.is_some(), line.progress.as_ref().map(Progress::fetch)));
         std::hint::black_box((self.handed, connection, progress));
     }

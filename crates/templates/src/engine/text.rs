@@ -16,8 +16,7 @@ use super::{
 use crate::{
     error::{LoadError, Place, RenderError},
     finding::Code,
-    limits,
-    markdown,
+    limits, markdown,
     messages::Messages,
     syntax::{NameFault, Names, RAW, STEP, Uses, check_tags, meter_loops, parts, sanitise_raw},
 };

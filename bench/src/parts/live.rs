@@ -215,26 +215,30 @@ impl Subject {
         Self { kind, server, http, api: Some(api), text: String::new(), _redis: Some(redis), _dir: Some(dir) }
     }
 
-    async fn crowd(&self, n: usize) -> Crowd {
+    /// What each of so many clients says first. That they are known, and have tokens, is no memory of a connection.
+    async fn people(&self, n: usize) -> Vec<Option<String>> {
         let Some(api) = &self.api else {
-            let path = |i| match self.kind {
-                Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&i={i}"),
-                _ => format!("/ws/{i}"),
-            };
             // socket.io wants to be asked for its namespace.
-            let hello = |_| (self.kind == Kind::SocketIo).then(|| "40".to_owned());
-            return Crowd::connect(&self.server.address, path, n, hello).await.expect("all connect");
+            return vec![(self.kind == Kind::SocketIo).then(|| "40".to_owned()); n];
         };
-        let tokens: Vec<String> = stream::iter(0..n)
+        stream::iter(0..n)
             .map(async |i| {
                 api.put(&format!("/v1/recipients/p{i}"), &json!({})).await;
-                api.token(&format!("p{i}")).await
+                Some(json!({"type": "auth", "token": api.token(&format!("p{i}")).await}).to_string())
             })
             .buffered(32)
             .collect()
-            .await;
-        let hello = |i: usize| Some(json!({"type": "auth", "token": tokens[i]}).to_string());
-        Crowd::connect(&self.server.address, |_| "/v1/inbox/ws".to_owned(), n, hello).await.expect("all connect")
+            .await
+    }
+
+    /// Connects them.
+    async fn crowd(&self, hellos: &[Option<String>]) -> Crowd {
+        let path = |i| match self.kind {
+            Kind::Stentor => "/v1/inbox/ws".to_owned(),
+            Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&i={i}"),
+            _ => format!("/ws/{i}"),
+        };
+        Crowd::connect(&self.server.address, path, hellos.len(), |i| hellos[i].clone()).await.expect("all connect")
     }
 
     /// Sends `count` frames to everyone.
@@ -266,8 +270,10 @@ impl Subject {
 
 pub(crate) async fn measure(kind: Kind, n: usize, bytes: &mut usize) -> Measured {
     let subject = Subject::start(kind, *bytes);
-    let warm = subject.crowd(64).await; // what is loaded once is no memory of a connection
-    warm.expect(64);
+    let people = subject.people(n).await;
+    let some = &people[..64.min(n)];
+    let warm = subject.crowd(some).await; // what is loaded once is no memory of a connection
+    warm.expect(some.len() as u64);
     subject.broadcast(1).await;
     warm.reached().await;
     warm.leave().await;
@@ -277,7 +283,7 @@ pub(crate) async fn measure(kind: Kind, n: usize, bytes: &mut usize) -> Measured
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = subject.server.rss();
-    let crowd = subject.crowd(n).await;
+    let crowd = subject.crowd(&people).await;
     tokio::time::sleep(Duration::from_secs(3)).await; // it is idle
     let memory = subject.server.rss().saturating_sub(before) as f64 / n as f64;
     let floor_frames = n as u64;

@@ -137,7 +137,7 @@ impl Socket {
     pub async fn recv(&mut self) -> Result<Incoming, Closed> {
         loop {
             if let Some((_, end)) = self.ending {
-                self.farewell(end).await;
+                Box::pin(self.farewell(end)).await; // in a box, which a connection that lives does not carry along
                 let (closed, _) = self.ending.take().unwrap_or((Closed::Gone(io::ErrorKind::NotConnected.into()), end));
                 return Err(closed);
             }

@@ -119,18 +119,27 @@ fn unavailable(error: &ApiError) -> Closed {
 }
 
 /// Reads a connection until it ends; what is sent to it, its shard sends.
-pub(super) async fn serve(shard: Rc<RefCell<State>>, place: Place, mut socket: Socket, api: ApiState, mut person: Person) {
-    let main = shard.borrow().main();
-    while let Ok(frame) = receive_frame(&mut socket).await {
-        shard.borrow_mut().heard(&place, None);
-        // In a box, which a silent connection does not carry along.
-        if let Some(frame) = frame
-            && !Box::pin(answer(&shard, &main, &place, &mut socket, &api, &mut person, frame)).await
-        {
-            break;
+#[expect(clippy::manual_async_fn, reason = "each connection carries this along, and an async fn holds twice what it is given")]
+pub(super) fn serve(
+    shard: Rc<RefCell<State>>,
+    place: Place,
+    mut socket: Socket,
+    api: ApiState,
+    mut person: Person,
+) -> impl Future<Output = ()> {
+    async move {
+        let main = shard.borrow().main();
+        while let Ok(frame) = receive_frame(&mut socket).await {
+            shard.borrow_mut().heard(&place, None);
+            // In a box, which a silent connection does not carry along.
+            if let Some(frame) = frame
+                && !Box::pin(answer(&shard, &main, &place, &mut socket, &api, &mut person, frame)).await
+            {
+                break;
+            }
         }
+        shard.borrow_mut().leave(&place);
     }
-    shard.borrow_mut().leave(&place);
 }
 
 /// Does what a frame asks for, in the runtime of the process. False if the connection broke meanwhile.

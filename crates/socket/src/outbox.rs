@@ -207,7 +207,7 @@ fn try_write(frames: &[Frame], stream: &TcpStream) -> io::Result<usize> {
 impl Sender {
     /// Reads a little of what [`send_all`](Self::send_all) reads, so that the processor has it at hand by then. Worth it before
     /// a walk over many, of which nobody has touched one lately.
-    pub fn fetch(&self) -> usize {
+    pub fn prefetch(&self) -> usize {
         let Shared { stream, out, limit, .. } = &*self.0;
         stream.as_raw_fd() as usize ^ usize::from(out.is_poisoned()) ^ limit
     }

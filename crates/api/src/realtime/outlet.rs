@@ -25,9 +25,9 @@ pub(crate) enum Outlet {
 
 impl Outlet {
     /// Reads a little of what a push reads, so that the processor has it at hand by then.
-    pub(crate) fn fetch(&self) -> usize {
+    pub(crate) fn prefetch(&self) -> usize {
         match self {
-            Self::Socket(sender) => sender.fetch(),
+            Self::Socket(sender) => sender.prefetch(),
             Self::Stream(_) => 0,
         }
     }

@@ -155,12 +155,12 @@ impl Present {
 
     /// Reads a little of everything that a push reads. What nobody has touched lately lies in the slowest memory, and a push waits
     /// for one piece of it after the other; read ahead for some people at once, all of it is on its way at the same time.
-    pub(crate) fn fetch(&self) {
+    pub(crate) fn prefetch(&self) {
         let of = |Connection { id, wire, own, .. }: &Connection| {
-            (*id, own.is_some(), wire.answers.len(), wire.outlet.as_ref().map(Outlet::fetch))
+            (*id, own.is_some(), wire.answers.len(), wire.outlet.as_ref().map(Outlet::prefetch))
         };
         let connection = self.connections.first().map(of);
-        let progress = self.common.as_ref().map(|line| (line.reading.is_some(), line.progress.as_ref().map(Progress::fetch)));
+        let progress = self.common.as_ref().map(|line| (line.reading.is_some(), line.progress.as_ref().map(Progress::prefetch)));
         std::hint::black_box((self.handed, connection, progress));
     }
 

@@ -84,7 +84,7 @@ impl Progress {
     }
 
     /// Reads a little of what a push reads, so that the processor has it at hand by then.
-    pub(crate) fn fetch(&self) -> [u64; 6] {
+    pub(crate) fn prefetch(&self) -> [u64; 6] {
         let Self { cursor, own_unread, entries_unread, reader, .. } = self;
         let preferences = reader.preferences.categories.len() as u64;
         [cursor.own.epoch, *own_unread, *entries_unread, reader.everyone, reader.treated.len() as u64, preferences]

@@ -14,8 +14,8 @@ pub(crate) fn are_phones_loaded() -> bool {
     LOADED.get().is_some()
 }
 
-/// Loads what is known of the world's numbers: a fourth of what the program takes to start, and memory, for which only who writes a
-/// number pays.
+/// Loads what is known of the world's numbers, once. That takes many times what writing a message does, and memory: hence not before a
+/// number is written.
 pub(crate) fn load_phones() {
     LOADED.get_or_init(|| drop(phonenumber::parse(None, "+493012345678")));
 }

@@ -326,7 +326,7 @@ impl State {
                     break;
                 }
                 if turn % AHEAD == 0 {
-                    here.fetch();
+                    here.prefetch();
                 }
                 let slot = here.next_slot();
                 let reads = here.bring_up(slot, at, &mut self.memory);
@@ -524,8 +524,8 @@ impl Here {
     }
 
     /// Fetches from memory what the next pushes read.
-    fn fetch(&self) {
-        (self.next..self.next + AHEAD).filter_map(|slot| self.people.get(slot)).for_each(Present::fetch);
+    fn prefetch(&self) {
+        (self.next..self.next + AHEAD).filter_map(|slot| self.people.get(slot)).for_each(Present::prefetch);
     }
 
     fn person_at<'a>(&'a mut self, slot: usize, at: Timestamp, memory: &'a mut Memory) -> Option<(&'a mut Present, Now<'a>)> {

@@ -1,4 +1,5 @@
-//! Many WebSocket clients in one process, which count what they are told and do nothing else.
+//! Many WebSocket clients in one process, which count what they are told and do nothing else. A frame may hold several messages, a line
+//! each, as centrifuge's do.
 
 use std::{
     cell::RefCell,
@@ -34,9 +35,9 @@ pub(crate) struct Crowd {
 }
 
 struct Shared {
-    frames: AtomicU64,
+    messages: AtomicU64,
     bytes: AtomicU64,
-    /// At how many frames somebody is to be woken.
+    /// At how many messages somebody is to be woken.
     wanted: AtomicU64,
     reached: Notify,
     reached_at: Mutex<Option<Instant>>,
@@ -54,7 +55,7 @@ impl Crowd {
         hello: impl Fn(usize) -> Option<String>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            frames: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             wanted: AtomicU64::new(u64::MAX),
             reached: Notify::new(),
@@ -76,15 +77,15 @@ impl Crowd {
         Ok(Self { shared, clients })
     }
 
-    /// How many bytes of payload a frame had, on average.
+    /// How many bytes of payload a message had, on average.
     pub(crate) fn mean_bytes(&self) -> usize {
-        (self.shared.bytes.load(Relaxed) / self.shared.frames.load(Relaxed).max(1)) as usize
+        (self.shared.bytes.load(Relaxed) / self.shared.messages.load(Relaxed).max(1)) as usize
     }
 
-    /// Says that `frames` more will be awaited.
-    pub(crate) fn expect(&self, frames: u64) {
+    /// Says that so many `messages` more will be awaited.
+    pub(crate) fn expect(&self, messages: u64) {
         *self.shared.reached_at.lock().expect("no panic") = None;
-        self.shared.wanted.store(self.shared.frames.load(Relaxed) + frames, Relaxed);
+        self.shared.wanted.store(self.shared.messages.load(Relaxed) + messages, Relaxed);
     }
 
     /// Waits for them, and tells when the last came.
@@ -95,7 +96,7 @@ impl Crowd {
                 return at;
             }
             let got = timeout(PATIENCE, woken).await;
-            assert!(got.is_ok(), "{} of {} frames came", self.shared.frames.load(Relaxed), self.shared.wanted.load(Relaxed));
+            assert!(got.is_ok(), "{} of {} messages came", self.shared.messages.load(Relaxed), self.shared.wanted.load(Relaxed));
         }
     }
 
@@ -174,9 +175,9 @@ async fn listen(stream: TcpStream, i: usize, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Counts the whole frames in `bytes`; tells how many bytes they took.
+    /// Counts the messages in the whole frames of `bytes`; tells how many bytes these took.
     fn count(&self, bytes: &[u8], i: usize) -> usize {
-        let (mut used, mut frames, mut payload) = (0, 0, 0);
+        let (mut used, mut messages, mut payload) = (0, 0, 0);
         while let [opcode, length, rest @ ..] = &bytes[used..] {
             let (head, length) = match length {
                 126 if rest.len() >= 2 => (4, usize::from(u16::from_be_bytes([rest[0], rest[1]]))),
@@ -186,20 +187,21 @@ impl Shared {
             if bytes.len() - used < head + length {
                 break;
             }
-            used += head + length;
             if opcode & 0xF == 1 {
-                frames += 1;
+                let lines = &bytes[used + head..][..length.saturating_sub(1)];
+                messages += 1 + memchr::memchr_iter(b'\n', lines).count() as u64;
                 payload += length as u64;
             }
+            used += head + length;
         }
-        if frames > 0 {
+        if messages > 0 {
             if let Some(sent) = self.sent[i].lock().expect("no panic").take() {
                 self.took.lock().expect("no panic").push(sent.elapsed());
             }
             self.bytes.fetch_add(payload, Relaxed);
-            let before = self.frames.fetch_add(frames, Relaxed);
+            let before = self.messages.fetch_add(messages, Relaxed);
             let wanted = self.wanted.load(Relaxed);
-            if before < wanted && before + frames >= wanted {
+            if before < wanted && before + messages >= wanted {
                 *self.reached_at.lock().expect("no panic") = Some(Instant::now());
                 self.reached.notify_waiters();
             }

@@ -40,6 +40,16 @@ pub(crate) fn run(file: &str, args: &[String]) -> Option<Value> {
     found.ok()
 }
 
+/// The program that serves sockets by centrifuge, if it was built.
+pub(crate) fn centrifuge() -> Option<PathBuf> {
+    Some(installed().join("centrifuge")).filter(|program| program.exists())
+}
+
+/// Which centrifuge it is.
+pub(crate) fn centrifuge_version() -> Option<String> {
+    std::fs::read_to_string(installed().join("centrifuge.version")).ok()
+}
+
 /// nginx, if it has nchan.
 pub(crate) fn nchan() -> Option<&'static Path> {
     let nginx = Path::new("/usr/sbin/nginx");
@@ -51,6 +61,10 @@ const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 /// Serves sockets by a peer: `GET /ws/{i}` (socket.io has its own path), `POST /all`, `POST /one/{i}`. The folder is what it needs as long as
 /// it runs.
 pub(crate) fn serve(kind: Kind) -> (Server, Option<tempfile::TempDir>) {
+    if kind == Kind::Centrifuge {
+        let program = centrifuge().expect("it is built");
+        return (Server::start(&program, &[], &[], |line| Some(line.to_owned())), None);
+    }
     if kind != Kind::Nchan {
         let file = if kind == Kind::Ws { "ws.mjs" } else { "socketio.mjs" };
         let (node, script) = program(file).expect("it is installed");

@@ -67,6 +67,7 @@ fn write(bench: &mut Bench, runtime: &Runtime) {
     let (body, end) = (Bytes::from(vec![b'x'; 520]), [b'y'; 60]);
     let (mut client, socket) = runtime.block_on(upgraded());
     let (mut bare_client, bare) = runtime.block_on(streams());
+    runtime.block_on(bare.writable()).expect("a connection"); // tokio knows of room only once it was asked
     let sender = socket.sender();
     let whole = vec![b'x'; Frame::shared_text(body.clone(), &end).len()];
     let (mut read, mut bare_read) = (whole.clone(), whole.clone());

@@ -25,6 +25,10 @@ const REPEATS: usize = 7;
 /// How many pushes to one person a second, and for how long.
 const RATE: u64 = 1_000;
 const SECONDS: u64 = 5;
+/// What centrifuge wants to be told first, as its versions say it: an empty `connect`, or empty `params` of the first method, which it is.
+const CONNECT: &str = r#"{"id":1,"connect":{},"params":{}}"#;
+/// How many bytes centrifuge puts around a message to all.
+const CENTRIFUGES: usize = 44;
 /// How many push as fast as they can.
 const PUSHERS: usize = 64;
 
@@ -36,10 +40,11 @@ pub(crate) enum Kind {
     Ws,
     SocketIo,
     Nchan,
+    Centrifuge,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Stentor, Self::Raw, Self::Axum, Self::Ws, Self::SocketIo, Self::Nchan];
+    const ALL: [Self; 7] = [Self::Stentor, Self::Raw, Self::Axum, Self::Ws, Self::SocketIo, Self::Nchan, Self::Centrifuge];
 
     fn name(self) -> &'static str {
         match self {
@@ -49,11 +54,12 @@ impl Kind {
             Self::Ws => "ws (Node)",
             Self::SocketIo => "socket.io",
             Self::Nchan => "nchan",
+            Self::Centrifuge => "centrifuge",
         }
     }
 
     fn is_peer(self) -> bool {
-        matches!(self, Self::Ws | Self::SocketIo | Self::Nchan)
+        matches!(self, Self::Ws | Self::SocketIo | Self::Nchan | Self::Centrifuge)
     }
 
     /// Whether it can run here.
@@ -62,6 +68,7 @@ impl Kind {
             Self::Stentor | Self::Raw | Self::Axum => true,
             Self::Ws | Self::SocketIo => peers::program("ws.mjs").is_some(),
             Self::Nchan => peers::nchan().is_some(),
+            Self::Centrifuge => peers::centrifuge().is_some(),
         }
     }
 }
@@ -116,10 +123,14 @@ pub(crate) async fn run() -> Report {
         }
         report.note(format!("Frames of {bytes} bytes."));
     }
+    if let Some(version) = peers::centrifuge_version() {
+        report.note(format!(
+            "centrifuge is {version}, with its own defaults: up to four messages share a frame, and each is counted."
+        ));
+    }
     for missing in Kind::ALL.into_iter().filter(|kind| !kind.is_there()) {
         report.note(format!("{} is not installed (`scripts/bench-peers.sh`).", missing.name()));
     }
-    report.note("centrifuge is not measured: it needs a newer Go than the system's packages have.");
     report
 }
 
@@ -197,7 +208,9 @@ impl Subject {
         let http = stentor_tests::client();
         if kind.is_peer() {
             let (server, config) = peers::serve(kind);
-            return Self { kind, server, http, api: None, text: "x".repeat(bytes), _redis: None, _dir: config };
+            let around = if kind == Kind::Centrifuge { CENTRIFUGES } else { 0 };
+            let text = "x".repeat(bytes.saturating_sub(around));
+            return Self { kind, server, http, api: None, text, _redis: None, _dir: config };
         }
         if kind != Kind::Stentor {
             let own = std::env::current_exe().expect("a path");
@@ -218,8 +231,12 @@ impl Subject {
     /// What each of so many clients says first. That they are known, and have tokens, is no memory of a connection.
     async fn people(&self, n: usize) -> Vec<Option<String>> {
         let Some(api) = &self.api else {
-            // socket.io wants to be asked for its namespace.
-            return vec![(self.kind == Kind::SocketIo).then(|| "40".to_owned()); n];
+            let hello = match self.kind {
+                Kind::SocketIo => Some("40"), // its namespace is to be asked for
+                Kind::Centrifuge => Some(CONNECT),
+                _ => None,
+            };
+            return vec![hello.map(str::to_owned); n];
         };
         stream::iter(0..n)
             .map(async |i| {

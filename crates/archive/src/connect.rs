@@ -25,7 +25,7 @@ impl Archive {
     ///
     /// SQLite runs in WAL mode: readers do not wait for the writer, and writers wait for one another up to 5 s.
     pub async fn connect(url: &str) -> Result<Self, ArchiveError> {
-        Self::open(url.into(), options(url)).await
+        Self::open(url.into(), options(url, SQLITE_CACHE)).await
     }
 
     /// The same archive over one connection of its own. SQLite works on a thread of its own for each connection, and that thread
@@ -33,7 +33,7 @@ impl Archive {
     /// way again and again within a statement: Linux lets whoever runs go on for milliseconds, of whatever priority whoever
     /// wakes is.
     pub async fn apart(&self) -> Result<Self, ArchiveError> {
-        let mut options = options(&self.url);
+        let mut options = options(&self.url, ARCHIVER_CACHE);
         options.min_connections(0).max_connections(1).connect_lazy(true);
         options.map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_connect(|connection, _| {
@@ -73,21 +73,24 @@ impl Archive {
 /// How many instructions SQLite's machine may go on for before it gives way: some dozens of microseconds.
 const UNINTERRUPTED: i32 = 500;
 
-/// What each of SQLite's connections may keep of the database, in KiB below zero. A batch of the archiver touches some thousand pages:
-/// what does not fit is written in the middle of it, and again at its end.
-const SQLITE_CACHE: &str = "-32768";
+/// What the archiver's connection to SQLite may keep of the database, in KiB below zero. A batch touches some thousand pages: what does
+/// not fit is written in the middle of it, and again at its end.
+const ARCHIVER_CACHE: &str = "-32768";
+/// What each other connection may keep. They read little at a time, which the system's own cache has as well: beyond this it would only
+/// be kept once more for each of them.
+const SQLITE_CACHE: &str = "-2048";
 /// After how many pages of the log they are copied into the database. A page that changed in many batches is copied once.
 const SQLITE_CHECKPOINT: &str = "8192";
 
-fn options(url: &str) -> ConnectOptions {
+fn options(url: &str, sqlite_cache: &'static str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).connect_timeout(PATIENCE).acquire_timeout(PATIENCE);
     if url.starts_with("sqlite:") {
-        options.max_connections(4).map_sqlx_sqlite_opts(|sqlite| {
+        options.max_connections(4).map_sqlx_sqlite_opts(move |sqlite| {
             sqlite
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "NORMAL")
-                .pragma("cache_size", SQLITE_CACHE)
+                .pragma("cache_size", sqlite_cache)
                 .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
                 .busy_timeout(PATIENCE)
                 .foreign_keys(true)

@@ -36,7 +36,6 @@ macro_rules! script {
     };
 }
 pub(crate) use script;
-script!(WRITE, "write.lua");
 script!(MARK, "mark.lua", on items);
 script!(MARK_ALL_READ, "mark_all_read.lua", on items);
 script!(TIDY, "tidy.lua");
@@ -46,6 +45,8 @@ script!(TRIM, "trim.lua", on items);
 script!(SET_READER, "set_reader.lua", on items);
 script!(RECALL, "recall.lua", on items);
 script!(UPDATE, "update.lua", on items);
+static WRITE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/write.lua"))));
 static WARM: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
@@ -85,20 +86,31 @@ impl Inbox {
     ///
     /// A notification that an inbox knows changes nothing and is answered with the place that it has.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
-        let mut calls = Vec::with_capacity(items.len());
-        for item in items {
+        let call = |item: &NewItem<'_>| {
             let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            let mut call = self.call(&WRITE, app, item.recipient, now);
-            call.arg(item.card.id.to_string()).arg(item.variant);
+            let mut call = keys::write_call(&WRITE, app, item.recipient);
+            call.arg(now.as_millis()).arg(self.conn.publishing()).arg(item.card.id.to_string()).arg(item.variant);
             call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
-            calls.push(call);
+            Ok::<_, InboxError>(call)
+        };
+        let mut answers = self.ask_many(items.iter().map(call).collect::<Result<_, _>>()?).await?;
+        loop {
+            let due: Vec<usize> = (0..answers.len()).filter(|at| reply::is(&answers[*at], "due")).collect();
+            if due.is_empty() {
+                break;
+            }
+            self.purge(app, due.iter().map(|at| items[*at].recipient), now).await?;
+            let again = due.iter().map(|at| call(&items[*at])).collect::<Result<_, _>>()?;
+            for (at, answer) in due.into_iter().zip(self.ask_many(again).await?) {
+                answers[at] = answer;
+            }
         }
         let written = |value| {
             let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
             let at = Timestamp::from_millis;
             Ok(answer.map(|(new, seq, rev, unread, ms)| Written { seq, rev, unread, new: new == 1, at: at(ms) }))
         };
-        self.ask_many(calls).await?.into_iter().map(written).collect()
+        answers.into_iter().map(written).collect()
     }
 
     /// Changes the state of items (at most 100), each with its place in the timeline if it is an entry there. What is so already
@@ -219,8 +231,13 @@ impl Inbox {
     }
 
     /// Lets items whose time is over leave, and tells the devices; in one round trip per 500.
-    pub async fn purge(&self, app: &AppId, recipients: &[RecipientId], now: Timestamp) -> Result<(), InboxError> {
-        let calls = recipients.iter().map(|recipient| self.call(&TIDY, app, recipient, now)).collect();
+    pub async fn purge<'a>(
+        &self,
+        app: &AppId,
+        recipients: impl IntoIterator<Item = &'a RecipientId>,
+        now: Timestamp,
+    ) -> Result<(), InboxError> {
+        let calls = recipients.into_iter().map(|recipient| self.call(&TIDY, app, recipient, now)).collect();
         self.ask_many(calls).await.map(drop)
     }
 

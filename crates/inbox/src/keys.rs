@@ -5,20 +5,33 @@ use stentor_connection::Call;
 use stentor_domain::{AppId, NotificationId, RecipientId};
 
 /// What an inbox keeps, in the order in which its scripts take it (`scripts/_inbox.lua` explains each).
-const PARTS: [&str; 9] = [HEAD, ITEMS, ORDER, "unread", "known", "expires", "revs", "gone", "cold_unread"];
+const PARTS: [&str; 9] = [HEAD, ITEMS, ORDER, UNREAD, "known", EXPIRES, "revs", "gone", "cold_unread"];
+/// What of it is touched by writing an item, in the order in which that script takes it.
+const WRITTEN: [&str; 5] = [HEAD, ITEMS, ORDER, UNREAD, EXPIRES];
 /// What an inbox is as a whole.
 pub(crate) const HEAD: &str = "head";
 /// Its hot items.
 pub(crate) const ITEMS: &str = "items";
 /// Their order.
 pub(crate) const ORDER: &str = "order";
+const UNREAD: &str = "unread";
+const EXPIRES: &str = "expires";
 
 /// A call of an inbox's script with all its keys, the live channel last.
 pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    let mut call = Call::new(script, PARTS.len() + 1);
+    call_on(&PARTS, script, app, recipient)
+}
+
+/// A call of the script that writes an item, with its keys, the live channel last.
+pub(crate) fn write_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
+    call_on(&WRITTEN, script, app, recipient)
+}
+
+fn call_on(parts: &[&str], script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
+    let mut call = Call::new(script, parts.len() + 1);
     let mut key = String::with_capacity(96);
     let tag = tag(app, recipient);
-    for part in PARTS {
+    for part in parts {
         key.clear();
         key.extend([tag.as_str(), part]);
         call.arg(&key);

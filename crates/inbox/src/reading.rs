@@ -1,6 +1,8 @@
 //! Reading hot inboxes. Plain commands do it, which cost Redis a fifth of a script; the script comes where something is to be
 //! tidied up first, or where an inbox changed between two of them.
 
+use std::fmt::Write;
+
 use redis::{Pipeline, Value};
 use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
 
@@ -102,8 +104,11 @@ impl Inbox {
         }
         pipe.clear();
         pipe.cmd("HMGET").arg(keys::inbox_part(app, recipient, keys::ITEMS));
+        let mut card = String::with_capacity(21);
         for seq in &seqs {
-            pipe.arg(*seq).arg(format!("c{seq}"));
+            card.clear();
+            let _ = write!(card, "c{seq}"); // to a String it cannot fail
+            pipe.arg(&card[1..]).arg(&card);
         }
         pipe.cmd("HGET").arg(&head_key).arg("floor");
         let (found, floor): (Vec<Option<String>>, Option<u64>) = pipe.query_async(&mut conn).await?;

@@ -11,15 +11,19 @@ use crate::{Hot, HotItem, HotOverview, InboxError, Position, Reader};
 
 /// A script's answer, or `cold`.
 pub(crate) fn hot<T: FromRedisValue>(value: Value) -> Result<Hot<T>, InboxError> {
-    let cold = match &value {
-        Value::BulkString(text) => text == b"cold",
-        Value::SimpleString(text) => text == "cold",
-        _ => false,
-    };
-    if cold {
+    if is(&value, "cold") {
         return Ok(Hot::Cold);
     }
     Ok(Hot::Warm(T::from_redis_value(value).map_err(redis::RedisError::from)?))
+}
+
+/// True if a script answered with this word alone.
+pub(crate) fn is(value: &Value, word: &str) -> bool {
+    match value {
+        Value::BulkString(text) => text == word.as_bytes(),
+        Value::SimpleString(text) => text == word,
+        _ => false,
+    }
 }
 
 fn text(value: &Value) -> Result<&str, InboxError> {

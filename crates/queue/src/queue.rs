@@ -44,6 +44,21 @@ pub struct NewJob<'a> {
     pub expires: Option<i64>,
 }
 
+impl NewJob<'_> {
+    /// How it is added, as `_add.lua` reads it. Nearly all are due now and never expire.
+    pub(crate) fn how(&self) -> String {
+        match (self.due.unwrap_or(0), self.expires.unwrap_or(0)) {
+            (0, 0) => (self.lane as u8).to_string(),
+            _ => self.how_in_full(),
+        }
+    }
+
+    /// The same for whoever has more to say behind it.
+    pub(crate) fn how_in_full(&self) -> String {
+        format!("{} {} {}", self.lane as u8, self.due.unwrap_or(0), self.expires.unwrap_or(0))
+    }
+}
+
 /// A job's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRecord {
@@ -131,8 +146,7 @@ impl Queue {
                 call.arg(self.keys.job(job.id));
             }
             for job in chunk {
-                call.arg(job.id).arg(job.lane as u8).arg(job.due.unwrap_or(0)).arg(job.expires.unwrap_or(0));
-                call.arg(job.payload).arg(job.body.unwrap_or_default());
+                call.arg(job.id).arg(job.how()).arg(job.payload).arg(job.body.unwrap_or_default());
             }
             call
         };

@@ -79,17 +79,21 @@ impl Queue {
         self.submit_all(&all).await
     }
 
-    /// What `submit.lua` is told of one job: two keys, then eight arguments.
+    /// What `submit.lua` is told of one job: its keys, then four arguments.
     fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
-        let record = self.keys.job(job.id);
-        let key = idempotency.map(|i| self.keys.idempotency(i.key));
-        let (fingerprint, ttl) = idempotency.map_or((&[][..], Duration::ZERO), |i| (i.fingerprint, i.ttl));
         let body = job.body.unwrap_or_default();
-        let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 8, 256 + job.payload.len() + body.len());
-        told.arg(&record).arg(key.as_ref().unwrap_or(&record));
-        told.arg(job.id).arg(job.lane as u8).arg(job.due.unwrap_or(0)).arg(job.expires.unwrap_or(0));
-        told.arg(job.payload).arg(body).arg(fingerprint).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        Submission { told, lane: job.lane, waits: job.due.is_some() }
+        let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 4, 256 + job.payload.len() + body.len());
+        told.arg(self.keys.job(job.id));
+        let how = match idempotency {
+            None => job.how().into_bytes(),
+            Some(Idempotency { key, fingerprint, ttl }) => {
+                told.arg(self.keys.idempotency(key));
+                let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                [format!("{} {ttl} ", job.how_in_full()).as_bytes(), fingerprint].concat()
+            }
+        };
+        told.arg(job.id).arg(how).arg(job.payload).arg(body);
+        Submission { told, keys: 1 + usize::from(idempotency.is_some()), lane: job.lane, waits: job.due.is_some() }
     }
 
     async fn submit_all(&self, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
@@ -100,7 +104,7 @@ impl Queue {
         };
         let mut reserved: Vec<Option<Reserved>> = all.chunks(STEP).map(reserve).collect();
         let call = |(chunk, reserved): (&[Submission], &Option<Reserved>)| {
-            let mut call = self.adding(&scripts::SUBMIT, SUBMISSION_KEYS * chunk.len());
+            let mut call = self.adding(&scripts::SUBMIT, chunk.iter().map(|submission| submission.keys).sum());
             for key in chunk.iter().flat_map(Submission::keys) {
                 call.arg(key);
             }
@@ -126,15 +130,18 @@ impl Queue {
         };
         let mut submitted = Vec::with_capacity(all.len());
         for ((reply, reserved), chunk) in replies.into_iter().zip(&mut reserved).zip(all.chunks(STEP)) {
-            let (answers, entries): (Vec<String>, Vec<Read>) = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
+            type Reply = (Vec<(usize, String)>, Vec<Read>);
+            let (answers, entries): Reply = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
             for (lane, id, fields) in entries {
                 let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
                 let body =
                     chunk.iter().find(|submission| fields.get(1).is_some_and(|job| submission.is_of(job))).map(Submission::body);
                 reserved.hand_over(lane, (id, fields), body);
             }
-            for answer in answers {
-                submitted.push(answer.parse()?);
+            let first = submitted.len();
+            submitted.resize(first + chunk.len(), Submitted::Accepted);
+            for (place, answer) in answers {
+                *submitted.get_mut(first + place).ok_or_else(too_many)? = answer.parse()?;
             }
         }
         if let (Some(have), Some(Replication { replicas, .. })) = (have, &self.replication)
@@ -248,6 +255,10 @@ async fn with<T>(first: impl Future<Output = T>, mut along: FuturesUnordered<Box
     answer
 }
 
+fn too_many() -> QueueError {
+    QueueError::Malformed("an answer to what was not asked".into())
+}
+
 fn too_short() -> QueueError {
     QueueError::Malformed("an answer is too short".into())
 }
@@ -255,13 +266,15 @@ fn too_short() -> QueueError {
 /// An entry that was read along with an answer: its lane, its id, its fields and values in turn.
 type Read = (usize, String, Vec<Vec<u8>>);
 
-/// How many keys a submission has.
+/// The most keys of a submission: its record, and what remembers its idempotency key.
 const SUBMISSION_KEYS: usize = 2;
 
 /// A submission.
 pub(crate) struct Submission {
     /// As its script is told it, in one buffer.
     told: Cmd,
+    /// How many keys come first.
+    keys: usize,
     lane: Lane,
     /// Not for any worker yet.
     waits: bool,
@@ -273,15 +286,15 @@ impl Submission {
     }
 
     fn body(&self) -> Arc<[u8]> {
-        self.args().nth(5).unwrap_or_default().into()
+        self.args().nth(3).unwrap_or_default().into()
     }
 
     fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts().take(SUBMISSION_KEYS)
+        self.parts().take(self.keys)
     }
 
     fn args(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts().skip(SUBMISSION_KEYS)
+        self.parts().skip(self.keys)
     }
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
@@ -292,13 +305,12 @@ impl Submission {
     }
 }
 
-/// Reads what `submit.lua` says of one job.
+/// Reads what `submit.lua` says of a job that it did not add.
 impl std::str::FromStr for Submitted {
     type Err = QueueError;
 
     fn from_str(answer: &str) -> Result<Self, QueueError> {
         match answer.split_once(' ') {
-            None if answer.is_empty() => Ok(Self::Accepted),
             Some(("1", id)) => Ok(Self::Replayed { id: id.to_owned() }),
             Some(("2", id)) => Ok(Self::Conflict { id: id.to_owned() }),
             _ => Err(QueueError::Malformed(format!("{answer:?} is no answer to a submission"))),

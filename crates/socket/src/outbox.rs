@@ -6,12 +6,13 @@ use std::{
     io::{self, IoSlice},
     os::fd::AsRawFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
 use bytes::{Buf, Bytes};
 use rustix::{io::Errno, net::SendFlags};
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::net::TcpStream;
 
 use crate::{CloseCode, Frame, frame};
 
@@ -37,8 +38,6 @@ pub(crate) struct Shared {
     pub stream: TcpStream,
     out: Mutex<Outbox>,
     limit: usize,
-    /// Wakes the reader, who waits for the stream to take more.
-    pub wake: Notify,
 }
 
 #[derive(Default)]
@@ -50,6 +49,10 @@ struct Outbox {
     /// Since when the stream has taken nothing of what waits.
     stalled: Option<Instant>,
     closed: bool,
+    /// Why nothing can be written any more, until the reader was told.
+    broken: Option<io::Error>,
+    /// Wakes the reader, who also writes what waits.
+    reader: Option<Waker>,
 }
 
 struct Part {
@@ -60,7 +63,7 @@ struct Part {
 
 impl Shared {
     pub(crate) fn new(stream: TcpStream, limit: usize) -> Self {
-        Self { stream, out: Mutex::default(), limit, wake: Notify::new() }
+        Self { stream, out: Mutex::default(), limit }
     }
 
     /// The stream by itself, without a runtime, if nothing waits for it.
@@ -89,6 +92,36 @@ impl Shared {
     /// Writes what waits, as far as the stream takes it.
     pub(crate) fn flush(&self) -> io::Result<()> {
         self.out().flush(&self.stream)
+    }
+
+    /// Writes what waits; ends when nothing does.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.is_waiting() {
+            std::task::ready!(self.stream.poll_write_ready(cx))?;
+            self.flush()?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes whatever waits, now and later, until the last frame is queued. Two futures, for the stream and for whoever sends, would
+    /// do the same, and each would be larger than all that a silent connection keeps for it.
+    pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        {
+            let mut out = self.out();
+            if let Some(error) = out.broken.take() {
+                return Poll::Ready(Err(error));
+            }
+            if out.closed {
+                return Poll::Ready(Ok(()));
+            }
+            if !out.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                out.reader = Some(cx.waker().clone());
+            }
+        }
+        match self.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Queues the last frame, whatever waits; nothing is taken after it.
@@ -136,6 +169,13 @@ impl Outbox {
             }
         }
         Ok(())
+    }
+
+    /// Something waits now, or the connection is to end.
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 
     fn clear(&mut self) {
@@ -234,11 +274,11 @@ impl Sender {
             }
             return Ok(());
         }
-        if out.write(frames, &self.0.stream).is_err() {
-            out.closed = true; // the reader finds out why
+        if let Err(error) = out.write(frames, &self.0.stream) {
+            (out.closed, out.broken) = (true, Some(error));
         }
-        if !out.parts.is_empty() {
-            self.0.wake.notify_one();
+        if out.closed || !out.parts.is_empty() {
+            out.wake_reader();
         }
         Ok(())
     }
@@ -246,7 +286,7 @@ impl Sender {
     /// Ends the connection with a code and a reason, after what waits. The reader is told ([`Closed::ByUs`](crate::Closed)).
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.0.close(&Frame::close(Some(code), reason));
-        self.0.wake.notify_one();
+        self.0.out().wake_reader();
     }
 
     /// Drops what waits, but for the rest of a frame that was begun.
@@ -260,7 +300,7 @@ impl Sender {
         if !out.closed {
             out.clear();
             out.push(frame, 0);
-            self.0.wake.notify_one();
+            out.wake_reader();
         }
     }
 

@@ -1,10 +1,9 @@
 //! A connection: what comes in, and how it ends.
 
-use std::{cell::RefCell, collections::VecDeque, io, net::Shutdown, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, future::poll_fn, io, net::Shutdown, sync::Arc, task::Poll, time::Duration};
 
 use socket2::SockRef;
 use tokio::{
-    io::Interest,
     net::TcpStream,
     time::{Instant, timeout_at},
 };
@@ -97,8 +96,14 @@ pub struct Socket {
     assembler: Assembler,
     told: VecDeque<Message>,
     violation: Option<Violation>,
-    /// The farewell was begun: how the connection ends, and until when that may take.
-    ending: Option<(Closed, Instant)>,
+    /// The farewell was begun. In a box, which a connection that lives does not carry along.
+    ending: Option<Box<Ending>>,
+}
+
+/// How a connection ends, and until when that may take.
+struct Ending {
+    closed: Closed,
+    end: Instant,
 }
 
 impl Socket {
@@ -136,12 +141,18 @@ impl Socket {
     /// What comes next. It has to be awaited all the time: it also writes what had to wait. May be cancelled and called again.
     pub async fn recv(&mut self) -> Result<Incoming, Closed> {
         loop {
-            if let Some((_, end)) = self.ending {
-                Box::pin(self.farewell(end)).await; // in a box, which a connection that lives does not carry along
-                let (closed, _) = self.ending.take().unwrap_or((Closed::Gone(io::ErrorKind::NotConnected.into()), end));
-                return Err(closed);
+            if let Some(end) = self.ending.as_ref().map(|ending| ending.end) {
+                Box::pin(self.farewell(end)).await; // in a box, as above
+                return Err(self
+                    .ending
+                    .take()
+                    .map_or_else(|| Closed::Gone(io::ErrorKind::NotConnected.into()), |ending| ending.closed));
             }
-            match self.told.pop_front() {
+            let next = self.told.pop_front();
+            if self.told.is_empty() {
+                self.told = VecDeque::new(); // one who is silent from now on keeps nothing of what they said
+            }
+            match next {
                 Some(Message::Text(text)) => return Ok(Incoming::Text(text)),
                 Some(Message::Binary(bytes)) => return Ok(Incoming::Binary(bytes)),
                 Some(Message::Pong) => return Ok(Incoming::Alive),
@@ -151,47 +162,45 @@ impl Socket {
                 }
                 Some(Message::Close(code, reason)) => {
                     self.shared.close(&Frame::close(code, ""));
-                    self.ending = Some((Closed::ByPeer { code, reason }, Instant::now() + FAREWELL));
+                    self.end(Closed::ByPeer { code, reason });
                     continue;
                 }
                 None => {}
             }
             if let Some(violation) = self.violation.take() {
                 self.shared.close(&Frame::close(Some(violation.code()), &violation.to_string()));
-                self.ending = Some((violation.into(), Instant::now() + FAREWELL));
+                self.end(violation.into());
                 continue;
             }
-            if self.shared.is_closed() {
-                self.ending = Some((Closed::ByUs, Instant::now() + FAREWELL));
-                continue;
-            }
-            let interest = if self.shared.is_waiting() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            tokio::select! {
-                ready = self.shared.stream.ready(interest) => {
-                    let ready = ready?;
-                    if ready.is_writable() {
-                        self.shared.flush()?;
-                    }
-                    if ready.is_readable() {
-                        self.read()?;
-                    }
-                }
-                () = self.shared.wake.notified() => {}
+            let is_readable = poll_fn(|cx| match self.shared.poll_written(cx)? {
+                Poll::Ready(()) => Poll::Ready(Ok::<_, io::Error>(false)),
+                Poll::Pending => self.shared.stream.poll_read_ready(cx).map_ok(|()| true),
+            });
+            if is_readable.await? {
+                self.read()?;
+            } else {
+                self.end(Closed::ByUs);
             }
         }
     }
 
+    fn end(&mut self, closed: Closed) {
+        self.ending = Some(Box::new(Ending { closed, end: Instant::now() + FAREWELL }));
+    }
+
     /// Writes what has to wait, while nothing is read: for as long as the caller is busy with what it was told.
     pub async fn write_waiting(&mut self) -> io::Error {
-        loop {
-            if self.shared.is_waiting() {
-                if let Err(error) = self.shared.stream.writable().await.and_then(|()| self.shared.flush()) {
-                    return error;
-                }
-            } else {
-                self.shared.wake.notified().await;
+        poll_fn(|cx| {
+            let written = match self.shared.poll_written(cx) {
+                Poll::Ready(Ok(())) => self.shared.poll_flush(cx), // the last frame, too
+                written => written,
+            };
+            match written {
+                Poll::Ready(Err(error)) => Poll::Ready(error),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
             }
-        }
+        })
+        .await
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -207,9 +216,7 @@ impl Socket {
     }
 
     fn take(&mut self, bytes: &mut [u8]) {
-        let mut told = Vec::new();
-        self.violation = self.assembler.take(bytes, &mut told).err();
-        self.told.extend(told);
+        self.violation = self.assembler.take(bytes, &mut self.told).err();
     }
 
     /// Ends the connection with a code and a reason, after what waits.

@@ -52,9 +52,16 @@ pub(crate) struct Connection {
 struct Wire {
     /// `None` until it is welcomed.
     outlet: Option<Outlet>,
+    /// What it asked for, if it waits for an answer: in a box, which one who only listens does not carry along.
+    asked: Option<Box<Asked>>,
+}
+
+/// What a connection waits for.
+#[derive(Default)]
+struct Asked {
     /// Answers that wait for the message of their change.
     answers: Vec<Answer>,
-    /// What has to wait for the answer to what the connection asked for.
+    /// What has to wait for the answer.
     held: Option<Vec<Told>>,
 }
 
@@ -63,7 +70,7 @@ struct Line {
     /// `None` until the first snapshot.
     progress: Option<Progress>,
     /// A snapshot, or what is missing, is read.
-    reading: Option<Reading>,
+    reading: Option<Box<Reading>>,
 }
 
 /// What happened while something is read.
@@ -144,7 +151,7 @@ impl Line {
     fn catch_up(&mut self, changes: Changes, now: &mut Now<'_>) -> Reading {
         now.frames.clear();
         *now.told = self.progress.as_mut().map_or_else(Vec::new, |progress| progress.catch_up(changes, now.at));
-        self.reading.take().unwrap_or_default()
+        self.reading.take().map_or_else(Reading::default, |reading| *reading)
     }
 }
 
@@ -157,7 +164,7 @@ impl Present {
     /// for one piece of it after the other; read ahead for some people at once, all of it is on its way at the same time.
     pub(crate) fn prefetch(&self) {
         let of = |Connection { id, wire, own, .. }: &Connection| {
-            (*id, own.is_some(), wire.answers.len(), wire.outlet.as_ref().map(Outlet::prefetch))
+            (*id, own.is_some(), wire.asked.is_some(), wire.outlet.as_ref().map(Outlet::prefetch))
         };
         let connection = self.connections.first().map(of);
         let progress = self.common.as_ref().map(|line| (line.reading.is_some(), line.progress.as_ref().map(Progress::prefetch)));
@@ -166,7 +173,7 @@ impl Present {
 
     /// A connection that will be welcomed: from now on it misses nothing.
     pub(crate) fn join(&mut self, id: u64) {
-        let own = Line { progress: None, reading: Some(Reading::default()) };
+        let own = Line { progress: None, reading: Some(Box::default()) };
         let (own, now) = (Some(Box::new(own)), Instant::now());
         let wire = Wire::default();
         self.connections.push(Connection { id, wire, own, token_end: now, pulse: Pulse::begin(now), ending: false });
@@ -249,7 +256,7 @@ impl Present {
             if let Some(reading) = &mut line.reading {
                 reading.over = true; // what is being read may be older than what was lost
             } else {
-                line.reading = Some(Reading::default());
+                line.reading = Some(Box::default());
                 reads.push(who);
             }
         };
@@ -326,7 +333,7 @@ impl Present {
     /// A connection asks for something: what happens until it is answered is kept, so that a change can be its own answer.
     pub(crate) fn ask(&mut self, id: u64) {
         if let Some(connection) = self.connection(id) {
-            connection.wire.held = Some(Vec::new());
+            connection.wire.asked.get_or_insert_default().held = Some(Vec::new());
         }
     }
 
@@ -335,7 +342,7 @@ impl Present {
         let Some((wire, progress)) = self.wire(id) else { return };
         let answer = Answer { reference, rev: marked.rev, change, ids: marked.ids().collect() };
         if marked.cursor.own.epoch == progress.cursor().own.epoch {
-            wire.answers.push(answer);
+            wire.asked.get_or_insert_default().answers.push(answer);
             wire.release(progress);
         } else {
             wire.release(progress);
@@ -379,36 +386,42 @@ impl Wire {
         if now.told.is_empty() {
             return;
         }
-        match &mut self.held {
-            Some(held) if held.len() < MAX_KEPT => held.extend_from_slice(now.told),
-            None if self.answers.is_empty() => outlet.send(now.told, now.frames, || progress.resync()),
-            _ => {
-                let mut held = self.held.take().unwrap_or_default();
-                held.extend_from_slice(now.told);
-                self.send_answered(held, progress);
-            }
+        match &mut self.asked {
+            None => outlet.send(now.told, now.frames, || progress.resync()),
+            Some(asked) => match &mut asked.held {
+                Some(held) if held.len() < MAX_KEPT => held.extend_from_slice(now.told),
+                _ => {
+                    let mut held = asked.held.take().unwrap_or_default();
+                    held.extend_from_slice(now.told);
+                    self.send_answered(held, progress);
+                }
+            },
         }
     }
 
     /// The answer is there: what waited for it goes on.
     fn release(&mut self, progress: &Progress) {
-        let held = self.held.take().unwrap_or_default();
-        if !held.is_empty() || !self.answers.is_empty() {
+        if let Some(asked) = &mut self.asked {
+            let held = asked.held.take().unwrap_or_default();
             self.send_answered(held, progress);
         }
     }
 
     /// Sends frames, those that answer a request as its answer, and answers what nothing else will.
     fn send_answered(&mut self, mut told: Vec<Told>, progress: &Progress) {
+        let mut answers = self.asked.take().map_or_else(Vec::new, |asked| asked.answers);
         for one in &mut told {
-            let answer = one.change.and_then(|rev| self.answers.iter().position(|a| a.rev == rev));
-            if let Some(reference) = answer.and_then(|at| self.answers.swap_remove(at).reference) {
+            let answer = one.change.and_then(|rev| answers.iter().position(|a| a.rev == rev));
+            if let Some(reference) = answer.and_then(|at| answers.swap_remove(at).reference) {
                 *one = one.answering(&reference);
             }
         }
         // Nothing changed, or the change was caught up with in other words.
         let rev = progress.cursor().own.rev;
-        told.extend(self.answers.extract_if(.., |answer| answer.rev <= rev).map(|answer| answer.told(progress)));
+        told.extend(answers.extract_if(.., |answer| answer.rev <= rev).map(|answer| answer.told(progress)));
+        if !answers.is_empty() {
+            self.asked = Some(Box::new(Asked { answers, held: None }));
+        }
         if !told.is_empty() {
             self.tell(&told, progress);
         }

@@ -1,4 +1,4 @@
--- The head of every inbox script: the keys by name, and what all scripts do first.
+-- The head of every inbox script but write.lua: the keys by name, and what all of them do first.
 --
 -- KEYS (the same for all, one hash tag): head, items, order, unread, known, expires, revs, gone, cold_unread, live
 --   head         hash, the inbox as a whole: epoch, seq (highest given), rev (latest), unread (how many are), base (changes up to
@@ -25,7 +25,7 @@ local EXPIRES, REVS, GONE, COLD_UNREAD, LIVE = KEYS[6], KEYS[7], KEYS[8], KEYS[9
 local NOW = tonumber(ARGV[1])
 -- How long a notification is recognised after it was written, whatever was trimmed since.
 local KNOWN_FOR = 24 * 60 * 60 * 1000
-local EPOCH, REV, SEQ, AT, DUE = unpack(redis.call('HMGET', HEAD, 'epoch', 'rev', 'seq', 'at', 'due'))
+local EPOCH, REV, DUE = unpack(redis.call('HMGET', HEAD, 'epoch', 'rev', 'due'))
 if not EPOCH then return 'cold' end
 DUE = DUE and tonumber(DUE) or math.huge
 
@@ -38,12 +38,11 @@ local function next_rev()
 end
 
 -- One message: its kind, epoch, rev, unread, then what is particular to it. Comes last of what is changed at this rev: it sets
--- down in the head how many are unread now, and the further fields and values.
-local function publish(kind, rest, ...)
+-- down in the head how many are unread now.
+local function publish(kind, rest)
   local unread = redis.call('SCARD', UNREAD)
-  redis.call('HSET', HEAD, 'rev', REV, 'unread', unread, ...)
+  redis.call('HSET', HEAD, 'rev', REV, 'unread', unread)
   redis.call(ARGV[2], LIVE, kind .. ' ' .. EPOCH .. ' ' .. REV .. ' ' .. unread .. ' ' .. rest)
-  return unread
 end
 
 -- There is something to tidy up from `time` on.

@@ -1,25 +1,37 @@
 -- Writes one item and publishes its card, unless the inbox knows the notification already.
 --
--- ARGV[3] notification id, [4] variant of its content, [5] expiry in ms or 0, [6] card
--- Returns {1 if new, seq, rev of its latest change, unread, when it was written (ms)} or 'cold'.
-local id = ARGV[3]
-local known = redis.call('HGET', ITEMS, 'i' .. id)
+-- Nothing else is called as often, and each key and each function costs at each call: so it stands by itself, without _inbox.lua
+-- (which tells what the keys hold), and leaves the tidying to tidy.lua.
+--
+-- KEYS head, items, order, unread, expires, live
+-- ARGV[1] present time in ms, [2] the publishing command, [3] notification id, [4] variant of its content, [5] expiry in ms or 0,
+-- [6] card
+-- Returns {1 if new, seq, rev of its latest change, unread, when it was written (ms)}, 'cold', or 'due': tidy up first.
+local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, LIVE = unpack(KEYS)
+local now, publishing, id, variant, expiry, card = unpack(ARGV)
+local call, format = redis.call, string.format
+local epoch, last_rev, last_seq, last_at, due = unpack(call('HMGET', HEAD, 'epoch', 'rev', 'seq', 'at', 'due'))
+if not epoch then return 'cold' end
+if due and tonumber(now) >= tonumber(due) then return 'due' end
+local known = call('HGET', ITEMS, 'i' .. id)
 if known then
   local seq = string.match(known, '^%d+')
-  local state, card = unpack(redis.call('HMGET', ITEMS, seq, 'c' .. seq))
-  local rev, written = string.match(state or REV, '^%d+'), string.match(card or ARGV[1], '^%d+')
-  return { 0, seq, rev, redis.call('SCARD', UNREAD), written }
+  local state, content = unpack(call('HMGET', ITEMS, seq, 'c' .. seq))
+  local rev, written = string.match(state or last_rev, '^%d+'), string.match(content or now, '^%d+')
+  return { 0, seq, rev, call('SCARD', UNREAD), written }
 end
-local seq, rev = int(SEQ + 1), next_rev()
+local seq, rev = format('%.0f', last_seq + 1), format('%.0f', last_rev + 1)
 -- by Redis's clock, as the timeline, so that the two merge into one order; never back, whatever the clock does
-local time = redis.call('TIME')
-local at = int(math.max(tonumber(AT or '0'), tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)))
-redis.call('HSET', ITEMS, seq, rev .. ' 0 0 0 ' .. id, 'c' .. seq, at .. ' ' .. ARGV[4] .. '\n' .. ARGV[6],
-  'i' .. id, seq .. ' ' .. ARGV[1])
-redis.call('ZADD', ORDER, seq, seq)
-redis.call('SADD', UNREAD, seq)
-if ARGV[5] ~= '0' then
-  redis.call('ZADD', EXPIRES, ARGV[5], seq .. ' ' .. id)
-  tidy_from(tonumber(ARGV[5]))
+local time = call('TIME')
+local at = format('%.0f', math.max(last_at or 0, time[1] * 1000 + math.floor(time[2] / 1000)))
+call('HSET', ITEMS, seq, rev .. ' 0 0 0 ' .. id, 'c' .. seq, at .. ' ' .. variant .. '\n' .. card, 'i' .. id, seq .. ' ' .. now)
+call('ZADD', ORDER, seq, seq)
+call('SADD', UNREAD, seq)
+if expiry ~= '0' then
+  call('ZADD', EXPIRES, expiry, seq .. ' ' .. id)
+  if not due or tonumber(expiry) < tonumber(due) then call('HSET', HEAD, 'due', expiry) end
 end
-return { 1, seq, rev, publish('item', ARGV[6], 'seq', seq, 'at', at), at }
+local unread = call('SCARD', UNREAD)
+call('HSET', HEAD, 'rev', rev, 'unread', unread, 'seq', seq, 'at', at)
+call(publishing, LIVE, 'item ' .. epoch .. ' ' .. rev .. ' ' .. unread .. ' ' .. card)
+return { 1, seq, rev, unread, at }

@@ -63,7 +63,13 @@ async fn acknowledge(shared: &Shared, lane: Lane, done: &[Done], tries: u32) -> 
     let many = done.len() * 2 >= shared.held().len();
     let (first, last) = if many { ends(done) } else { ("", "") };
     call.arg(GROUP).arg(&*shared.consumer).arg(first).arg(last);
-    for Done { lease, state } in done {
+    // Of nearly all there is nothing to say but the id, and each word of a call costs Redis something.
+    let is_plain = |done: &&Done| done.state.is_none() && done.lease.deliveries == 1;
+    call.arg(done.iter().filter(is_plain).count());
+    for Done { lease, .. } in done.iter().filter(is_plain) {
+        call.arg(&*lease.entry);
+    }
+    for Done { lease, state } in done.iter().filter(|done| !is_plain(done)) {
         call.arg(&*lease.entry).arg(lease.deliveries).arg(state.unwrap_or_default());
     }
     let refused: Vec<String> = call.ask(&mut shared.queue.connection()).await?;

@@ -1,4 +1,6 @@
 // The console: an operator signs in by a link, sees what happens as it happens, finds, looks into, decides.
+import type { Route } from "@playwright/test";
+
 import { aDay, bury, enter, more, PAGES } from "../src/console.ts";
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { picture } from "../src/pictures.ts";
@@ -255,6 +257,21 @@ test("who was signed out elsewhere is led to the door, by what is live and by wh
   await watching.bringToFront();
   await expect(watching.getByLabel("Operator key")).toBeVisible({ timeout: 40_000 });
 });
+
+for (const [how, fail] of [
+  ["is not answered", (route: Route) => route.abort()],
+  ["is answered with a problem", (route: Route) => route.fulfill({ status: 503, body: "{}" })],
+] as const) {
+  test(`what is live says so when its first connection ${how}, and is live after all`, async ({ page, stentor, person }) => {
+    let failed = 0;
+    await page.route("**/console/live*", (route) => (failed++ < 2 ? fail(route) : route.continue()));
+    await enter(page, stentor);
+    await expect(page.getByRole("status").filter({ hasText: "Not live" })).toBeVisible();
+    await stentor.say(person, "Hello");
+    await expect(page.getByRole("cell", { name: person }).first()).toBeVisible({ timeout: 20_000 });
+    await expect(page.getByText("Not live")).toBeHidden();
+  });
+}
 
 test("what is live says so when it is not, and is live again by itself", async ({ page, ownStentor: stentor, person }) => {
   await enter(page, stentor);

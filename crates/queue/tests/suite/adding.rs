@@ -51,6 +51,25 @@ async fn a_job_keeps_its_body_and_waits_for_its_time() {
 }
 
 #[tokio::test]
+async fn a_job_under_a_key_waits_for_its_time_and_keeps_its_body_and_its_end() {
+    let f = Fixture::new().await;
+    let far = i64::MAX / 4_000_000;
+    let late = NewJob { body: Some(b"words"), due: Some(far), expires: Some(far + 1), ..new_job("a", Lane::High, "{\"n\":1}") };
+    let brief = NewJob { body: Some(b"others"), expires: Some(far), ..new_job("b", Lane::Bulk, "{\"n\":2}") };
+    for (job, key) in [(late, "k 1"), (brief, "k 2")] {
+        let key = Idempotency { key, fingerprint: b"1 2 \0 3", ttl: DAY };
+        for expected in [Submitted::Accepted, Submitted::Replayed { id: job.id.to_owned() }] {
+            assert_eq!(f.queue.submit(&job, Some(key)).await.unwrap(), expected);
+        }
+        assert_eq!(f.queue.find_job(job.id).await.unwrap().unwrap().body.as_deref(), job.body);
+    }
+    let depth = f.queue.depth().await.unwrap();
+    assert_eq!((depth.due, depth.high, depth.bulk), (1, 0, 1));
+    let ends: [i64; 2] = [f.command("HGET @job:a expires").await, f.command("HGET @job:b expires").await];
+    assert_eq!(ends, [far + 1, far]);
+}
+
+#[tokio::test]
 async fn of_a_hundred_identical_submissions_one_wins() {
     let f = Fixture::new().await;
     let key = Idempotency { key: "app:k", fingerprint: b"same", ttl: DAY };

@@ -57,6 +57,21 @@ document.addEventListener('htmx:sse:after:message', () => {
   if (stale) stale.hidden = true;
 });
 
+// Its first connection is a request like any other, which the library does not repeat. So it is repeated here: a page that was opened
+// just as the server went away says so, and comes to itself again.
+function connectAgain(event) {
+  const { ctx } = event.detail;
+  const live = ctx?.sourceElement;
+  if (!live?.hasAttribute('hx-sse:connect') || ctx.response?.status < 400) return;
+  event.preventDefault();
+  if (ctx.response?.status === 401) location.reload();
+  if (stale) stale.hidden = false;
+  const again = () => live.isConnected && htmx.ajax('GET', live.getAttribute('hx-sse:connect'), { source: live });
+  setTimeout(again, 1000 + 1000 * Math.random());
+}
+document.addEventListener('htmx:error', connectAgain);
+document.addEventListener('htmx:before:response', connectAgain);
+
 // `stentor dev` prints a link with the key behind the #, which browsers send to nobody.
 function knock() {
   const door = document.querySelector('[data-door]');

@@ -43,8 +43,11 @@ if [ "$peers/centrifuge.go" -nt "$into/centrifuge" ] && command -v apt-get >/dev
   # The package of centrifuge does not name all that it is built with.
   go=(golang-go golang-github-centrifugal-centrifuge-dev golang-github-centrifugal-protocol-dev
     golang-github-fzambia-eagle-dev golang-github-igm-sockjs-go-dev golang-github-mna-redisc-dev)
-  { dpkg -s "${go[@]}" >/dev/null 2>&1 || install "${go[@]}"; } &&
-    GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o "$into/centrifuge" "$peers/centrifuge.go" &&
-    dpkg-query -W -f '${Version}' "${go[1]}" >"$into/centrifuge.version" || say "it cannot be had"
+  build() { GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o "$into/centrifuge" "$peers/centrifuge.go"; }
+  if { dpkg -s "${go[@]}" >/dev/null 2>&1 || install "${go[@]}"; } && build; then
+    dpkg-query -W -f '${Version}' "${go[1]}" >"$into/centrifuge.version"
+  else
+    say "it cannot be had"
+  fi
 fi
 exit 0

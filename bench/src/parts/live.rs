@@ -25,12 +25,12 @@ const REPEATS: usize = 7;
 /// How many pushes to one person a second, and for how long.
 const RATE: u64 = 1_000;
 const SECONDS: u64 = 5;
+/// How many push as fast as they can.
+const PUSHERS: usize = 64;
 /// What centrifuge wants to be told first, as its versions say it: an empty `connect`, or empty `params` of the first method, which it is.
 const CONNECT: &str = r#"{"id":1,"connect":{},"params":{}}"#;
 /// How many bytes centrifuge puts around a message to all.
-const CENTRIFUGES: usize = 44;
-/// How many push as fast as they can.
-const PUSHERS: usize = 64;
+const ENVELOPE: usize = 44;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
@@ -208,7 +208,7 @@ impl Subject {
         let http = stentor_tests::client();
         if kind.is_peer() {
             let (server, config) = peers::serve(kind);
-            let around = if kind == Kind::Centrifuge { CENTRIFUGES } else { 0 };
+            let around = if kind == Kind::Centrifuge { ENVELOPE } else { 0 };
             let text = "x".repeat(bytes.saturating_sub(around));
             return Self { kind, server, http, api: None, text, _redis: None, _dir: config };
         }

@@ -28,10 +28,10 @@ impl Archive {
         Self::open(url.into(), options(url, SQLITE_CACHE)).await
     }
 
-    /// The same archive over one connection of its own. SQLite works on a thread of its own for each connection, and that thread
-    /// has the priority of the one that makes it: who calls this, and later whoever needs it after it was long idle. It also gives
-    /// way again and again within a statement: Linux lets whoever runs go on for milliseconds, of whatever priority whoever
-    /// wakes is.
+    /// The same archive over one connection of its own, which may keep more of the database than others, as a batch needs. SQLite works
+    /// on a thread of its own for each connection, and that thread has the priority of the one that makes it: who calls this, and later
+    /// whoever needs it after it was long idle. It also gives way again and again within a statement: Linux lets whoever runs go on for
+    /// milliseconds, of whatever priority whoever wakes is.
     pub async fn apart(&self) -> Result<Self, ArchiveError> {
         let mut options = options(&self.url, ARCHIVER_CACHE);
         options.min_connections(0).max_connections(1).connect_lazy(true);

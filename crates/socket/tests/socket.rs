@@ -164,6 +164,45 @@ async fn one_who_does_not_read_is_noticed_soon_and_no_frame_of_theirs_is_cut() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_silent_client_is_told_that_the_connection_was_ended() {
+    let (mut client, mut socket) = pair(Options::default()).await;
+    let sender = socket.sender();
+    let waits = tokio::spawn(async move { socket.recv().await });
+    tokio::task::yield_now().await; // it waits
+    sender.close(4401, "enough");
+    let last = timeout(PATIENCE, client.next()).await.expect("in time").unwrap().unwrap();
+    assert!(matches!(&last, Message::Close(Some(frame)) if u16::from(frame.code) == 4401), "{last:?}");
+    drop(client);
+    let ended = timeout(PATIENCE, waits).await.expect("in time").unwrap();
+    assert!(matches!(ended, Err(Closed::ByUs)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_waits_is_written_to_its_last_frame_while_nothing_is_read() {
+    let (mut client, mut socket) = pair(Options { max_waiting: 16 << 20, ..Options::default() }).await;
+    let sender = socket.sender();
+    let mut sent = 0;
+    while sender.stalled_since().is_none() || sent < 1_000 {
+        sender.send(Frame::text("x".repeat(8_192))).unwrap();
+        sent += 1;
+    }
+    sender.close(4401, "enough");
+    let read = async {
+        let mut read = 0;
+        loop {
+            match client.next().await.unwrap().unwrap() {
+                Message::Close(_) => return read,
+                _ => read += 1,
+            }
+        }
+    };
+    tokio::select! {
+        read = timeout(PATIENCE, read) => assert_eq!(read.expect("in time"), sent),
+        error = socket.write_waiting() => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
 async fn a_farewell_reaches_one_who_is_still_talking() {
     let (mut client, socket) = pair(Options::default()).await;
     for _ in 0..50 {

@@ -10,19 +10,20 @@ if ARGV[3] ~= '' then
 end
 local under_way = { queued = true, claimed = true, sending = true }
 local ok, refused, record = {}, {}, 2
-local function is_ours(id, deliveries)
+-- Notes an entry as ours or as refused; true if it is ours.
+local function note(id, deliveries)
   local ours
   if pending then ours = pending[id] == deliveries else ours = mine(id, deliveries) end
-  local told = ours and ok or refused
-  told[#told + 1] = id
+  local noted = ours and ok or refused
+  noted[#noted + 1] = id
   return ours
 end
 local plain = 5 + tonumber(ARGV[5])
-for i = 6, plain do is_ours(ARGV[i], 1) end
+for i = 6, plain do note(ARGV[i], 1) end
 for i = plain + 1, #ARGV, 3 do
   local id, deliveries, state = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   if state ~= '' then record = record + 1 end
-  if is_ours(id, deliveries) then
+  if note(id, deliveries) then
     if deliveries > 2 then redis.call('HDEL', KEYS[2], KEYS[1] .. id) end
     if state ~= '' and under_way[redis.call('HGET', KEYS[record], 'state')] then
       redis.call('HSET', KEYS[record], 'state', state)

@@ -61,6 +61,27 @@ async fn an_entry_and_its_record_end_at_once_unless_the_record_has_ended() {
 }
 
 #[tokio::test]
+async fn of_many_that_end_together_each_record_ends_as_its_own_handler_said() {
+    let f = Fixture::new().await;
+    f.add(Lane::Normal, 0..30).await;
+    let states = [None, Some("told"), Some("dispatched")];
+    let together = Arc::new(tokio::sync::Barrier::new(30));
+    let handle = move |job: Job, _| {
+        let together = together.clone();
+        async move {
+            together.wait().await;
+            states[job.n as usize % 3].map_or(Outcome::Done, |state| Outcome::Ended { state })
+        }
+    };
+    let _worker = f.work(config(64), handle).await;
+    f.drained().await;
+    for n in 0..30 {
+        let record = f.queue.find_job(&format!("job-{n}")).await.unwrap().unwrap();
+        assert_eq!(record.state, states[n % 3].unwrap_or("queued"), "job {n}");
+    }
+}
+
+#[tokio::test]
 async fn waiting_holds_no_place() {
     let f = Fixture::new().await;
     let (tx, mut rx) = mpsc::unbounded_channel();

@@ -132,8 +132,8 @@ impl Inbox {
         let Hot::Warm((fields, changed, missing, entries)) = answer else { return Ok(Hot::Cold) };
         let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Hot::Cold) };
         Ok(Hot::Warm(HotMarked {
-            position: head.position,
-            unread: head.unread,
+            position: head.whole.position(),
+            unread: head.whole.unread,
             items: changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?,
             missing: missing.iter().map(|id| reply::id(id)).collect::<Result<_, _>>()?,
             entries: entries.iter().map(|line| reply::entry_change(line)).collect::<Result<_, _>>()?,
@@ -164,8 +164,8 @@ impl Inbox {
             let Hot::Warm((fields, changed, more, entries, upto)) = answer else { return Ok(Hot::Cold) };
             let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Hot::Cold) };
             let mut part = HotMarked {
-                position: head.position,
-                unread: head.unread,
+                position: head.whole.position(),
+                unread: head.whole.unread,
                 items: changed.iter().map(|line| reply::change(line)).collect::<Result<_, _>>()?,
                 missing: Vec::new(),
                 entries: entries.iter().map(|line| reply::entry_change(line)).collect::<Result<_, _>>()?,
@@ -387,9 +387,8 @@ impl Inbox {
 
 fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {
     let card = serde_json::to_string(&item.item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-    call.arg(item.seq).arg(reply::state_line(&item.item)).arg(item.item.card.id.to_string());
-    call.arg(format!("{} {}\n{card}", item.at.as_millis(), item.variant))
-        .arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
+    let kept = format!("{}\n{} {}\n{card}", reply::state_line(&item.item), item.at.as_millis(), item.variant);
+    call.arg(item.seq).arg(kept).arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
     Ok(())
 }
 

@@ -1,8 +1,6 @@
 //! Reading hot inboxes. Plain commands do it, which cost Redis a fifth of a script; the script comes where something is to be
 //! tidied up first, or where an inbox changed between two of them.
 
-use std::fmt::Write;
-
 use redis::{Pipeline, Value};
 use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
 
@@ -10,7 +8,7 @@ use crate::{
     Hot, HotChanges, HotItem, HotOverview, Inbox, InboxError, Page, Position, Reader,
     inbox::{TIDY, script},
     keys,
-    reply::{self, Head},
+    reply::{self, Head, Whole},
 };
 
 /// How many items are looked at at once where archived ones made a page too short.
@@ -97,22 +95,20 @@ impl Inbox {
         if head.is_due(now) {
             return Ok(None);
         }
-        seqs.retain(|seq| *seq >= head.floor); // what lies below was put back
+        seqs.retain(|seq| *seq >= head.whole.floor); // what lies below was put back
         if seqs.is_empty() {
             // Of the newest none is ever trimmed. Behind a page, they may have been, before the list was read.
             return Ok(if before_seq.is_none() { Some(Hot::Warm(Listed::read(&[], &[], head)?)) } else { None });
         }
         pipe.clear();
         pipe.cmd("HMGET").arg(keys::inbox_part(app, recipient, keys::ITEMS));
-        let mut card = String::with_capacity(21);
         for seq in &seqs {
-            card.clear();
-            let _ = write!(card, "c{seq}"); // to a String it cannot fail
-            pipe.arg(&card[1..]).arg(&card);
+            pipe.arg(seq);
         }
-        pipe.cmd("HGET").arg(&head_key).arg("floor");
-        let (found, floor): (Vec<Option<String>>, Option<u64>) = pipe.query_async(&mut conn).await?;
-        if floor != Some(head.floor) {
+        pipe.cmd("HGET").arg(&head_key).arg("whole");
+        let (found, whole): (Vec<Option<String>>, Option<String>) = pipe.query_async(&mut conn).await?;
+        let whole = whole.map(|whole| Whole::read(&whole)).transpose()?;
+        if whole.is_none_or(|whole| whole.floor != head.whole.floor) {
             return Ok(None);
         }
         Ok(Some(Hot::Warm(Listed::read(&seqs, &found, head)?)))
@@ -179,7 +175,7 @@ impl Inbox {
 
 /// A part of the list of hot items.
 struct Listed {
-    /// Newest first, archived ones among them; without those whose state or card was lost.
+    /// Newest first, archived ones among them; without those that were lost.
     items: Vec<HotItem>,
     /// How many there were with these.
     seqs: usize,
@@ -190,14 +186,14 @@ struct Listed {
 }
 
 impl Listed {
-    /// `found` has a state and a card for each of `seqs`.
+    /// `found` has what is kept of each of `seqs`.
     fn read(seqs: &[u64], found: &[Option<String>], head: Head) -> Result<Self, InboxError> {
         let mut items = Vec::with_capacity(seqs.len());
-        for (seq, pair) in seqs.iter().zip(found.chunks_exact(2)) {
-            if let [Some(state), Some(card)] = pair {
-                items.push(reply::item(*seq, state, card)?);
+        for (seq, kept) in seqs.iter().zip(found) {
+            if let Some(kept) = kept {
+                items.push(reply::item(*seq, kept)?);
             }
         }
-        Ok(Self { items, seqs: seqs.len(), last: seqs.last().copied(), floor: head.floor, reader: head.reader })
+        Ok(Self { items, seqs: seqs.len(), last: seqs.last().copied(), floor: head.whole.floor, reader: head.reader })
     }
 }

@@ -75,15 +75,38 @@ pub(crate) fn read_upto(text: &str) -> Result<ReadUpto, InboxError> {
 
 /// An inbox as a whole.
 pub(crate) struct Head {
-    pub(crate) position: Position,
+    pub(crate) whole: Whole,
+    /// What the person is to the timeline.
+    pub(crate) reader: Reader,
+}
+
+/// What the scripts keep of an inbox in one word, as far as it concerns anybody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whole {
+    /// 0: the inbox is cold.
+    epoch: u64,
+    rev: u64,
     /// How many own items are unread.
     pub(crate) unread: u64,
     /// Items below this seq are the record's to list; 0: there are none.
     pub(crate) floor: u64,
-    /// From when on there is something to tidy up, in ms.
-    due: Option<i64>,
-    /// What the person is to the timeline.
-    pub(crate) reader: Reader,
+    /// From when on there is something to tidy up, in ms; 0: there is nothing.
+    due: i64,
+}
+
+impl Whole {
+    /// Reads "epoch rev unread seq at base floor due".
+    pub(crate) fn read(text: &str) -> Result<Self, InboxError> {
+        let mut parts = text.split(' ').map(|part| part.parse::<u64>().map_err(|_| malformed(text)));
+        let mut part = |skipped| parts.nth(skipped).unwrap_or_else(|| Err(malformed(text)));
+        let (epoch, rev, unread) = (part(0)?, part(0)?, part(0)?);
+        let (floor, due) = (part(3)?, part(0)?);
+        Ok(Self { epoch, rev, unread, floor, due: due.cast_signed() })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { epoch: self.epoch, rev: self.rev }
+    }
 }
 
 impl Head {
@@ -95,37 +118,34 @@ impl Head {
             Value::Array(flat) => &mut flat.chunks_exact(2).map(|pair| (&pair[0], &pair[1])),
             _ => return Err(malformed("a head that is no list of fields")),
         };
-        let mut head =
-            Self { position: Position { epoch: 0, rev: 0 }, unread: 0, floor: 0, due: None, reader: Reader::default() };
+        let (mut whole, mut reader) = (Whole::default(), Reader::default());
         for (field, value) in pairs {
             let (field, value) = (text(field)?, text(value)?);
-            let number = || value.parse::<u64>().map_err(|_| malformed(value));
             match field {
-                "epoch" => head.position.epoch = number()?,
-                "rev" => head.position.rev = number()?,
-                "unread" => head.unread = number()?,
-                "floor" => head.floor = number()?,
-                "due" => head.due = Some(value.parse().map_err(|_| malformed(value))?),
-                "seq" | "at" | "base" => {} // the scripts' own
-                _ => head.reader.set(field, value)?,
+                "whole" => whole = Whole::read(value)?,
+                // As it was kept before: the scripts, which tidy up, put it into one word.
+                "epoch" => whole = Whole { epoch: 1, due: 1, ..whole },
+                "rev" | "unread" | "seq" | "at" | "base" | "floor" | "due" => {}
+                _ => reader.set(field, value)?,
             }
         }
-        Ok(if head.position.epoch == 0 { Hot::Cold } else { Hot::Warm(head) })
+        Ok(if whole.epoch == 0 { Hot::Cold } else { Hot::Warm(Self { whole, reader }) })
     }
 
     /// What is shown of it at a glance.
     pub(crate) fn overview(self) -> HotOverview {
-        HotOverview { unread: self.unread, position: self.position, reader: self.reader }
+        HotOverview { unread: self.whole.unread, position: self.whole.position(), reader: self.reader }
     }
 
     /// True if something is to be tidied up before anybody is told of it.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.due.is_some_and(|due| due <= now.as_millis())
+        self.whole.due != 0 && self.whole.due <= now.as_millis()
     }
 }
 
-/// Reads "rev seen read archived id" and "time variant LF card".
-pub(crate) fn item(seq: u64, state: &str, card: &str) -> Result<HotItem, InboxError> {
+/// Reads "rev seen read archived id LF time variant LF card".
+pub(crate) fn item(seq: u64, kept: &str) -> Result<HotItem, InboxError> {
+    let (state, card) = kept.split_once('\n').ok_or_else(|| malformed("a state without its card"))?;
     let (rev, rest) = state.split_once(' ').ok_or_else(|| malformed(state))?;
     let (head, card) = card.split_once('\n').ok_or_else(|| malformed("a card without its variant"))?;
     let (at, variant) = head.split_once(' ').ok_or_else(|| malformed("a card without its time"))?;
@@ -138,9 +158,9 @@ pub(crate) fn item(seq: u64, state: &str, card: &str) -> Result<HotItem, InboxEr
     })
 }
 
-/// Reads a flat list of seq, state, card.
+/// Reads a flat list of seq and item.
 pub(crate) fn items(flat: &[String]) -> Result<Vec<HotItem>, InboxError> {
-    flat.chunks_exact(3).map(|part| item(seq(&part[0])?, &part[1], &part[2])).collect()
+    flat.chunks_exact(2).map(|part| item(seq(&part[0])?, &part[1])).collect()
 }
 
 /// Writes "rev seen read archived id".

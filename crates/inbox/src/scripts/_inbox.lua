@@ -1,13 +1,13 @@
 -- The head of every inbox script but write.lua: the keys by name, and what all of them do first.
 --
 -- KEYS (the same for all, one hash tag): head, items, order, unread, known, expires, revs, gone, cold_unread, live
---   head         hash, the inbox as a whole: epoch, seq (highest given), rev (latest), unread (how many are), base (changes up to
---                it cannot be told any more), at (when the latest item was written), floor (every item from this seq on is hot;
---                0: all there are), due (from when on there is something to tidy up; absent: nothing); and what this person is to
---                the app's timeline: e -> the revision by which they were there, t:TOPIC -> "joined-left …", u -> "seq at rev" up
---                to which all is read, SEQ -> "rev seen read archived id" of an entry that they treated otherwise, l -> locale,
---                p -> preferences (JSON)
---   items        hash: SEQ -> "rev seen read archived id" (times in ms, 0: not), cSEQ -> "written_at variant" LF card (JSON,
+--   head         hash: whole -> "epoch rev unread seq at base floor due", the inbox as a whole: rev (latest), unread (how many are), seq
+--                (highest given), at (when the latest item was written; 0: none), base (changes up to it cannot be told any more),
+--                floor (every item from this seq on is hot; 0: all there are), due (from when on there is something to tidy up; 0:
+--                nothing), in one word, since each word of an answer costs; and what this person is to the app's timeline: e -> the
+--                revision by which they were there, t:TOPIC -> "joined-left …", u -> "seq at rev" up to which all is read, SEQ ->
+--                "rev seen read archived id" of an entry that they treated otherwise, l -> locale, p -> preferences (JSON)
+--   items        hash: SEQ -> "rev seen read archived id" (the state: times in ms, 0: not) LF "written_at variant" LF card (JSON,
 --                opaque here), iID -> "seq at" of hot items and of those written within 24 h
 --   order        zset of the hot items' seqs        unread   set of seqs, of trimmed items too
 --   known        zset of ids that are not hot any more, but known, by the time they were written
@@ -25,11 +25,31 @@ local EXPIRES, REVS, GONE, COLD_UNREAD, LIVE = KEYS[6], KEYS[7], KEYS[8], KEYS[9
 local NOW = tonumber(ARGV[1])
 -- How long a notification is recognised after it was written, whatever was trimmed since.
 local KNOWN_FOR = 24 * 60 * 60 * 1000
-local EPOCH, REV, DUE = unpack(redis.call('HMGET', HEAD, 'epoch', 'rev', 'due'))
-if not EPOCH then return 'cold' end
-DUE = DUE and tonumber(DUE) or math.huge
+local WHOLE = redis.call('HGET', HEAD, 'whole')
+if not WHOLE then
+  -- Until November 2026 each part of the whole, and each card, had a field of its own.
+  local parts = redis.call('HMGET', HEAD, 'epoch', 'rev', 'unread', 'seq', 'at', 'base', 'floor', 'due')
+  if not parts[1] then return 'cold' end
+  for i = 2, 8 do parts[i] = parts[i] or '0' end
+  WHOLE = table.concat(parts, ' ')
+  redis.call('HSET', HEAD, 'whole', WHOLE)
+  redis.call('HDEL', HEAD, 'epoch', 'rev', 'unread', 'seq', 'at', 'base', 'floor', 'due')
+  for _, field in ipairs(redis.call('HKEYS', ITEMS)) do
+    local seq = string.match(field, '^c(%d+)$')
+    local state = seq and redis.call('HGET', ITEMS, seq)
+    if state then redis.call('HSET', ITEMS, seq, state .. '\n' .. redis.call('HGET', ITEMS, field)) end
+    if seq then redis.call('HDEL', ITEMS, field) end
+  end
+end
+local EPOCH, REV, COUNT, SEQ, AT, BASE, FLOOR, DUE = string.match(WHOLE, '(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)')
+DUE = DUE == '0' and math.huge or tonumber(DUE)
 
 local function int(text) return string.format('%.0f', text) end
+
+local function keep_whole()
+  local due = DUE == math.huge and '0' or int(DUE)
+  redis.call('HSET', HEAD, 'whole', table.concat({ EPOCH, REV, COUNT, SEQ, AT, BASE, FLOOR, due }, ' '))
+end
 
 -- What is taken is written by `publish`, which must follow.
 local function next_rev()
@@ -40,14 +60,14 @@ end
 -- One message: its kind, epoch, rev, unread, then what is particular to it. Comes last of what is changed at this rev: it sets
 -- down in the head how many are unread now.
 local function publish(kind, rest)
-  local unread = redis.call('SCARD', UNREAD)
-  redis.call('HSET', HEAD, 'rev', REV, 'unread', unread)
-  redis.call(ARGV[2], LIVE, kind .. ' ' .. EPOCH .. ' ' .. REV .. ' ' .. unread .. ' ' .. rest)
+  COUNT = redis.call('SCARD', UNREAD)
+  keep_whole()
+  redis.call(ARGV[2], LIVE, kind .. ' ' .. EPOCH .. ' ' .. REV .. ' ' .. COUNT .. ' ' .. rest)
 end
 
 -- There is something to tidy up from `time` on.
 local function tidy_from(time)
   if time >= DUE then return end
   DUE = time
-  redis.call('HSET', HEAD, 'due', int(time))
+  keep_whole()
 end

@@ -1,25 +1,26 @@
 -- What scripts do to items: for those that need it, and for _tidy.lua.
-local function parse(state)
-  local rev, seen, read, archived, id = string.match(state, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
-  return { rev = rev, seen = tonumber(seen), read = tonumber(read), archived = tonumber(archived), id = id }
+-- An item, or a state alone. The card, with what is before it, is `rest`.
+local function parse(item)
+  local rev, seen, read, archived, id, rest = string.match(item, '^(%d+) (%d+) (%d+) (%d+) (%S+)(.*)$')
+  return { rev = rev, seen = tonumber(seen), read = tonumber(read), archived = tonumber(archived), id = id, rest = rest }
 end
 
 local function told(rev, s) return rev .. ' ' .. int(s.seen) .. ' ' .. int(s.read) .. ' ' .. int(s.archived) .. ' ' .. s.id end
 
-local function raise(field, value)
-  if tonumber(value) > tonumber(redis.call('HGET', HEAD, field)) then redis.call('HSET', HEAD, field, value) end
+local function raise_base(value)
+  if tonumber(value) <= tonumber(BASE) then return end
+  BASE = value
+  keep_whole()
 end
 
--- States and cards of hot items: state, card, …
+-- Hot items, in order; false for one that is not there.
 local function look(seqs)
-  local fields = {}
-  for i, seq in ipairs(seqs) do fields[2 * i - 1], fields[2 * i] = seq, 'c' .. seq end
-  return #seqs == 0 and {} or redis.call('HMGET', ITEMS, unpack(fields))
+  return #seqs == 0 and {} or redis.call('HMGET', ITEMS, unpack(seqs))
 end
 
 -- An item is hot no more. Its notification stays known, so that a repeated dispatch does not write it again.
 local function leave(seq, id)
-  redis.call('ZREM', ORDER, seq) redis.call('ZREM', REVS, seq) redis.call('HDEL', ITEMS, seq, 'c' .. seq)
+  redis.call('ZREM', ORDER, seq) redis.call('ZREM', REVS, seq) redis.call('HDEL', ITEMS, seq)
   local at = tonumber(string.match(redis.call('HGET', ITEMS, 'i' .. id) or '0', '%d+$'))
   if at <= NOW - KNOWN_FOR then redis.call('HDEL', ITEMS, 'i' .. id) return end
   redis.call('ZADD', KNOWN, at, id)
@@ -31,6 +32,6 @@ local function forget_gone()
   local drop = redis.call('ZCARD', GONE) - 300
   if drop <= 0 then return end
   local oldest = redis.call('ZRANGE', GONE, drop - 1, drop - 1, 'WITHSCORES')
-  raise('base', int(tonumber(oldest[2])))
+  raise_base(int(tonumber(oldest[2])))
   redis.call('ZREMRANGEBYRANK', GONE, 0, drop - 1)
 end

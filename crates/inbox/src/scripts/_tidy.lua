@@ -19,8 +19,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KNOWN, '-inf', NOW - KNOWN_FOR, 
   local seq = string.match(redis.call('HGET', ITEMS, 'i' .. id) or '0', '^%d+')
   if redis.call('HEXISTS', ITEMS, seq) == 0 then redis.call('HDEL', ITEMS, 'i' .. id) end
 end
-DUE = math.huge
-redis.call('HDEL', HEAD, 'due')
 local expiry, known = redis.call('ZRANGE', EXPIRES, 0, 0, 'WITHSCORES')[2], redis.call('ZRANGE', KNOWN, 0, 0, 'WITHSCORES')[2]
-if expiry then tidy_from(tonumber(expiry)) end
-if known then tidy_from(tonumber(known) + KNOWN_FOR) end
+DUE = math.min(expiry and tonumber(expiry) or math.huge, known and tonumber(known) + KNOWN_FOR or math.huge)
+keep_whole()

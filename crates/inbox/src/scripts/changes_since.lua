@@ -1,11 +1,11 @@
 -- Tells what changed since a revision.
 --
 -- ARGV[3] epoch, ARGV[4] rev, ARGV[5] the most changes to tell
--- Returns {1 if all of it is told else 0, head, {seq, state, card, …}, {ids that left}} or 'cold'.
+-- Returns {1 if all of it is told else 0, head, {seq, item, …}, {ids that left}} or 'cold'.
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local whole = redis.call('HGETALL', HEAD)
 local lost = { 0, whole, {}, {} }
-if ARGV[3] ~= EPOCH or since > tonumber(REV) or since < tonumber(redis.call('HGET', HEAD, 'base')) then return lost end
+if ARGV[3] ~= EPOCH or since > tonumber(REV) or since < tonumber(BASE) then return lost end
 local left = redis.call('ZRANGEBYSCORE', GONE, '(' .. ARGV[4], '+inf', 'LIMIT', 0, limit + 1)
 local found, known = {}, {}
 
@@ -13,13 +13,12 @@ local found, known = {}, {}
 local function add(seqs)
   local looked, all = look(seqs), true
   for i, seq in ipairs(seqs) do
-    local state = looked[2 * i - 1]
-    local s = state and parse(state)
+    local s = looked[i] and parse(looked[i])
     if s and tonumber(s.rev) <= since then all = false
     elseif s and not known[seq] then
       known[seq] = true
       if s.archived ~= 0 then left[#left + 1] = s.id
-      else found[#found + 1] = { rev = tonumber(s.rev), seq = tonumber(seq), told = { seq, state, looked[2 * i] } } end
+      else found[#found + 1] = { rev = tonumber(s.rev), seq = tonumber(seq), told = { seq, looked[i] } } end
     end
   end
   return all

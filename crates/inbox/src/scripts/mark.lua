@@ -30,11 +30,11 @@ for i = 4, #ARGV, 2 do
   else
     local known = redis.call('HGET', ITEMS, 'i' .. id)
     local seq = known and string.match(known, '^%d+')
-    local state = seq and redis.call('HGET', ITEMS, seq)
-    if not state then
+    local item = seq and redis.call('HGET', ITEMS, seq)
+    if not item then
       missing[#missing + 1] = id
     else
-      local s = parse(state)
+      local s = parse(item)
       local was_unread = s.read == 0 and s.archived == 0
       if apply(s) then
         local is_unread = s.read == 0 and s.archived == 0
@@ -56,7 +56,7 @@ if #changed > 0 then
       entries[#entries + 1] = c[1] .. ' ' .. line
       told_of[i] = '@' .. c[1] .. ' ' .. line
     else
-      redis.call('HSET', ITEMS, c[1], state)
+      redis.call('HSET', ITEMS, c[1], state .. c[2].rest)
       redis.call('ZADD', REVS, rev, c[1])
       lines[#lines + 1] = line
       told_of[i] = line

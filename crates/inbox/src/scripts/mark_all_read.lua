@@ -43,9 +43,9 @@ if ARGV[3] == '' or ARGV[3] == EPOCH then
       redis.call('SREM', UNREAD, c[1])
       if c[3] then
         redis.call('HDEL', COLD_UNREAD, c[1])
-        raise('base', rev) -- who was away cannot be told of an item that is not hot
+        raise_base(rev) -- who was away cannot be told of an item that is not hot
       else
-        redis.call('HSET', ITEMS, c[1], state)
+        redis.call('HSET', ITEMS, c[1], state .. c[2].rest)
         redis.call('ZADD', REVS, rev, c[1])
       end
       lines[i] = string.match(state, '^%d+ (.*)$')

@@ -22,7 +22,7 @@ for i = 3, #ARGV, 2 do
 end
 if #set > 0 then
   local rev = next_rev()
-  if set.reload then raise('base', rev) end
+  if set.reload then raise_base(rev) end
   publish('reader', table.concat(set, '\n'))
 end
 return { EPOCH, REV, redis.call('SCARD', UNREAD) }

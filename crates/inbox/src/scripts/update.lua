@@ -9,11 +9,11 @@ local seq = string.match(known, '^%d+')
 local found = look({ seq })
 if not found[1] then return { 0, REV } end
 local s = parse(found[1])
-local at, before = string.match(found[2], '^(%d+) (.*)$')
+local at, before = string.match(s.rest, '^\n(%d+) (.*)$')
 local after = ARGV[4] .. '\n' .. ARGV[6]
 if before == after then return { 1, s.rev } end
 local rev = next_rev()
-redis.call('HSET', ITEMS, seq, told(rev, s), 'c' .. seq, at .. ' ' .. after)
+redis.call('HSET', ITEMS, seq, told(rev, s) .. '\n' .. at .. ' ' .. after)
 redis.call('ZADD', REVS, rev, seq)
 redis.call('ZREM', EXPIRES, seq .. ' ' .. id)
 if ARGV[5] ~= '0' then

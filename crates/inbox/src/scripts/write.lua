@@ -10,28 +10,30 @@
 local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, LIVE = unpack(KEYS)
 local now, publishing, id, variant, expiry, card = unpack(ARGV)
 local call, format = redis.call, string.format
-local epoch, last_rev, last_seq, last_at, due = unpack(call('HMGET', HEAD, 'epoch', 'rev', 'seq', 'at', 'due'))
-if not epoch then return 'cold' end
-if due and tonumber(now) >= tonumber(due) then return 'due' end
+local whole = call('HGET', HEAD, 'whole')
+if not whole then return call('HEXISTS', HEAD, 'epoch') == 1 and 'due' or 'cold' end -- _inbox.lua puts an old head into one word
+local epoch, last_rev, last_seq, last_at, rest, due = string.match(whole, '(%d+) (%d+) %d+ (%d+) (%d+) (%d+ %d+) (%d+)')
+if due ~= '0' and tonumber(now) >= tonumber(due) then return 'due' end
 local known = call('HGET', ITEMS, 'i' .. id)
 if known then
   local seq = string.match(known, '^%d+')
-  local state, content = unpack(call('HMGET', ITEMS, seq, 'c' .. seq))
-  local rev, written = string.match(state or last_rev, '^%d+'), string.match(content or now, '^%d+')
+  local item = call('HGET', ITEMS, seq)
+  local rev, written = string.match(item or last_rev .. '\n' .. now, '^(%d+)[^\n]*\n(%d+)')
   return { 0, seq, rev, call('SCARD', UNREAD), written }
 end
 local seq, rev = format('%.0f', last_seq + 1), format('%.0f', last_rev + 1)
 -- by Redis's clock, as the timeline, so that the two merge into one order; never back, whatever the clock does
 local time = call('TIME')
-local at = format('%.0f', math.max(last_at or 0, time[1] * 1000 + math.floor(time[2] / 1000)))
-call('HSET', ITEMS, seq, rev .. ' 0 0 0 ' .. id, 'c' .. seq, at .. ' ' .. variant .. '\n' .. card, 'i' .. id, seq .. ' ' .. now)
+local at = format('%.0f', math.max(last_at, time[1] * 1000 + math.floor(time[2] / 1000)))
+local item = rev .. ' 0 0 0 ' .. id .. '\n' .. at .. ' ' .. variant .. '\n' .. card
+call('HSET', ITEMS, seq, item, 'i' .. id, seq .. ' ' .. now)
 call('ZADD', ORDER, seq, seq)
 call('SADD', UNREAD, seq)
 if expiry ~= '0' then
   call('ZADD', EXPIRES, expiry, seq .. ' ' .. id)
-  if not due or tonumber(expiry) < tonumber(due) then call('HSET', HEAD, 'due', expiry) end
+  if due == '0' or tonumber(expiry) < tonumber(due) then due = expiry end
 end
 local unread = call('SCARD', UNREAD)
-call('HSET', HEAD, 'rev', rev, 'unread', unread, 'seq', seq, 'at', at)
+call('HSET', HEAD, 'whole', epoch .. ' ' .. rev .. ' ' .. unread .. ' ' .. seq .. ' ' .. at .. ' ' .. rest .. ' ' .. due)
 call(publishing, LIVE, 'item ' .. epoch .. ' ' .. rev .. ' ' .. unread .. ' ' .. card)
 return { 1, seq, rev, unread, at }

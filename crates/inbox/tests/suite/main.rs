@@ -6,6 +6,7 @@ mod content;
 mod hot;
 mod live;
 mod model;
+mod old_form;
 mod profiles;
 mod support;
 mod suppressions;

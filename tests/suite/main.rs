@@ -10,6 +10,7 @@ mod attachments;
 mod authoring;
 mod back_pressure;
 mod bad_input;
+mod batches;
 mod broadcast;
 mod command_line;
 mod console;

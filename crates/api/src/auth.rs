@@ -181,11 +181,11 @@ impl Credentials {
     }
 
     async fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, ApiError> {
-        cached(&self.keys, id.to_owned(), self.archive.find_key(id)).await
+        cached(&self.keys, id.to_owned(), || self.archive.find_key(id)).await
     }
 
     pub(crate) async fn app(&self, id: &AppId) -> Result<Option<Arc<App>>, ApiError> {
-        cached(&self.apps, id.clone(), self.archive.find_app(id)).await
+        cached(&self.apps, id.clone(), || self.archive.find_app(id)).await
     }
 
     /// Whose inbox `token` opens.
@@ -216,7 +216,7 @@ impl Credentials {
 async fn cached<K: std::hash::Hash + Eq + Clone, V>(
     cache: &Cache<K, V>,
     key: K,
-    ask: impl Future<Output = Result<Option<V>, ArchiveError>>,
+    ask: impl AsyncFnOnce() -> Result<Option<V>, ArchiveError>,
 ) -> Result<Option<Arc<V>>, ApiError> {
     let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
     if let Some((at, value)) = &known
@@ -224,7 +224,8 @@ async fn cached<K: std::hash::Hash + Eq + Clone, V>(
     {
         return Ok(value.clone());
     }
-    match (ask.await, known) {
+    // In a box, as all that is rare on the way of a request: every request is moved with room for what it may have to wait for.
+    match (Box::pin(ask()).await, known) {
         (Ok(value), _) => {
             let value = value.map(Arc::new);
             let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);

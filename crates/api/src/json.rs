@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::error::Category;
 use stentor_domain::{Violation, violation::pointer_step};
 
@@ -28,6 +28,18 @@ impl<T: DeserializeOwned, S: Sync, const LIMIT: usize> FromRequest<S> for JsonBo
         let (parts, body) = request.into_parts();
         let bytes = read(&parts.headers, body, LIMIT).await?;
         parse(&bytes).map(Self)
+    }
+}
+
+/// The raw bytes of a JSON body, not [parsed](parse) yet: for handlers that borrow from it.
+pub(crate) struct JsonBytes<const LIMIT: usize>(pub Bytes);
+
+impl<S: Sync, const LIMIT: usize> FromRequest<S> for JsonBytes<LIMIT> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        read(&parts.headers, body, LIMIT).await.map(Self)
     }
 }
 
@@ -62,7 +74,7 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Ap
 }
 
 /// Parses a document; the error says where it is wrong by a JSON pointer.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ApiError> {
     // PostgreSQL cannot store U+0000, and nobody means it: it is refused at the door.
     if memchr::memmem::find(bytes, b"\\u0000").is_some() {
         refuse_nul(bytes)?;

@@ -175,6 +175,13 @@ impl Catalog {
     }
 
     async fn load(&self, app: Option<&AppId>, key: &str, hash: &str) -> Result<Arc<Version>, CatalogError> {
+        match self.0.compiled.find(app, key, hash).await {
+            Some(kept) => Ok(kept),
+            None => Box::pin(self.load_anew(app, key, hash)).await, // 10 KiB that requests would be moved with
+        }
+    }
+
+    async fn load_anew(&self, app: Option<&AppId>, key: &str, hash: &str) -> Result<Arc<Version>, CatalogError> {
         let load = async {
             let files = match (self.0.archive.find_template_files(app, key, hash).await?, app) {
                 (None, Some(app)) => self.0.archive.find_template_test(app, key, hash).await?,

@@ -55,7 +55,7 @@ impl Live {
         {
             return Ok(pointers.clone());
         }
-        let pointers = match (self.archive.live_templates(app).await, known) {
+        let pointers = match (Box::pin(self.archive.live_templates(app)).await, known) {
             (Ok(pointers), _) => Arc::new(pointers),
             (Err(error), Some((_, pointers))) => {
                 tracing::debug!(%error, "live templates are not asked for anew");

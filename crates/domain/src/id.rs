@@ -70,6 +70,14 @@ impl NotificationId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid())
     }
 
+    /// The ids of requests that come in one call: they differ in their last three digits alone, which are the request's place (below
+    /// 4,096). So they sort as the requests do, and tell which were accepted together.
+    #[must_use]
+    pub fn at_place(self, place: u16) -> Self {
+        const PLACES: u128 = 0xfff;
+        Self(Uuid::from_u128(self.0.as_u128() & !PLACES | u128::from(place) & PLACES))
+    }
+
     /// When the notification was accepted, as its id tells.
     pub fn accepted_at(self) -> Timestamp {
         let millis = self.0.as_u128() >> 80;
@@ -194,6 +202,18 @@ mod tests {
         let id = NotificationId::new(at, &[7; 10]);
         assert_eq!(id.accepted_at(), at);
         assert_eq!(id.as_uuid().get_version_num(), 7);
+    }
+
+    #[test]
+    fn the_ids_of_one_call_sort_by_their_places_and_share_the_rest() {
+        let at = Timestamp::from_millis(1_790_000_000_123);
+        let first = NotificationId::new(at, &[0xff; 10]);
+        let ids: Vec<_> = (0..1_000).map(|place| first.at_place(place)).collect();
+        assert!(ids.is_sorted() && ids.iter().all(|id| id.accepted_at() == at && id.as_uuid().get_version_num() == 7));
+        assert!(ids.windows(2).all(|two| two[0] != two[1]));
+        let texts: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        assert!(texts.iter().all(|text| text[..33] == first.to_string()[..33]), "{texts:?}");
+        assert!(texts[0].ends_with("000") && texts[999].ends_with("3e7"));
     }
 
     #[test]

@@ -230,11 +230,10 @@ impl NotificationRequest {
         self.check_what(&mut found);
         self.check_times(now, &mut found);
         if let Some(channels) = &self.channels {
-            let mut seen = HashSet::new();
             if channels.is_empty() {
                 found.push(Violation::new("/channels", "empty", "name at least one channel, or leave the field out"));
             }
-            for (i, channel) in channels.iter().enumerate().filter(|(_, c)| !seen.insert(**c)) {
+            for (i, channel) in channels.iter().enumerate().filter(|(i, c)| channels[..*i].contains(c)) {
                 found.push(Violation::new(format!("/channels/{i}"), "repeated", format!("{channel} is named twice")));
             }
         }
@@ -262,9 +261,10 @@ impl NotificationRequest {
             found.push(Violation::new("/audience/recipients", "recipient_count", message));
             return;
         }
-        let mut seen = HashSet::with_capacity(recipients.len());
+        // One, as nearly always, is not twice: no set is needed to see that.
+        let mut seen = HashSet::with_capacity(if recipients.len() > 1 { recipients.len() } else { 0 });
         for (i, recipient) in recipients.iter().enumerate() {
-            if !seen.insert(&recipient.id) {
+            if recipients.len() > 1 && !seen.insert(&recipient.id) {
                 let message = format!("recipient {} is named twice", recipient.id);
                 found.push(Violation::new(place(i).to_string(), "repeated", message));
             }

@@ -4,7 +4,8 @@
 //!
 //! A **job** has an id, a record and a payload; its **entry** stands on one of three **lanes**, or waits in the **due set**. A
 //! **lease** is one delivery of an entry to one worker: the entry's idle time on Redis's clock, renewed while the worker
-//! lives. **Dead letters** are jobs whose attempts are exhausted or that no worker survives.
+//! lives. **Dead letters** are jobs whose attempts are exhausted or that no worker survives. A **bundle** holds jobs that were added
+//! together, until a worker opens it.
 //!
 //! # Promised
 //!
@@ -25,6 +26,7 @@
 //! knows nothing of notifications.
 
 mod backend;
+mod bundle;
 mod dead;
 mod error;
 mod events;
@@ -41,6 +43,7 @@ mod submit;
 mod tail;
 
 pub use backend::{StreamsBackend, WorkerConfig};
+pub use bundle::Bundles;
 pub use dead::DeadLetter;
 pub use error::QueueError;
 pub use events::{EventLog, EventReader};

@@ -166,6 +166,14 @@ impl Queue {
 
     /// A job's record, if there still is one.
     pub async fn find_job(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
+        match self.read_record(id).await? {
+            Some(record) => Ok(Some(record)),
+            None => self.find_bundled(id).await,
+        }
+    }
+
+    /// The record of a job that is in no bundle (any more).
+    pub(crate) async fn read_record(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
         let key = self.keys.job(id);
         let mut fields: HashMap<String, Vec<u8>> = redis::cmd("HGETALL").arg(key).query_async(&mut self.connection()).await?;
         let Some(state) = fields.remove("state") else { return Ok(None) };
@@ -190,6 +198,18 @@ impl Queue {
     /// Withdraws jobs: who claims one, or is about to begin sending, is refused with `reason`. What is being sent may win. Gives
     /// the state that each was in, in order; `None` where there is no record.
     pub async fn withdraw(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
+        let mut states = self.withdraw_records(ids, reason).await?;
+        let missing: Vec<usize> = (0..ids.len()).filter(|place| states[*place].is_none()).collect();
+        let missed: Vec<&str> = missing.iter().map(|place| ids[*place]).collect();
+        if self.open_bundles_of(&missed).await? {
+            for (place, state) in missing.into_iter().zip(self.withdraw_records(&missed, reason).await?) {
+                states[place] = state;
+            }
+        }
+        Ok(states)
+    }
+
+    async fn withdraw_records(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
         let calls = ids.iter().map(|id| {
             let mut call = Call::new(&scripts::WITHDRAW, 1);
             call.arg(self.keys.job(id)).arg(reason);
@@ -203,7 +223,11 @@ impl Queue {
     /// Replaces what is kept with a job, if there still is a record.
     pub async fn rewrite(&self, id: &str, body: &[u8]) -> Result<(), QueueError> {
         let mut call = scripts::REWRITE.key(self.keys.job(id));
-        call.arg(body).invoke_async::<u8>(&mut self.connection()).await?;
+        call.arg(body);
+        let mut conn = self.connection();
+        if call.invoke_async::<u8>(&mut conn).await? == 0 && self.open_bundles_of(&[id]).await? {
+            call.invoke_async::<u8>(&mut conn).await?;
+        }
         Ok(())
     }
 

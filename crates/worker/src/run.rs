@@ -245,7 +245,8 @@ where
         WorkerBuilder::new(format!("{}-{}-{restarts}", queue.name(), std::process::id()))
             .backend(queue.backend::<J>(WorkerConfig::new(concurrency), reader.clone()))
             .concurrency(concurrency)
-            .build(move |job: J, lease: Data<Lease>| handle(job, Lease::clone(&lease)))
+            // In a box, since apalis hands it through its layers, and it has up to 9 KiB.
+            .build(move |job: J, lease: Data<Lease>| Box::pin(handle(job, Lease::clone(&lease))))
     };
     let monitor = Monitor::new().register(worker).shutdown_timeout(GRACE);
     let signal = async move {

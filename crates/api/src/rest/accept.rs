@@ -13,7 +13,7 @@ use stentor_domain::{
     AppId, Audience, Event, EventKind, InvalidAddress, Locale, Notification, NotificationId, NotificationRequest, Priority,
     ProfilePatch, RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
 };
-use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
+use stentor_queue::{Bundles, Idempotency, Lane, NewJob, Submitted};
 
 use crate::{problem::ApiError, state::ApiState};
 
@@ -23,14 +23,17 @@ const IDEMPOTENCY_LIFE: Duration = Duration::from_hours(24);
 const TOPIC_LIFE: Duration = Duration::from_secs(10);
 /// How many recipients go along with the job.
 const FEW: usize = 4;
+/// From how many requests on a batch is written as one. Fewer go by themselves: to a worker with a free place they come sooner.
+const BUNDLED: usize = 16;
+/// As many bytes of JSON as most notifications have at most.
+const SHORT: usize = 1_024;
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 
 /// A request that was checked and only waits to be written.
 pub(crate) struct Checked {
-    notification: Notification,
-    body: Vec<u8>,
-    payload: Vec<u8>,
+    /// In a box, since it is large and handed on many times.
+    notification: Box<Notification>,
     idempotency: Option<(String, [u8; 32])>,
     /// Whether the record was asked where phones are at home: it may say something else to a repeat.
     asked_record: bool,
@@ -63,7 +66,7 @@ fn few(n: &Notification) -> impl Iterator<Item = &RecipientId> {
 
 /// A request that was found good, and what is kept beside it.
 pub(crate) struct Asked {
-    pub request: NotificationRequest,
+    pub request: Box<NotificationRequest>,
     /// The version of its template that it is written with.
     pub template_version: Option<String>,
     /// The language in which everybody gets it.
@@ -102,7 +105,7 @@ impl ApiState {
             return Ok(false);
         }
         let ids: Vec<RecipientId> = patches.iter().map(|(id, _)| (*id).clone()).collect();
-        let (stored, silent) = match self.archive.find_profiles(app, &ids).await {
+        let (stored, silent) = match Box::pin(self.archive.find_profiles(app, &ids)).await {
             Ok(stored) => (stored, None),
             Err(error) => (HashMap::new(), Some(error)),
         };
@@ -116,13 +119,21 @@ impl ApiState {
         }
     }
 
-    /// Checks a request as far as that can be done without writing anything.
+    /// An id for what is accepted now.
+    pub(crate) fn new_id(&self) -> NotificationId {
+        let mut random = [0; 10];
+        rand::Rng::fill(&mut rand::rng(), &mut random);
+        NotificationId::new(self.now(), &random)
+    }
+
+    /// Checks a request, which will have this id, as far as that can be done without writing anything.
     ///
     /// `fingerprint` is what a repeat under the same idempotency key must equal.
     pub(crate) async fn check(
         &self,
         app: &AppId,
-        mut request: NotificationRequest,
+        id: NotificationId,
+        mut request: Box<NotificationRequest>,
         key: Option<&str>,
         fingerprint: impl FnOnce() -> [u8; 32],
     ) -> Result<Checked, ApiError> {
@@ -146,36 +157,8 @@ impl ApiState {
             return Err(ApiError::invalid(found));
         }
         let asked = Asked { request, template_version, locale: None, invalid_addresses };
-        let checked = self.number(app, asked, key.map(|k| (k, fingerprint())))?;
+        let checked = Checked::new(app, id, asked, key.map(|k| (k, fingerprint())));
         Ok(Checked { asked_record, ..checked })
-    }
-
-    /// Gives an id to a request that was found good.
-    pub(crate) fn number(&self, app: &AppId, asked: Asked, idempotency: Option<(&str, [u8; 32])>) -> Result<Checked, ApiError> {
-        let Asked { request, template_version, locale, invalid_addresses } = asked;
-        let now = self.now();
-        let mut random = [0; 10];
-        rand::Rng::fill(&mut rand::rng(), &mut random);
-        let id = NotificationId::new(now, &random);
-        let notification = Notification {
-            id,
-            app: app.clone(),
-            accepted_at: now,
-            request,
-            updated_at: None,
-            template_version,
-            locale,
-            invalid_addresses,
-        };
-        let written = |e| ApiError::unavailable("the encoder", e);
-        Ok(Checked {
-            body: serde_json::to_vec(&notification).map_err(written)?,
-            payload: serde_json::to_vec(&Payload::of(&notification)).map_err(written)?,
-            // The app is part of the key, so that two apps never share one.
-            idempotency: idempotency.map(|(k, fingerprint)| (format!("{app}:{k}"), fingerprint)),
-            asked_record: false,
-            notification,
-        })
     }
 
     /// Refuses a topic that was never made: nobody would be told, and nobody would learn why. With SQL down it is taken as it is.
@@ -186,7 +169,7 @@ impl ApiState {
         if self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(&key).is_some_and(|at| at.elapsed() < TOPIC_LIFE) {
             return Ok(());
         }
-        match self.archive.find_topic(&n.app, topic).await {
+        match Box::pin(self.archive.find_topic(&n.app, topic)).await {
             Ok(None) => {
                 let message = format!("there is no topic {topic:?}: make it with PUT /v1/topics, or by its first member");
                 Err(ApiError::invalid(vec![Violation::new("/audience/topic", "unknown_topic", message)]))
@@ -210,7 +193,8 @@ impl ApiState {
     pub(crate) async fn accept(&self, checked: &Checked) -> Result<Accepted, ApiError> {
         self.pressure.admit(checked.notification.request.priority)?;
         let id = checked.notification.id.to_string();
-        let (job, idempotency) = (checked.job(&id), checked.idempotency());
+        let mut buffer = Vec::with_capacity(SHORT);
+        let (job, idempotency) = (checked.job(&id, &mut buffer)?, checked.idempotency());
         let n = &checked.notification;
         let is_few = few(n).next().is_some();
         let submitted = if is_few && job.due.is_none() && self.dispatch.has_place(job.lane) {
@@ -222,7 +206,9 @@ impl ApiState {
         if matches!(submitted, Submitted::Accepted) {
             self.tell_scheduled(std::iter::once(checked)).await;
         }
-        self.as_at_first(checked, checked.answer(&submitted)?).await
+        let answer = checked.answer(&submitted)?;
+        count_accepted(answer.replayed, 1);
+        self.as_at_first(checked, answer).await
     }
 
     /// The answer of the first to its repeat: what was set aside then was, whatever is on record since.
@@ -230,7 +216,7 @@ impl ApiState {
         if !(answer.replayed && checked.asked_record) {
             return Ok(answer);
         }
-        let first = self.find_hot(&checked.notification.app, answer.id).await?;
+        let first = Box::pin(self.find_hot(&checked.notification.app, answer.id)).await?;
         let warnings = first.map_or(answer.warnings, |first| warnings(&first));
         Ok(Accepted { warnings, ..answer })
     }
@@ -243,52 +229,99 @@ impl ApiState {
             let accepted = EventKind::Accepted { notification: Box::new(n.clone()) };
             serde_json::to_vec(&Event::new(n.app.clone(), n.accepted_at, accepted)).ok()
         };
-        let scheduled = accepted.map(|c| &c.notification).filter(|n| n.due_at() > now);
+        let scheduled = accepted.map(|c| &*c.notification).filter(|n| n.due_at() > now);
         let facts: Vec<Vec<u8>> = scheduled.filter_map(fact).collect();
         if let Err(error) = self.events.append(&facts).await {
             tracing::warn!(%error, "what is scheduled is not on record before its time");
         }
     }
 
-    /// Writes many checked requests in one round trip. Answers in order.
+    /// Writes many checked requests. Answers in order.
     pub(crate) async fn accept_many(&self, checked: &[Checked]) -> Result<Vec<Result<Accepted, ApiError>>, ApiError> {
         let ids: Vec<String> = checked.iter().map(|c| c.notification.id.to_string()).collect();
-        let admitted: Vec<_> = checked.iter().map(|c| self.pressure.admit(c.notification.request.priority)).collect();
-        let taken = checked.iter().zip(&ids).zip(&admitted).filter(|(_, admitted)| admitted.is_ok());
-        let jobs: Vec<_> = taken.map(|((c, id), _)| (c.job(id), c.idempotency())).collect();
-        let submitted = if jobs.is_empty() { Vec::new() } else { self.dispatch.submit_many(&jobs).await? };
-        let taken = checked.iter().zip(&admitted).filter(|(_, admitted)| admitted.is_ok()).map(|(c, _)| c);
-        let new = taken.zip(&submitted).filter(|(_, submitted)| matches!(submitted, Submitted::Accepted)).map(|(c, _)| c);
-        self.tell_scheduled(new).await;
-        let mut submitted = submitted.into_iter();
-        let mut answers = Vec::with_capacity(checked.len());
-        for (c, admitted) in checked.iter().zip(admitted) {
-            let answer =
-                admitted.and_then(|()| submitted.next().map_or_else(|| Err(ApiError::not_found("result")), |s| c.answer(&s)));
-            answers.push(match answer {
+        let mut answers: Vec<Result<Submitted, ApiError>> = Vec::with_capacity(checked.len());
+        for c in checked {
+            answers.push(self.pressure.admit(c.notification.request.priority).map(|()| Submitted::Accepted));
+        }
+        let admitted = (0..checked.len()).filter(|place| answers[*place].is_ok());
+        let (mut single, mut bundled): (Vec<usize>, Vec<usize>) =
+            admitted.partition(|place| checked[*place].idempotency.is_some());
+        if bundled.len() < BUNDLED {
+            single.append(&mut bundled);
+        }
+        // Those with a key first: if the others fail behind them, a repeat of the whole batch does nothing twice.
+        if !single.is_empty() {
+            single.sort_unstable();
+            let mut buffers = vec![Vec::new(); single.len()];
+            let mut jobs = Vec::with_capacity(single.len());
+            for (place, buffer) in single.iter().zip(&mut buffers) {
+                jobs.push((checked[*place].job(&ids[*place], buffer)?, checked[*place].idempotency()));
+            }
+            for (place, submitted) in single.into_iter().zip(self.dispatch.submit_many(&jobs).await?) {
+                answers[place] = Ok(submitted);
+            }
+        }
+        let (mut bundles, mut buffer) = (Bundles::default(), Vec::new());
+        for place in bundled {
+            bundles.push(&checked[place].job(&ids[place], &mut buffer)?);
+        }
+        self.dispatch.submit_bundles(&bundles).await?;
+        let new = checked.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Submitted::Accepted)));
+        self.tell_scheduled(new.map(|(c, _)| c)).await;
+        let mut accepted = Vec::with_capacity(checked.len());
+        for (c, answer) in checked.iter().zip(answers) {
+            accepted.push(match answer.and_then(|submitted| c.answer(&submitted)) {
                 Ok(answer) => self.as_at_first(c, answer).await,
                 Err(error) => Err(error),
             });
         }
-        Ok(answers)
+        let repeated = accepted.iter().flatten().filter(|answer| answer.replayed).count();
+        count_accepted(true, repeated);
+        count_accepted(false, accepted.iter().flatten().count() - repeated);
+        Ok(accepted)
     }
 }
 
 impl Checked {
+    /// A request that was found good, as it will be written.
+    pub(crate) fn new(app: &AppId, id: NotificationId, asked: Asked, idempotency: Option<(&str, [u8; 32])>) -> Self {
+        let Asked { request, template_version, locale, invalid_addresses } = asked;
+        let notification = Box::new(Notification {
+            id,
+            app: app.clone(),
+            accepted_at: id.accepted_at(),
+            request: *request,
+            updated_at: None,
+            template_version,
+            locale,
+            invalid_addresses,
+        });
+        // The app is part of the key, so that two apps never share one.
+        let idempotency = idempotency.map(|(k, fingerprint)| (format!("{app}:{k}"), fingerprint));
+        Self { notification, idempotency, asked_record: false }
+    }
+
     /// What was checked.
     pub(crate) fn notification(&self) -> &Notification {
         &self.notification
     }
 
-    fn job<'a>(&'a self, id: &'a str) -> NewJob<'a> {
-        NewJob {
+    /// The job that dispatches it; what is to be written of it goes into `buffer`.
+    fn job<'a>(&self, id: &'a str, buffer: &'a mut Vec<u8>) -> Result<NewJob<'a>, ApiError> {
+        let written = |e| ApiError::unavailable("the encoder", e);
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, &Payload::of(&self.notification)).map_err(written)?;
+        let end = buffer.len();
+        serde_json::to_writer(&mut *buffer, &self.notification).map_err(written)?;
+        let (payload, body) = buffer.split_at(end);
+        Ok(NewJob {
             id,
             lane: lane(self.notification.request.priority),
-            payload: &self.payload,
-            body: Some(&self.body),
+            payload,
+            body: Some(body),
             due: self.notification.request.send_at.map(Timestamp::as_millis),
             expires: None, // an expired notification is dispatched all the same: its deliveries are recorded as expired
-        }
+        })
     }
 
     fn idempotency(&self) -> Option<Idempotency<'_>> {
@@ -307,10 +340,14 @@ impl Checked {
         // A repeat is answered as the first was, even if `send_at` has passed since.
         let scheduled = self.notification.request.send_at.is_some_and(|at| at > id.accepted_at());
         let status = if scheduled { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
-        metrics::counter!("stentor_notifications_accepted_total", "replayed" => if replayed { "true" } else { "false" })
-            .increment(1);
         Ok(Accepted { id, status, replayed, warnings: warnings(&self.notification) })
     }
+}
+
+/// To count by itself costs as much as to read a short request.
+fn count_accepted(replayed: bool, n: usize) {
+    let replayed = if replayed { "true" } else { "false" };
+    metrics::counter!("stentor_notifications_accepted_total", "replayed" => replayed).increment(n as u64);
 }
 
 /// What is wrong with a notification that goes all the same.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     auth::{Key, Read, Send},
-    json::{JsonBody, RawJson, parse},
+    json::{JsonBody, JsonBytes, RawJson, parse},
     path::Path,
     problem::{ApiError, Problem},
     state::ApiState,
@@ -73,12 +73,12 @@ pub(crate) async fn send(
     State(state): State<ApiState>,
     key: Key<Send>,
     IdempotencyKey(idempotency): IdempotencyKey,
-    RawJson(request, bytes): RawJson<NotificationRequest>,
+    RawJson(request, bytes): RawJson<Box<NotificationRequest>>,
 ) -> Result<Response, ApiError> {
-    let checked = state.check(&key.app, request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
+    let checked = state.check(&key.app, state.new_id(), request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
     if checked.notification().request.dry_run {
-        return Ok(Json(state.dry_run(checked.notification(), &mut state.trial()).await?).into_response());
+        return Ok(Json(Box::pin(state.dry_run(checked.notification(), &mut state.trial())).await?).into_response());
     }
     let accepted = state.accept(&checked).await?;
     let replayed = accepted.replayed;
@@ -106,10 +106,11 @@ impl FromRequestParts<ApiState> for IdempotencyKey {
 /// Many requests in one call.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Batch {
+pub(crate) struct Batch<'a> {
     /// 1 to 1,000 requests. Each may carry an `idempotency_key` of its own.
+    #[serde(borrow)]
     #[schema(value_type = Vec<NotificationRequest>, min_items = 1, max_items = 1000)]
-    notifications: Vec<Box<RawValue>>,
+    notifications: Vec<&'a RawValue>,
 }
 
 /// What became of each request of a batch.
@@ -148,16 +149,17 @@ enum BatchOutcome {
 pub(crate) async fn send_batch(
     State(state): State<ApiState>,
     key: Key<Send>,
-    JsonBody(batch): JsonBody<Batch, MAX_BATCH_BODY>,
+    JsonBytes(body): JsonBytes<MAX_BATCH_BODY>,
 ) -> Result<(StatusCode, Json<BatchResults>), ApiError> {
+    let batch: Batch<'_> = parse(&body)?;
     let count = batch.notifications.len();
     if count == 0 || count > MAX_BATCH {
         let message = format!("send 1 to {MAX_BATCH} notifications in a batch, not {count}");
         return Err(ApiError::invalid(vec![Violation::new("/notifications", "batch_size", message)]));
     }
-    let mut checks = Vec::with_capacity(count);
-    for raw in &batch.notifications {
-        checks.push(match check_one(&state, &key.app, raw).await {
+    let (first, mut checks) = (state.new_id(), Vec::with_capacity(count));
+    for (raw, place) in batch.notifications.iter().zip(0..) {
+        checks.push(match check_one(&state, &key.app, first.at_place(place), raw).await {
             Ok(checked) => state.check_topic(&checked).await.map(|()| checked),
             Err(error) => Err(error),
         });
@@ -173,7 +175,7 @@ pub(crate) async fn send_batch(
                 accepted.map(|accepted| BatchOutcome::Accepted(Receipt::from(accepted)))
             }
             Ok(Some(to_try)) => {
-                let run = state.dry_run(to_try.notification(), &mut trial).await;
+                let run = Box::pin(state.dry_run(to_try.notification(), &mut trial)).await;
                 run.map(|run| BatchOutcome::Tried(Box::new(run)))
             }
             Err(error) => Err(error),
@@ -206,15 +208,15 @@ fn split(checks: Vec<Result<Checked, ApiError>>) -> (Vec<Checked>, Vec<Result<Op
     (good, rest)
 }
 
-async fn check_one(state: &ApiState, app: &AppId, raw: &RawValue) -> Result<Checked, ApiError> {
+async fn check_one(state: &ApiState, app: &AppId, id: NotificationId, raw: &RawValue) -> Result<Checked, ApiError> {
     let bytes = raw.get().as_bytes();
     if bytes.len() > crate::json::MAX_BODY {
         let message = format!("one request is at most {} bytes", crate::json::MAX_BODY);
         return Err(ApiError::invalid(vec![Violation::new("", "too_large", message)]));
     }
     let (key, bytes) = part_key(bytes)?;
-    let request: NotificationRequest = parse(&bytes)?;
-    state.check(app, request, key.as_deref(), || fingerprint(&bytes)).await
+    let request: Box<NotificationRequest> = parse(&bytes)?;
+    state.check(app, id, request, key.as_deref(), || fingerprint(&bytes)).await
 }
 
 /// Takes the key out, so that what is left is the request of the single call.
@@ -227,6 +229,10 @@ fn part_key(bytes: &[u8]) -> Result<(Option<String>, Cow<'_, [u8]>), ApiError> {
     }
     fn is_there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
         serde::de::IgnoredAny::deserialize(value).map(|_| true) // also a null, which is no key
+    }
+    // A text without the word, and without what the word could hide behind, has no such field.
+    if memchr::memmem::find(bytes, b"idempotency_key").is_none() && memchr::memchr(b'\\', bytes).is_none() {
+        return Ok((None, Cow::Borrowed(bytes)));
     }
     if let Ok(Keyed { idempotency_key: false }) = serde_json::from_slice(bytes) {
         return Ok((None, Cow::Borrowed(bytes)));

@@ -45,7 +45,7 @@ impl Shared {
     /// `body` is what its job's record keeps, if that is known. `places` is what was reserved for it: without, it waits for a moment,
     /// and is handed back if none becomes free.
     pub(crate) async fn admit<A: DeserializeOwned>(
-        &self,
+        self: &Arc<Self>,
         doors: &Doors<A>,
         lane: Lane,
         entry: Entry,
@@ -55,9 +55,10 @@ impl Shared {
         let lease = self.lease(lane, &entry, body);
         let suspect = lease.is_suspect();
         let payload = field(&entry, b"d").ok_or_else(|| "no payload".to_owned());
-        let job = payload.and_then(|json| serde_json::from_slice::<A>(json).map_err(|e| e.to_string()));
+        let job = payload.and_then(Content::read);
         // Held from now on, so that a stop gives it back.
-        let holding = Holding { lease: lease.clone(), started: job.is_err(), places: [None, None] };
+        let started = !matches!(job, Ok(Content::Job(_)));
+        let holding = Holding { lease: lease.clone(), started, places: [None, None] };
         self.held().insert(lease.key(), holding);
         if job.is_ok() && !suspect {
             let places = match places {
@@ -72,7 +73,14 @@ impl Shared {
             }
         }
         match job {
-            Ok(job) => {
+            Ok(Content::Bundle) => {
+                let shared = self.clone();
+                tokio::spawn(async move {
+                    let outcome = lease.open_bundle().await;
+                    shared.report(lease, outcome);
+                });
+            }
+            Ok(Content::Job(job)) => {
                 let door = if suspect { &doors.suspects } else { &doors.open };
                 let _ = door.send(task(lease, job)); // a closed door means a stop: the lease is given back
             }
@@ -97,6 +105,23 @@ impl Shared {
             ttl_ms: self.config.lease_ms(),
             sending_ms: self.config.sending_ms(),
             queue: self.queue.clone(),
+        }
+    }
+}
+
+/// What an entry is of.
+enum Content<A> {
+    /// A job for a handler.
+    Job(A),
+    /// Jobs that were added together, which no handler sees like that.
+    Bundle,
+}
+
+impl<A: DeserializeOwned> Content<A> {
+    fn read(payload: &[u8]) -> Result<Self, String> {
+        match payload {
+            [] => Ok(Self::Bundle),
+            json => serde_json::from_slice(json).map(Self::Job).map_err(|e| e.to_string()),
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adding;
+mod bundles;
 mod claims;
 mod dead_letters;
 mod event_log;

@@ -21,7 +21,7 @@ use crate::{
     path::Path,
     problem::ApiError,
     rest::{
-        accept::Asked,
+        accept::{self, Asked},
         problems::{BadBody, NotFound, Problems},
     },
     state::ApiState,
@@ -355,8 +355,9 @@ pub(crate) async fn test(
     if !found.is_empty() {
         return Err(ApiError::invalid(found));
     }
+    let request = Box::new(request);
     let asked = Asked { request, template_version: Some(version.hash.clone()), locale: asked.locale, invalid_addresses };
-    let checked = state.number(app, asked, None)?;
+    let checked = accept::Checked::new(app, state.new_id(), asked, None);
     let accepted = state.accept(&checked).await?;
     Ok((StatusCode::ACCEPTED, Json(TestReceipt { id: accepted.id, version: version.hash.clone() })))
 }

@@ -1,6 +1,8 @@
 //! Calls of scripts by their hash alone, written into one buffer as they go over the wire.
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
+use std::io::Write;
+
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, RedisWrite, Script, ServerErrorKind, ToRedisArgs, Value};
 
 use crate::Connection;
 
@@ -21,6 +23,12 @@ impl Call {
     /// A further key or argument.
     pub fn arg(&mut self, arg: impl ToRedisArgs) -> &mut Self {
         self.cmd.arg(arg);
+        self
+    }
+
+    /// A further argument that is made of these parts.
+    pub fn arg_of(&mut self, parts: &[&[u8]]) -> &mut Self {
+        push_arg_of(&mut self.cmd, parts);
         self
     }
 
@@ -60,6 +68,14 @@ impl Call {
             }
             answers => answers,
         }
+    }
+}
+
+/// Adds an argument that is made of these parts.
+pub fn push_arg_of(cmd: &mut Cmd, parts: &[&[u8]]) {
+    let mut arg = cmd.writer_for_next_arg();
+    for part in parts {
+        let _ = arg.write_all(part); // into memory: it cannot fail
     }
 }
 

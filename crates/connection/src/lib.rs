@@ -25,7 +25,7 @@ use redis::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-pub use call::Call;
+pub use call::{Call, push_arg_of};
 pub use place::{BadUrl, Place};
 use sentinel::SentinelMaster;
 

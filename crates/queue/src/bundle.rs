@@ -8,8 +8,10 @@ use std::{collections::BTreeSet, io::Write, time::Duration};
 
 use crate::{JobRecord, Lane, Lease, NewJob, Outcome, Queue, QueueError};
 
-/// How many of the last characters of an id tell a job from the others of its bundle. What is before them is the id of the bundle.
+/// How many of the last characters of an id tell a job from the others of its bundle.
 const OWN: usize = 2;
+/// What stands for them in the id of a bundle, so that it is the id of no other job.
+const ANY: char = '*';
 /// How long the record of a bundle says that it was opened.
 const KEPT: Duration = Duration::from_hours(24);
 /// How long a bundle waits that Redis did not let be opened.
@@ -28,9 +30,8 @@ struct NewBundle {
 impl Bundles {
     /// Takes one more, into the bundle of the one before it if their ids differ in nothing but their last two characters.
     pub fn push(&mut self, job: &NewJob<'_>) {
-        let id = bundle_of(job.id);
-        if self.0.last().is_none_or(|last| last.id != id) {
-            self.0.push(NewBundle { id: id.to_owned(), lane: job.lane, body: Vec::new() });
+        if self.0.last().is_none_or(|last| last.id.strip_suffix(ANY) != Some(shared(job.id))) {
+            self.0.push(NewBundle { id: bundle_of(job.id), lane: job.lane, body: Vec::new() });
         }
         if let Some(last) = self.0.last_mut() {
             last.lane = last.lane.min(job.lane);
@@ -56,7 +57,7 @@ impl Queue {
 
     /// The record that a job of a bundle will have, if its bundle is not open yet; else its own, which it may have got meanwhile.
     pub(crate) async fn find_bundled(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
-        match self.read_bundles(&[bundle_of(id)]).await?.pop() {
+        match self.read_bundles(&[&bundle_of(id)]).await?.pop() {
             None | Some(Bundle::None) => Ok(None),
             Some(Bundle::Open) => self.read_record(id).await,
             Some(Bundle::Closed(body)) => {
@@ -68,8 +69,8 @@ impl Queue {
 
     /// Opens the bundles that these jobs may be in. False if there is none: then they have no records.
     pub(crate) async fn open_bundles_of(&self, ids: &[&str]) -> Result<bool, QueueError> {
-        let bundles: BTreeSet<&str> = ids.iter().map(|id| bundle_of(id)).collect();
-        self.open_bundles(&bundles.into_iter().collect::<Vec<_>>()).await
+        let bundles: BTreeSet<String> = ids.iter().map(|id| bundle_of(id)).collect();
+        self.open_bundles(&bundles.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
     /// Gives the jobs of bundles records and entries of their own. False if there is none of these bundles.
@@ -132,7 +133,13 @@ enum Bundle {
     Closed(Vec<u8>),
 }
 
-fn bundle_of(id: &str) -> &str {
+/// The id of the bundle that a job with this id may be in.
+fn bundle_of(id: &str) -> String {
+    format!("{}{ANY}", shared(id))
+}
+
+/// What the ids of a bundle have in common.
+fn shared(id: &str) -> &str {
     id.len().checked_sub(OWN).and_then(|end| id.get(..end)).unwrap_or_default()
 }
 

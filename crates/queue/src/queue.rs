@@ -45,6 +45,11 @@ pub struct NewJob<'a> {
 }
 
 impl NewJob<'_> {
+    /// What its entry keeps, in parts: "id payload".
+    pub(crate) fn entry(&self) -> [&[u8]; 3] {
+        [self.id.as_bytes(), b" ", self.payload]
+    }
+
     /// How it is added, as `_add.lua` reads it. Nearly all are due now and never expire.
     pub(crate) fn how(&self) -> String {
         match (self.due.unwrap_or(0), self.expires.unwrap_or(0)) {
@@ -146,7 +151,7 @@ impl Queue {
                 call.arg(self.keys.job(job.id));
             }
             for job in chunk {
-                call.arg(job.id).arg(job.how()).arg(job.payload).arg(job.body.unwrap_or_default());
+                call.arg_of(&job.entry()).arg(job.how()).arg(job.body.unwrap_or_default());
             }
             call
         };

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{Cmd, ErrorKind, RedisError};
-use stentor_connection::Call;
+use stentor_connection::{Call, push_arg_of};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -79,10 +79,10 @@ impl Queue {
         self.submit_all(&all).await
     }
 
-    /// What `submit.lua` is told of one job: its keys, then four arguments.
+    /// What `submit.lua` is told of one job: its keys, then three arguments.
     fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
         let body = job.body.unwrap_or_default();
-        let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 4, 256 + job.payload.len() + body.len());
+        let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 3, 256 + job.payload.len() + body.len());
         told.arg(self.keys.job(job.id));
         let how = match idempotency {
             None => job.how().into_bytes(),
@@ -92,7 +92,8 @@ impl Queue {
                 [format!("{} {ttl} ", job.how_in_full()).as_bytes(), fingerprint].concat()
             }
         };
-        told.arg(job.id).arg(how).arg(job.payload).arg(body);
+        push_arg_of(&mut told, &job.entry());
+        told.arg(how).arg(body);
         Submission { told, keys: 1 + usize::from(idempotency.is_some()), lane: job.lane, waits: job.due.is_some() }
     }
 
@@ -286,7 +287,7 @@ impl Submission {
     }
 
     fn body(&self) -> Arc<[u8]> {
-        self.args().nth(3).unwrap_or_default().into()
+        self.args().nth(2).unwrap_or_default().into()
     }
 
     fn keys(&self) -> impl Iterator<Item = &[u8]> {

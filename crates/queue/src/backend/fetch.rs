@@ -54,7 +54,7 @@ impl Shared {
     ) -> Option<Lease> {
         let lease = self.lease(lane, &entry, body);
         let suspect = lease.is_suspect();
-        let payload = field(&entry, b"d").ok_or_else(|| "no payload".to_owned());
+        let payload = job_of(&entry).map(|(_, payload)| payload).ok_or_else(|| "no payload".to_owned());
         let job = payload.and_then(Content::read);
         // Held from now on, so that a stop gives it back.
         let started = !matches!(job, Ok(Content::Job(_)));
@@ -91,15 +91,17 @@ impl Shared {
 
     /// The lease on an entry that was read.
     pub(crate) fn lease(&self, lane: Lane, entry: &Entry, body: Option<Arc<[u8]>>) -> Lease {
-        let text = |name: &[u8]| field(entry, name).and_then(|v| std::str::from_utf8(v).ok());
+        fn text(bytes: &[u8]) -> Option<&str> {
+            std::str::from_utf8(bytes).ok()
+        }
         let (id, deliveries, _) = entry;
         Lease {
             lane,
             holder: format!("{} {id} {deliveries}", self.consumer).into(),
             entry: id.as_str().into(),
             deliveries: *deliveries,
-            tries: text(b"a").and_then(|a| a.parse().ok()).unwrap_or(0),
-            job: text(b"i").unwrap_or_default().into(),
+            tries: field(entry, b"a").and_then(text).and_then(|tries| tries.parse().ok()).unwrap_or(0),
+            job: job_of(entry).and_then(|(id, _)| text(id)).unwrap_or_default().into(),
             body,
             lost: Arc::default(),
             ttl_ms: self.config.lease_ms(),
@@ -123,6 +125,14 @@ impl<A: DeserializeOwned> Content<A> {
             [] => Ok(Self::Bundle),
             json => serde_json::from_slice(json).map(Self::Job).map_err(|e| e.to_string()),
         }
+    }
+}
+
+/// The id of an entry's job, and what its handler is given.
+fn job_of(entry: &Entry) -> Option<(&[u8], &[u8])> {
+    match field(entry, b"j") {
+        Some(job) => job.split_at_checked(job.iter().position(|byte| *byte == b' ')?).map(|(id, payload)| (id, &payload[1..])),
+        None => Some((field(entry, b"i")?, field(entry, b"d")?)), // until November 2026 a field each
     }
 }
 

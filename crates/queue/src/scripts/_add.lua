@@ -2,11 +2,12 @@
 -- not looked for if it `is_new`. A record has no more than it needs until somebody claims it: every field is written to the log of
 -- Redis, too. Returns how many were added; `entered` counts how many of them entered each lane.
 --
--- `how` is the lane (0..2) of a job that is due now and never expires, as nearly all are, or "lane due expires …" (in ms, 0: not):
--- each word of a call is read, copied and made a string of Lua, which of six words was a tenth of adding a job.
+-- `job` is "id payload", as its entry keeps it. `how` is the lane (0..2) of a job that is due now and never expires, as nearly all are,
+-- or "lane due expires …" (in ms, 0: not). Few words, since each is read, copied and made a string of Lua, which of six was a tenth of
+-- adding a job.
 local now
 local entered = { 0, 0, 0 }
-local function add(is_new, record, id, how, payload, body)
+local function add(is_new, record, job, how, body)
   local lane, due, expires = how, '0', '0'
   if #how > 1 then lane, due, expires = string.match(how, '^(%d) (%-?%d+) (%-?%d+)') end
   if body == '' then
@@ -21,9 +22,9 @@ local function add(is_new, record, id, how, payload, body)
     local t = redis.call('TIME')
     now = t[1] * 1000 + math.floor(t[2] / 1000)
   end
-  if due ~= '0' and tonumber(due) > now then redis.call('ZADD', KEYS[1], due, lane .. ' 0 ' .. id .. ' ' .. payload)
+  if due ~= '0' and tonumber(due) > now then redis.call('ZADD', KEYS[1], due, lane .. ' 0 ' .. job)
   else
-    redis.call('XADD', KEYS[2 + lane], '*', 'i', id, 'a', '0', 'd', payload)
+    redis.call('XADD', KEYS[2 + lane], '*', 'j', job)
     entered[1 + lane] = entered[1 + lane] + 1
   end
   return 1

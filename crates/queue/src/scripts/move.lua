@@ -6,14 +6,16 @@ local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
 if entry then
   local f = {}
   for i = 1, #entry[2], 2 do f[entry[2][i]] = entry[2][i + 1] end
+  local job = f.j or (f.i or '') .. ' ' .. (f.d or '') -- until November 2026 a field each
   local t = redis.call('TIME')
   local now = t[1] * 1000 + math.floor(t[2] / 1000)
   if ARGV[7] == '-' then
+    local id, payload = string.match(job, '^(%S*) (.*)$')
     redis.call('XADD', KEYS[4], 'MINID', string.format('%.0f', now - ARGV[9]), '*',
-      'i', f.i or '', 'l', ARGV[5], 'a', ARGV[6], 'r', ARGV[8], 't', string.format('%.0f', now), 'd', f.d or '')
+      'i', id, 'l', ARGV[5], 'a', ARGV[6], 'r', ARGV[8], 't', string.format('%.0f', now), 'd', payload)
   else
     local due = string.sub(ARGV[7], 1, 1) == '+' and now + tonumber(ARGV[7]) or tonumber(ARGV[7])
-    redis.call('ZADD', KEYS[3], due, ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. (f.i or '') .. ' ' .. (f.d or ''))
+    redis.call('ZADD', KEYS[3], due, ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. job)
   end
 end
 redis.call('HDEL', KEYS[2], KEYS[1] .. ARGV[3])

@@ -4,8 +4,9 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
-  local lane, tries, id, payload = string.match(member, '^(%d) (%d+) (%S*) (.*)$')
-  redis.call('XADD', KEYS[lane + 2], '*', 'i', id, 'a', tries, 'd', payload)
+  local lane, tries, job = string.match(member, '^(%d) (%d+) (.*)$')
+  if tries == '0' then redis.call('XADD', KEYS[lane + 2], '*', 'j', job)
+  else redis.call('XADD', KEYS[lane + 2], '*', 'j', job, 'a', tries) end
   redis.call('ZREM', KEYS[1], member)
 end
 local next = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')

@@ -9,6 +9,6 @@ if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('HSET', KEYS[5], 'tries', 
 redis.call('HSET', KEYS[5], 'state', 'queued', 'holder', '', 'until', 0, 'doubt', 0)
 redis.call('HDEL', KEYS[5], 'outcome')
 redis.call('PERSIST', KEYS[5])
-redis.call('XADD', KEYS[2 + f.l], '*', 'i', f.i, 'a', 0, 'd', f.d)
+redis.call('XADD', KEYS[2 + f.l], '*', 'j', f.i .. ' ' .. f.d)
 redis.call('XDEL', KEYS[1], ARGV[1])
 return 1

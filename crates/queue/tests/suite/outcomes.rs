@@ -153,3 +153,31 @@ async fn what_cannot_be_decoded_meets_no_handler() {
     f.drained().await;
     assert!(rx.try_recv().is_err());
 }
+
+/// Until November 2026 an entry kept the id and the payload of its job in a field each.
+#[tokio::test]
+async fn an_entry_in_the_old_form_is_handled_moved_and_buried_as_any_other() {
+    let f = Fixture::new().await;
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let handle = move |job: Job, lease: Lease| {
+        let _ = tx.send((job.n, lease.job_id().to_owned(), lease.attempt()));
+        let dies = lease.attempt() == 5;
+        async move {
+            if dies {
+                Outcome::Dead { reason: "enough".into() }
+            } else {
+                Outcome::RetryAfter { wait: SOON, reason: "busy".into() }
+            }
+        }
+    };
+    f.command::<String>("XADD @normal * i old a 3 d {\"n\":7}").await;
+    let _worker = f.work(config(2), handle).await;
+    for attempt in [4, 5] {
+        assert_eq!(next(&mut rx).await, (7, "old".to_owned(), attempt));
+    }
+    f.drained().await;
+    let letter = f.queue.list_dead_letters(None, 10).await.unwrap().pop().unwrap();
+    assert_eq!((letter.job_id.as_str(), letter.payload.as_slice()), ("old", b"{\"n\":7}".as_slice()));
+    assert!(f.queue.replay_dead_letter(&letter.id).await.unwrap());
+    assert_eq!(next(&mut rx).await, (7, "old".to_owned(), 1));
+}

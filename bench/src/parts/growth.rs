@@ -141,11 +141,13 @@ async fn templates(api: &Api, report: &mut Report) {
             let key = format!("bench-{}", (i * 7) % n);
             let one =
                 json!({"audience": {"recipients": ["r1"]}, "channels": ["inbox"], "template": key, "data": {"what": "this"}});
-            api.send(&one).await;
+            api.send(&one).await
         };
+        let mut last = String::new();
         for i in 0..n {
-            send(i).await; // each is loaded once
+            last = send(i).await; // each is loaded once
         }
+        api.completed(&last).await; // what these leave to do is not in the time of the others
         let mut took = Vec::new();
         for i in 0..CALLS {
             let begun = Instant::now();

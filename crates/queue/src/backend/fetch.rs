@@ -24,11 +24,13 @@ pub(crate) struct Doors<A> {
     pub open: mpsc::UnboundedSender<Task<A>>,
     /// To the line of suspects.
     pub suspects: mpsc::UnboundedSender<Task<A>>,
+    /// To where bundles are opened.
+    pub bundles: mpsc::UnboundedSender<Lease>,
 }
 
 impl<A> Clone for Doors<A> {
     fn clone(&self) -> Self {
-        Self { open: self.open.clone(), suspects: self.suspects.clone() }
+        Self { open: self.open.clone(), suspects: self.suspects.clone(), bundles: self.bundles.clone() }
     }
 }
 
@@ -45,7 +47,7 @@ impl Shared {
     /// `body` is what its job's record keeps, if that is known. `places` is what was reserved for it: without, it waits for a moment,
     /// and is handed back if none becomes free.
     pub(crate) async fn admit<A: DeserializeOwned>(
-        self: &Arc<Self>,
+        &self,
         doors: &Doors<A>,
         lane: Lane,
         entry: Entry,
@@ -73,13 +75,7 @@ impl Shared {
             }
         }
         match job {
-            Ok(Content::Bundle) => {
-                let shared = self.clone();
-                tokio::spawn(async move {
-                    let outcome = lease.open_bundle().await;
-                    shared.report(lease, outcome);
-                });
-            }
+            Ok(Content::Bundle) => drop(doors.bundles.send(lease)),
             Ok(Content::Job(job)) => {
                 let door = if suspect { &doors.suspects } else { &doors.open };
                 let _ = door.send(task(lease, job)); // a closed door means a stop: the lease is given back

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`fetch`] | reads entries in batches, as many as there are free places, lanes by weight |
 //! | [`handover`] | takes what is submitted in this process straight from the call that adds it |
+//! | [`open`] | gives the jobs of bundles entries of their own, in the order in which the bundles came |
 //! | [`settle`] | ends, moves or buries entries whose handlers have ended, in batches |
 //! | [`keep`] | renews leases, takes over those that ended, runs suspects one at a time, promotes what is due |
 //! | [`close`] | on stop, gives back what was fetched and not started, and waits for the rest |
@@ -17,6 +18,7 @@ mod handover;
 mod held;
 mod keep;
 mod layer;
+mod open;
 mod settle;
 
 use std::{
@@ -70,13 +72,15 @@ impl<A: DeserializeOwned + Send + Sync + 'static> StreamsBackend<A> {
         let (suspects, suspected) = mpsc::unbounded_channel();
         let (settled, outcomes) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(queue, config, settled));
-        let doors = Doors { open: open.clone(), suspects };
+        let (bundles, closed_bundles) = mpsc::unbounded_channel();
+        let doors = Doors { open: open.clone(), suspects, bundles };
         let taken = shared.queue.handover.open(&shared);
         let (mut readers, mut keepers) = (JoinSet::new(), JoinSet::new());
         readers.spawn(fetch::run(shared.clone(), reader, doors.clone()));
         readers.spawn(handover::run(shared.clone(), taken, doors.clone()));
         readers.spawn(keep::reap(shared.clone(), doors));
         keepers.spawn(keep::run_suspects(shared.clone(), suspected, open));
+        keepers.spawn(open::run(shared.clone(), closed_bundles));
         keepers.spawn(settle::run(shared.clone(), outcomes));
         keepers.spawn(keep::renew(shared.clone()));
         keepers.spawn(keep::promote(shared.clone()));

@@ -132,3 +132,17 @@ async fn a_bundle_that_cannot_be_read_is_buried_and_one_behind_it_is_not() {
     let dead = f.queue.list_dead_letters(None, 10).await.unwrap();
     assert!(dead.len() == 1 && dead[0].job_id == "bad-*" && dead[0].reason.contains("cannot be read"), "{dead:?}");
 }
+
+#[tokio::test]
+async fn bundles_are_opened_in_the_order_in_which_they_were_added() {
+    let f = Fixture::new().await;
+    let (ids, payloads) = (ids(700), payloads(700));
+    let jobs: Vec<_> = ids.iter().zip(&payloads).map(|(id, payload)| new_job(id, Lane::Normal, payload)).collect();
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let _worker = f.work(config(8), telling(tx)).await;
+    f.queue.submit_bundles(&bundles(&jobs)).await.unwrap();
+    for place in 0..700 {
+        let n = next(&mut rx).await.0;
+        assert!(n / 256 * 256 <= place + 8, "job {n} came as number {place}"); // eight are handled at a time
+    }
+}

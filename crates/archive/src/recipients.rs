@@ -25,7 +25,8 @@ const FIELDS: [(&str, &str); 6] = [
     ("preferences", "preferences_at"),
 ];
 
-fn row(app: &AppId, id: &RecipientId) -> recipient::ActiveModel {
+/// Of somebody of whom nothing is said.
+pub(crate) fn blank_row(app: &AppId, id: &RecipientId) -> recipient::ActiveModel {
     recipient::ActiveModel {
         app: Set(app.to_string()),
         id: Set(id.to_string()),
@@ -46,7 +47,7 @@ fn row(app: &AppId, id: &RecipientId) -> recipient::ActiveModel {
 }
 
 fn patched(app: &AppId, id: &RecipientId, patch: &ProfilePatch, at: Timestamp) -> recipient::ActiveModel {
-    let mut row = row(app, id);
+    let mut row = blank_row(app, id);
     let at = at.as_millis();
     if let Some(email) = &patch.email {
         (row.email, row.email_at) = (Set(email.as_ref().map(|e| e.as_str().to_owned())), Set(at));
@@ -179,7 +180,7 @@ impl Archive {
         preferences: &Preferences,
         at: Timestamp,
     ) -> Result<(), ArchiveError> {
-        let mut row = row(app, id);
+        let mut row = blank_row(app, id);
         row.preferences = Set(serde_json::to_string(preferences).ok());
         row.preferences_at = Set(at.as_millis());
         recipient::Entity::insert(row).on_conflict(newest_wins()).exec_without_returning(&self.db).await?;

@@ -81,15 +81,20 @@ impl Queue {
         let mut found = false;
         for (bundle, read_now) in bundles.iter().zip(self.read_bundles(bundles).await?) {
             found |= !matches!(read_now, Bundle::None);
-            let Bundle::Closed(body) = read_now else { continue };
-            self.enqueue(&read(&body)?).await?;
-            // From here on they are found by themselves; whoever dies before does it all again.
-            let (key, millis) = (self.keys.job(bundle), u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX));
-            let mut pipe = redis::pipe();
-            pipe.cmd("HDEL").arg(&key).arg("body").ignore().cmd("PEXPIRE").arg(&key).arg(millis).ignore();
-            let () = pipe.query_async(&mut self.connection()).await?;
+            if let Bundle::Closed(body) = read_now {
+                self.open_bundle(bundle, &body).await?;
+            }
         }
         Ok(found)
+    }
+
+    async fn open_bundle(&self, bundle: &str, body: &[u8]) -> Result<(), QueueError> {
+        self.enqueue(&read(body)?).await?;
+        // From here on they are found by themselves; whoever dies before does it all again. The end of the record is said first: one
+        // that has no jobs any more is not looked at again, and would stay.
+        self.expire_jobs(&[bundle], KEPT).await?;
+        let () = redis::cmd("HDEL").arg(self.keys.job(bundle)).arg("body").query_async(&mut self.connection()).await?;
+        Ok(())
     }
 
     async fn read_bundles(&self, bundles: &[&str]) -> Result<Vec<Bundle>, QueueError> {
@@ -111,7 +116,11 @@ impl Queue {
 impl Lease {
     /// Opens the bundle that this lease is on.
     pub(crate) async fn open_bundle(&self) -> Outcome {
-        match self.queue.open_bundles(&[&*self.job]).await {
+        let opened = match &self.body {
+            Some(body) => self.queue.open_bundle(&self.job, body).await.map(|()| true), // it was added in this process just now
+            None => self.queue.open_bundles(&[&*self.job]).await,
+        };
+        match opened {
             Ok(true) => Outcome::Ended { state: "opened" },
             Ok(false) => Outcome::Dead { reason: "its record is gone".into() },
             Err(QueueError::Malformed(reason)) => Outcome::Dead { reason },

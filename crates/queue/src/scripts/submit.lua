@@ -1,7 +1,8 @@
 -- Adds jobs, each under an idempotency key if it has one: the first wins, a repeat gets its id. Without a key, one that has a record
 -- is left alone: it is a repeat of the very same call. Then reads as many entries as it added for a worker that has places for them.
 -- KEYS due, high, normal, bulk, then per job: record, and what remembers its idempotency key, if it has one.
--- ARGV group, consumer, its places for high, normal, bulk, then per job: job, how, body (see _add.lua); `how` of a job with a key is "lane due expires ttl fingerprint": how long the key is known, in ms, and what a repeat must equal.
+-- ARGV group, consumer, its places for high, normal, bulk, then per job: job, how, body (see _add.lua); `how` of a job with a key
+--   is "lane due expires ttl fingerprint": how long the key is known, in ms, and what a repeat must equal.
 -- Returns {answers, entries}. Of jobs that were not added: {place from 0, '1 id' repeated or '2 id' the key was used with another
 --   fingerprint}. Per entry: {lane, id, fields}.
 local answers, entries = {}, {}

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use stentor_queue::{Bundles, JobRecord, Lane, Lease, NewJob, Outcome};
 use tokio::sync::mpsc;
 
-use crate::support::{Fixture, Job, config, new_job, next, next_sorted};
+use crate::support::{Fixture, Job, config, eventually, new_job, next, next_sorted};
 
 /// Ids that differ in their last two characters alone, two to a hundred bundles of them.
 fn ids(n: usize) -> Vec<String> {
@@ -122,6 +122,7 @@ async fn a_bundle_whose_opener_died_half_way_is_opened_to_its_end() {
 async fn a_bundle_that_cannot_be_read_is_buried_and_one_behind_it_is_not() {
     let f = Fixture::new().await;
     f.queue.submit_bundles(&bundles(&[new_job("bad-00", Lane::Normal, "{\"n\":1}")])).await.unwrap();
+    f.command::<()>("COPY @job:bad-* @saved").await;
     f.command::<()>("HSET @job:bad-* body what").await;
     f.queue.submit_bundles(&bundles(&[new_job("good-00", Lane::Normal, "{\"n\":2}")])).await.unwrap();
     assert!(f.queue.find_job("bad-00").await.is_err(), "nobody is told that it is not there");
@@ -131,6 +132,9 @@ async fn a_bundle_that_cannot_be_read_is_buried_and_one_behind_it_is_not() {
     f.drained().await;
     let dead = f.queue.list_dead_letters(None, 10).await.unwrap();
     assert!(dead.len() == 1 && dead[0].job_id == "bad-*" && dead[0].reason.contains("cannot be read"), "{dead:?}");
+    f.command::<()>("COPY @saved @job:bad-* REPLACE").await;
+    assert!(f.queue.replay_dead_letter(&dead[0].id).await.unwrap());
+    assert_eq!(next(&mut rx).await, (1, "bad-00".to_owned()));
 }
 
 #[tokio::test]
@@ -145,4 +149,18 @@ async fn bundles_are_opened_in_the_order_in_which_they_were_added() {
         let n = next(&mut rx).await.0;
         assert!(n / 256 * 256 <= place + 8, "job {n} came as number {place}"); // eight are handled at a time
     }
+}
+
+#[tokio::test]
+async fn a_bundle_that_redis_does_not_let_be_opened_is_opened_later() {
+    let f = Fixture::new().await;
+    f.queue.submit_bundles(&bundles(&[new_job("late-00", Lane::Bulk, "{\"n\":3}")])).await.unwrap();
+    f.command::<()>("RENAME @job:late-* @saved").await;
+    f.command::<()>("SET @job:late-* trouble").await;
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let _worker = f.work(config(1), telling(tx)).await;
+    eventually("it waits", async || (f.queue.depth().await.unwrap().due == 1).then_some(())).await;
+    f.command::<()>("RENAME @saved @job:late-*").await;
+    assert_eq!(next(&mut rx).await, (3, "late-00".to_owned()));
+    f.drained().await;
 }

@@ -14,7 +14,7 @@ use apalis_redis::RedisStorage;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stentor_connection::Place;
-use stentor_queue::{Lane, NewJob, Queue, WorkerConfig};
+use stentor_queue::{Bundles, Lane, NewJob, Queue, WorkerConfig};
 use stentor_testkit::RedisServer;
 
 use crate::{
@@ -139,8 +139,9 @@ async fn push(url: &str, n: usize, payload: &str) -> Value {
                 let ids: Vec<String> = (first..first + STEP).map(|k| format!("01a2b3c4-0000-7000-8000-{k:012}")).collect();
                 let job =
                     |id| NewJob { id, lane: Lane::Normal, payload: payload.as_bytes(), body: None, due: None, expires: None };
-                let jobs: Vec<NewJob<'_>> = ids.iter().map(|id| job(id)).collect();
-                queue.enqueue(&jobs).await.expect("Redis takes it");
+                let mut jobs = Bundles::default();
+                ids.iter().for_each(|id| jobs.push(&job(id)));
+                queue.submit_bundles(&jobs).await.expect("Redis takes it");
             }
         });
     }

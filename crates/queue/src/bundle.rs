@@ -1,155 +1,214 @@
 //! Bundles: many jobs that are added as one, for a fraction of what they cost one by one.
 //!
-//! A bundle is a job without a payload, whose record keeps those that are in it. A worker that reads its entry *opens* it: its jobs get
-//! records and entries of their own. Whoever needs one of them before opens it, too, so that nobody outside of this crate can tell the
-//! difference. Which bundle a job may be in is said by its id; opening twice adds nothing twice.
+//! A bundle has one record, which keeps the jobs that are in it and how far each is, and one entry. The worker that reads the entry holds
+//! all of them under one lease ([`members`](crate::backend)), and says of many at once that they are over. A job *leaves* its bundle, and
+//! gets a record and an entry of its own, when it has to wait: for its time, for another try, for another worker. It is *adopted*, and
+//! gets a record alone, when somebody claims it. Nobody outside of this crate can tell the difference: which bundle a job may be in is
+//! said by its id, and what others say of it is kept in the bundle's record.
 
-use std::{collections::BTreeSet, io::Write, time::Duration};
+use std::{fmt, io::Write, str::FromStr, sync::Arc, time::Duration};
 
-use crate::{JobRecord, Lane, Lease, NewJob, Outcome, Queue, QueueError};
+use bytes::Bytes;
+use redis::RedisResult;
+use stentor_connection::Call;
+
+use crate::{JobRecord, Lane, NewJob, Queue, QueueError, scripts};
 
 /// How many of the last characters of an id tell a job from the others of its bundle.
 const OWN: usize = 2;
-/// What stands for them in the id of a bundle, so that it is the id of no other job.
+/// What stands for them in the id of a bundle, so that it is the id of no other job; and what a bundle's payload, which is the number of
+/// its jobs, begins with, so that it is the payload of none.
 const ANY: char = '*';
-/// How long the record of a bundle says that it was opened.
-const KEPT: Duration = Duration::from_hours(24);
-/// How long a bundle waits that Redis did not let be opened.
-const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the record of a bundle is kept once all of its jobs are over.
+pub(crate) const KEPT: Duration = Duration::from_hours(24);
 
 /// Jobs that are to be added together, in as few bundles as their ids allow.
 #[derive(Default)]
-pub struct Bundles(Vec<NewBundle>);
+pub struct Bundles(pub(crate) Vec<NewBundle>);
 
-struct NewBundle {
-    id: String,
-    lane: Lane,
-    body: Vec<u8>,
+pub(crate) struct NewBundle {
+    pub id: String,
+    pub lane: Lane,
+    pub jobs: usize,
+    pub body: Vec<u8>,
 }
 
 impl Bundles {
     /// Takes one more, into the bundle of the one before it if their ids differ in nothing but their last two characters.
     pub fn push(&mut self, job: &NewJob<'_>) {
-        if self.0.last().is_none_or(|last| last.id.strip_suffix(ANY) != Some(shared(job.id))) {
-            self.0.push(NewBundle { id: bundle_of(job.id), lane: job.lane, body: Vec::new() });
+        if self.0.last().is_none_or(|last| last.id.strip_suffix(ANY) != Some(split(job.id).0)) {
+            self.0.push(NewBundle { id: bundle_of(job.id), lane: job.lane, jobs: 0, body: Vec::new() });
         }
         if let Some(last) = self.0.last_mut() {
             last.lane = last.lane.min(job.lane);
+            last.jobs += 1;
             write(job, &mut last.body);
         }
     }
 }
 
+impl NewBundle {
+    /// What the payload of its entry is.
+    pub(crate) fn payload(&self) -> String {
+        format!("{ANY}{}", self.jobs)
+    }
+}
+
+/// How many jobs the bundle of an entry has, if it is one of a bundle. Zero if it does not say so, as until November 2026.
+pub(crate) fn size(payload: &[u8]) -> Option<usize> {
+    match payload.strip_prefix(&[ANY as u8]) {
+        Some(size) => str::from_utf8(size).ok()?.parse().ok(),
+        None => payload.is_empty().then_some(0),
+    }
+}
+
 impl Queue {
-    /// Adds bundles in one round trip. What has a record is left alone: it is a repeat of this very call.
-    ///
-    /// A bundle stands on the lane of its most urgent job, and counts as one in [`depth`](Self::depth) until it is opened.
-    pub async fn submit_bundles(&self, bundles: &Bundles) -> Result<(), QueueError> {
-        if bundles.0.is_empty() {
-            return Ok(());
-        }
-        let jobs = bundles.0.iter().map(|NewBundle { id, lane, body }| {
-            (NewJob { id, lane: *lane, payload: b"", body: Some(body), due: None, expires: None }, None)
-        });
-        self.submit_many(&jobs.collect::<Vec<_>>()).await?;
-        Ok(())
-    }
-
-    /// The record that a job of a bundle will have, if its bundle is not open yet; else its own, which it may have got meanwhile.
+    /// The record that a job of a bundle would have; its own, if it has got one meanwhile.
     pub(crate) async fn find_bundled(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
-        match self.read_bundles(&[&bundle_of(id)]).await?.pop() {
-            None | Some(Bundle::None) => Ok(None),
-            Some(Bundle::Open) => self.read_record(id).await,
-            Some(Bundle::Closed(body)) => {
-                let job = read(&body)?.into_iter().find(|job| job.id == id);
-                Ok(job.map(|job| JobRecord::added(job.body.unwrap_or_default())))
-            }
-        }
-    }
-
-    /// Opens the bundles that these jobs may be in. False if there is none: then they have no records.
-    pub(crate) async fn open_bundles_of(&self, ids: &[&str]) -> Result<bool, QueueError> {
-        let bundles: BTreeSet<String> = ids.iter().map(|id| bundle_of(id)).collect();
-        self.open_bundles(&bundles.iter().map(String::as_str).collect::<Vec<_>>()).await
-    }
-
-    /// Gives the jobs of bundles records and entries of their own. False if there is none of these bundles.
-    async fn open_bundles(&self, bundles: &[&str]) -> Result<bool, QueueError> {
-        if bundles.is_empty() {
-            return Ok(false);
-        }
-        let mut found = false;
-        for (bundle, read_now) in bundles.iter().zip(self.read_bundles(bundles).await?) {
-            found |= !matches!(read_now, Bundle::None);
-            if let Bundle::Closed(body) = read_now {
-                self.open_bundle(bundle, &body).await?;
-            }
-        }
-        Ok(found)
-    }
-
-    async fn open_bundle(&self, bundle: &str, body: &[u8]) -> Result<(), QueueError> {
-        self.enqueue(&read(body)?).await?;
-        // From here on they are found by themselves; whoever dies before does it all again. The end of the record is said first: one
-        // that has no jobs any more is not looked at again, and would stay.
-        self.expire_jobs(&[bundle], KEPT).await?;
-        let () = redis::cmd("HDEL").arg(self.keys.job(bundle)).arg("body").query_async(&mut self.connection()).await?;
-        Ok(())
-    }
-
-    async fn read_bundles(&self, bundles: &[&str]) -> Result<Vec<Bundle>, QueueError> {
-        type Fields = (Option<String>, Option<Vec<u8>>);
-        let mut pipe = redis::pipe();
-        for bundle in bundles {
-            pipe.cmd("HMGET").arg(self.keys.job(bundle)).arg("state").arg("body");
-        }
-        let all: Vec<Fields> = pipe.query_async(&mut self.connection()).await?;
-        let bundle = |(state, body)| match (state, body) {
-            (None, _) => Bundle::None,
-            (_, None) => Bundle::Open,
-            (_, Some(body)) => Bundle::Closed(body),
+        type Fields = (Option<Bytes>, Option<String>, Option<Vec<u8>>, Option<String>);
+        let (key, (_, own)) = (self.keys.job(&bundle_of(id)), split(id));
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(key).arg("body").arg("ends").arg(format!("body:{own}")).arg(format!("cancel:{own}"));
+        let (body, ends, rewritten, withdrawn): Fields = ask.query_async(&mut self.connection()).await?;
+        let Some(body) = body else { return Ok(None) };
+        let jobs = read(&body)?;
+        let Some(place) = jobs.iter().position(|job| &*job.id == id) else { return Ok(None) };
+        let ends = ends.map_or_else(|| Ok(Ends::new(jobs.len())), |ends| ends.parse())?;
+        let state = match ends.marks.get(place) {
+            Some(&LEFT) => return self.read_record(id).await,
+            Some(&mark) => ends.state(mark).unwrap_or(QUEUED),
+            None => QUEUED,
         };
-        Ok(all.into_iter().map(bundle).collect())
+        let record = JobRecord { state: state.to_owned(), withdrawn, ..JobRecord::added(&jobs[place].body) };
+        Ok(Some(JobRecord { body: rewritten.or(record.body), ..record }))
+    }
+
+    /// What was said of a job of a bundle since it was added.
+    pub(crate) async fn find_said(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
+        let (key, (_, own)) = (self.keys.job(&bundle_of(id)), split(id));
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(key).arg(format!("body:{own}")).arg(format!("cancel:{own}"));
+        let (body, withdrawn): (Option<Vec<u8>>, Option<String>) = ask.query_async(&mut self.connection()).await?;
+        let said = body.is_some() || withdrawn.is_some();
+        Ok(said.then(|| JobRecord { body, withdrawn, ..JobRecord::added(b"") }))
+    }
+
+    /// Gives a job of a bundle a record of its own, unless it has one.
+    pub(crate) async fn adopt(&self, id: &str, job: &Bundled) -> RedisResult<()> {
+        let mut call = Call::new(&scripts::ADOPT, 2);
+        call.arg(self.keys.job(id)).arg(self.keys.job(&bundle_of(id)));
+        call.arg(split(id).1).arg(job.expires.unwrap_or(0)).arg(&*job.body);
+        call.ask(&mut self.connection()).await
+    }
+
+    /// The keys of the record that a job has and of that of the bundle that it may be in, and what tells it from others there.
+    pub(crate) fn records_of<'a>(&self, id: &'a str) -> ([String; 2], &'a str) {
+        ([self.keys.job(id), self.keys.job(&bundle_of(id))], split(id).1)
     }
 }
 
-impl Lease {
-    /// Opens the bundle that this lease is on.
-    pub(crate) async fn open_bundle(&self) -> Outcome {
-        let opened = match &self.body {
-            Some(body) => self.queue.open_bundle(&self.job, body).await.map(|()| true), // it was added in this process just now
-            None => self.queue.open_bundles(&[&*self.job]).await,
-        };
-        match opened {
-            Ok(true) => Outcome::Ended { state: "opened" },
-            Ok(false) => Outcome::Dead { reason: "its record is gone".into() },
-            Err(QueueError::Malformed(reason)) => Outcome::Dead { reason },
-            Err(error) => {
-                tracing::warn!(queue = self.queue.name(), job = &*self.job, %error, "a bundle waits");
-                Outcome::HoldFor { wait: PAUSE }
-            }
+/// The state of a job that is not over.
+const QUEUED: &str = "queued";
+
+/// How far the jobs of a bundle are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// How many are not over.
+    pub left: usize,
+    /// One for each job.
+    marks: Vec<u8>,
+    /// The states in which jobs ended.
+    states: Vec<String>,
+}
+
+/// It is not over.
+const OPEN: u8 = b'0';
+/// It is over, in no state of its own.
+const OVER: u8 = b'1';
+/// It has left the bundle.
+const LEFT: u8 = b'L';
+/// It ended in the first of the states; what comes next in the alphabet stands for the next.
+const FIRST: u8 = b'a';
+
+impl Ends {
+    pub(crate) fn new(jobs: usize) -> Self {
+        Self { left: jobs, marks: vec![OPEN; jobs], states: Vec::new() }
+    }
+
+    pub(crate) fn is_open(&self, place: usize) -> bool {
+        self.marks.get(place) == Some(&OPEN)
+    }
+
+    /// Notes that a job ended, in a state if it has one.
+    pub(crate) fn end(&mut self, place: usize, state: Option<&str>) {
+        let mark = state.map_or(OVER, |state| {
+            let known = self.states.iter().position(|known| known == state).unwrap_or_else(|| {
+                self.states.push(state.to_owned());
+                self.states.len() - 1
+            });
+            u8::try_from(known).ok().and_then(|known| FIRST.checked_add(known)).filter(u8::is_ascii_lowercase).unwrap_or(OVER)
+        });
+        self.mark(place, mark);
+    }
+
+    /// Notes that a job left.
+    pub(crate) fn leave(&mut self, place: usize) {
+        self.mark(place, LEFT);
+    }
+
+    fn mark(&mut self, place: usize, mark: u8) {
+        if let Some(before) = self.marks.get_mut(place).filter(|before| **before == OPEN) {
+            *before = mark;
+            self.left -= 1;
         }
+    }
+
+    fn state(&self, mark: u8) -> Option<&str> {
+        self.states.get(usize::from(mark.checked_sub(FIRST)?)).map(String::as_str)
     }
 }
 
-/// What the record of a bundle says.
-enum Bundle {
-    /// There is none.
-    None,
-    /// Its jobs are records by themselves.
-    Open,
-    /// It has them.
-    Closed(Vec<u8>),
+/// As the record of a bundle keeps it: "left marks state state …".
+impl fmt::Display for Ends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.left, self.marks.escape_ascii())?;
+        self.states.iter().try_for_each(|state| write!(f, " {state}"))
+    }
+}
+
+impl FromStr for Ends {
+    type Err = QueueError;
+
+    fn from_str(text: &str) -> Result<Self, QueueError> {
+        let mut words = text.split(' ');
+        let left = words.next().and_then(|left| left.parse().ok());
+        let (Some(left), Some(marks)) = (left, words.next()) else {
+            return Err(QueueError::Malformed(format!("{text:?} does not say how far a bundle is")));
+        };
+        Ok(Self { left, marks: marks.as_bytes().to_vec(), states: words.map(str::to_owned).collect() })
+    }
 }
 
 /// The id of the bundle that a job with this id may be in.
 fn bundle_of(id: &str) -> String {
-    format!("{}{ANY}", shared(id))
+    format!("{}{ANY}", split(id).0)
 }
 
-/// What the ids of a bundle have in common.
-fn shared(id: &str) -> &str {
-    id.len().checked_sub(OWN).and_then(|end| id.get(..end)).unwrap_or_default()
+/// What the ids of a bundle have in common, and what is the job's own.
+pub(crate) fn split(id: &str) -> (&str, &str) {
+    id.len().checked_sub(OWN).and_then(|end| id.split_at_checked(end)).unwrap_or(("", id))
+}
+
+/// A job as a bundle keeps it.
+pub(crate) struct Bundled {
+    pub id: Arc<str>,
+    pub lane: Lane,
+    pub due: Option<i64>,
+    pub expires: Option<i64>,
+    pub payload: Bytes,
+    /// Empty if it has none.
+    pub body: Bytes,
 }
 
 /// Writes a line, "id lane due expires bytes bytes" (times in ms, 0: none), then the payload and the body of so many bytes.
@@ -161,27 +220,55 @@ fn write(job: &NewJob<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-fn read(mut bytes: &[u8]) -> Result<Vec<NewJob<'_>>, QueueError> {
-    let mut jobs = Vec::new();
-    while !bytes.is_empty() {
-        let (job, rest) = read_one(bytes).ok_or_else(|| QueueError::Malformed("a bundle cannot be read".into()))?;
+pub(crate) fn read(bytes: &Bytes) -> Result<Vec<Bundled>, QueueError> {
+    let (mut jobs, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let (job, end) = read_one(bytes, at).ok_or_else(|| QueueError::Malformed("a bundle cannot be read".into()))?;
         jobs.push(job);
-        bytes = rest;
+        at = end;
     }
     Ok(jobs)
 }
 
-/// The first job, and what is behind it.
-fn read_one(bytes: &[u8]) -> Option<(NewJob<'_>, &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let mut words = str::from_utf8(&bytes[..end]).ok()?.split(' ');
-    let id = words.next()?;
+/// The job that begins at `at`, and where it ends.
+fn read_one(bytes: &Bytes, at: usize) -> Option<(Bundled, usize)> {
+    let line = bytes.get(at..)?.split(|byte| *byte == b'\n').next()?;
+    let mut words = str::from_utf8(line).ok()?.split(' ');
+    let id = words.next()?.into();
     let lane = *Lane::ALL.get(words.next()?.parse::<usize>().ok()?)?;
     let mut time = || Some(Some(words.next()?.parse::<i64>().ok()?).filter(|at| *at != 0));
     let (due, expires) = (time()?, time()?);
     let mut size = || words.next()?.parse::<usize>().ok();
-    let (payload, body) = (size()?, size()?);
-    let (payload, rest) = bytes[end + 1..].split_at_checked(payload)?;
-    let (body, rest) = rest.split_at_checked(body)?;
-    Some((NewJob { id, lane, payload, body: Some(body).filter(|body| !body.is_empty()), due, expires }, rest))
+    let payload = at + line.len() + 1;
+    let body = payload.checked_add(size()?)?;
+    let end = body.checked_add(size()?)?;
+    (end <= bytes.len())
+        .then(|| (Bundled { id, lane, due, expires, payload: bytes.slice(payload..body), body: bytes.slice(body..end) }, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_how_is_read_as_it_was_written() {
+        let mut ends = Ends::new(5);
+        ends.end(1, Some("told"));
+        ends.end(1, None); // once is enough
+        ends.end(2, None);
+        ends.leave(3);
+        ends.end(4, Some("lost"));
+        assert_eq!(ends.to_string(), "1 0a1Lb told lost");
+        assert_eq!("1 0a1Lb told lost".parse::<Ends>().unwrap(), ends);
+        assert_eq!((ends.is_open(0), ends.is_open(1), ends.is_open(5)), (true, false, false));
+        assert_eq!(ends.state(b'b'), Some("lost"));
+        "few".parse::<Ends>().unwrap_err();
+    }
+
+    #[test]
+    fn more_states_than_there_are_letters_are_over_all_the_same() {
+        let mut ends = Ends::new(30);
+        (0..30).for_each(|place| ends.end(place, Some(&format!("state{place}"))));
+        assert!(ends.left == 0 && ends.marks.ends_with(b"yz1111"), "{ends}");
+    }
 }

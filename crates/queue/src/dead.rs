@@ -65,6 +65,7 @@ impl Queue {
             .key(&self.keys.lanes[1])
             .key(&self.keys.lanes[2])
             .key(self.keys.job(&letter.job_id))
+            .key(&self.keys.bundled)
             .arg(id);
         Ok(call.invoke_async::<u8>(&mut self.connection()).await? == 1)
     }

@@ -14,6 +14,8 @@ pub(crate) struct Keys {
     pub dead: String,
     /// Hash of counted starts of suspects, by stream and entry.
     pub starts: String,
+    /// Hash of how many jobs bundles have beyond their entries, by lane (0..2).
+    pub bundled: String,
     /// Hash of the reapers' last sign of life.
     pub pulse: String,
     /// Hash of what workers say about themselves: "ms words" by worker.
@@ -29,6 +31,7 @@ impl Keys {
             due: key("due"),
             dead: key("dead"),
             starts: key("starts"),
+            bundled: key("bundled"),
             pulse: key("pulse"),
             reports: key("reports"),
             prefix,

@@ -92,11 +92,11 @@ impl JobRecord {
 /// How much waits in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Entries on the lane, those under way among them.
+    /// Jobs on the lane, those under way among them.
     pub high: u64,
-    /// Entries on the lane, those under way among them.
+    /// Jobs on the lane, those under way among them.
     pub normal: u64,
-    /// Entries on the lane, those under way among them.
+    /// Jobs on the lane, those under way among them.
     pub bulk: u64,
     /// Jobs that wait for a time.
     pub due: u64,
@@ -203,42 +203,38 @@ impl Queue {
     /// Withdraws jobs: who claims one, or is about to begin sending, is refused with `reason`. What is being sent may win. Gives
     /// the state that each was in, in order; `None` where there is no record.
     pub async fn withdraw(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
-        let mut states = self.withdraw_records(ids, reason).await?;
-        let missing: Vec<usize> = (0..ids.len()).filter(|place| states[*place].is_none()).collect();
-        let missed: Vec<&str> = missing.iter().map(|place| ids[*place]).collect();
-        if self.open_bundles_of(&missed).await? {
-            for (place, state) in missing.into_iter().zip(self.withdraw_records(&missed, reason).await?) {
-                states[place] = state;
-            }
+        let calls = ids.iter().map(|id| {
+            let (records, own) = self.records_of(id);
+            let mut call = Call::new(&scripts::WITHDRAW, records.len());
+            call.arg(&records).arg(reason).arg(own);
+            call
+        });
+        let mut states = Vec::with_capacity(ids.len());
+        for (id, reply) in ids.iter().zip(Call::ask_all(calls.collect(), &mut self.connection()).await?) {
+            states.push(match redis::from_redis_value::<String>(reply).map_err(redis::RedisError::from)?.as_str() {
+                "" => None,
+                "*" => self.find_bundled(id).await?.map(|record| record.state),
+                state => Some(state.to_owned()),
+            });
         }
         Ok(states)
     }
 
-    async fn withdraw_records(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
-        let calls = ids.iter().map(|id| {
-            let mut call = Call::new(&scripts::WITHDRAW, 1);
-            call.arg(self.keys.job(id)).arg(reason);
-            call
-        });
-        let states = Call::ask_all(calls.collect(), &mut self.connection()).await?;
-        let state = |value| redis::from_redis_value::<String>(value).map(|state| Some(state).filter(|s| !s.is_empty()));
-        Ok(states.into_iter().map(state).collect::<Result<_, _>>().map_err(redis::RedisError::from)?)
-    }
-
     /// Replaces what is kept with a job, if there still is a record.
     pub async fn rewrite(&self, id: &str, body: &[u8]) -> Result<(), QueueError> {
-        let mut call = scripts::REWRITE.key(self.keys.job(id));
-        call.arg(body);
-        let mut conn = self.connection();
-        if call.invoke_async::<u8>(&mut conn).await? == 0 && self.open_bundles_of(&[id]).await? {
-            call.invoke_async::<u8>(&mut conn).await?;
-        }
-        Ok(())
+        let (records, own) = self.records_of(id);
+        let mut call = Call::new(&scripts::REWRITE, records.len());
+        call.arg(&records).arg(body).arg(own);
+        Ok(call.ask(&mut self.connection()).await?)
     }
 
     /// Why a job was withdrawn, if it was.
     pub async fn withdrawn(&self, id: &str) -> Result<Option<String>, QueueError> {
-        Ok(redis::cmd("HGET").arg(self.keys.job(id)).arg("cancel").query_async(&mut self.connection()).await?)
+        let ([record, bundle], own) = self.records_of(id);
+        let mut pipe = redis::pipe();
+        pipe.cmd("HGET").arg(record).arg("cancel").cmd("HGET").arg(bundle).arg(format!("cancel:{own}"));
+        let (of_record, of_bundle): (Option<String>, Option<String>) = pipe.query_async(&mut self.connection()).await?;
+        Ok(of_record.or(of_bundle))
     }
 
     /// Lets records go after `ttl`: called once what they say is kept elsewhere.
@@ -261,8 +257,11 @@ impl Queue {
             pipe.cmd("XLEN").arg(lane);
         }
         pipe.cmd("ZCARD").arg(&self.keys.due).cmd("XLEN").arg(&self.keys.dead);
-        let (high, normal, bulk, due, dead) = pipe.query_async(&mut self.connection()).await?;
-        Ok(Depth { high, normal, bulk, due, dead })
+        pipe.cmd("HMGET").arg(&self.keys.bundled).arg(&[0, 1, 2]);
+        type Counts = (u64, u64, u64, u64, u64, [Option<i64>; 3]);
+        let (high, normal, bulk, due, dead, bundled): Counts = pipe.query_async(&mut self.connection()).await?;
+        let with = |entries: u64, lane: Lane| entries.saturating_add_signed(bundled[lane as usize].unwrap_or(0));
+        Ok(Depth { high: with(high, Lane::High), normal: with(normal, Lane::Normal), bulk: with(bulk, Lane::Bulk), due, dead })
     }
 
     /// Since when the first waits.

@@ -13,7 +13,8 @@ macro_rules! scripts {
 
 // What adds work stops at `maxmemory`.
 scripts! { "":
-    SUBMIT = "_add.lua" "submit.lua";
+    SUBMIT = "_add.lua" "_read.lua" "submit.lua";
+    SUBMIT_BUNDLES = "_add.lua" "_read.lua" "submit_bundles.lua";
     REPLAY = "replay.lua";
     PACE = "pace.lua";
 }
@@ -21,6 +22,9 @@ scripts! { "":
 // What works it off goes on beyond: otherwise a full Redis could never become empty again.
 scripts! { "#!lua flags=allow-oom\n":
     ACK = "_fence.lua" "ack.lua";
+    END_MEMBERS = "_fence.lua" "end_members.lua";
+    LEAVE = "_fence.lua" "leave.lua";
+    ADOPT = "adopt.lua";
     RENEW = "_fence.lua" "renew.lua";
     GIVE_BACK = "_fence.lua" "give_back.lua";
     MOVE = "_fence.lua" "move.lua";

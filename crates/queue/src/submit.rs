@@ -6,18 +6,20 @@
 use std::{
     mem,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use redis::{Cmd, ErrorKind, RedisError};
+use redis::{Cmd, ErrorKind, RedisError, Script};
 use stentor_connection::{Call, push_arg_of};
 use tokio::sync::oneshot;
 
 use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
+    bundle::{Bundles, NewBundle},
     queue::{Replication, STEP},
     scripts,
 };
@@ -76,7 +78,27 @@ impl Queue {
     /// Adds many jobs in one round trip. Answers in order; earlier ones count for later ones of the same key.
     pub async fn submit_many(&self, jobs: &[(NewJob<'_>, Option<Idempotency<'_>>)]) -> Result<Vec<Submitted>, QueueError> {
         let all: Vec<Submission> = jobs.iter().map(|(job, idempotency)| self.submission(job, *idempotency)).collect();
-        self.submit_all(&all).await
+        self.submit_all(&scripts::SUBMIT, &all).await
+    }
+
+    /// Adds bundles in one round trip. What has a record is left alone: it is a repeat of this very call.
+    ///
+    /// Their ids are given to no other jobs. A bundle stands on the lane of its most urgent job.
+    pub async fn submit_bundles(&self, bundles: &Bundles) -> Result<(), QueueError> {
+        let submission = |bundle: &NewBundle| {
+            let payload = bundle.payload();
+            let job = NewJob {
+                id: &bundle.id,
+                lane: bundle.lane,
+                payload: payload.as_bytes(),
+                body: Some(&bundle.body),
+                due: None,
+                expires: None,
+            };
+            self.submission(&job, None)
+        };
+        let all: Vec<Submission> = bundles.0.iter().map(submission).collect();
+        self.submit_all(&scripts::SUBMIT_BUNDLES, &all).await.map(drop)
     }
 
     /// What `submit.lua` is told of one job: its keys, then three arguments.
@@ -97,7 +119,8 @@ impl Queue {
         Submission { told, keys: 1 + usize::from(idempotency.is_some()), lane: job.lane, waits: job.due.is_some() }
     }
 
-    async fn submit_all(&self, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
+    /// Submits by a script that takes what belongs to each submission, and answers as `submit.lua` does.
+    async fn submit_all(&self, script: &'static Script, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
         let reserve = |chunk: &[Submission]| {
             let mut wanted = [0; 3];
             chunk.iter().filter(|submission| !submission.waits).for_each(|submission| wanted[submission.lane as usize] += 1);
@@ -105,10 +128,13 @@ impl Queue {
         };
         let mut reserved: Vec<Option<Reserved>> = all.chunks(STEP).map(reserve).collect();
         let call = |(chunk, reserved): (&[Submission], &Option<Reserved>)| {
-            let mut call = self.adding(&scripts::SUBMIT, chunk.iter().map(|submission| submission.keys).sum());
+            let in_bundles = std::ptr::eq(script, &*scripts::SUBMIT_BUNDLES).then_some(&self.keys.bundled);
+            let keys = chunk.iter().map(|submission| submission.keys).sum::<usize>() + usize::from(in_bundles.is_some());
+            let mut call = self.adding(script, keys);
             for key in chunk.iter().flat_map(Submission::keys) {
                 call.arg(key);
             }
+            call.arg(in_bundles.as_slice());
             let (consumer, counts) = reserved.as_ref().map_or(("", [0; 3]), |r| (r.consumer(), r.counts()));
             call.arg(GROUP).arg(consumer).arg(&counts);
             for arg in chunk.iter().flat_map(Submission::args) {
@@ -162,7 +188,7 @@ impl Queue {
                 tell.push(one.tell);
                 along.extend(one.along);
             }
-            match with(self.submit_all(&all), along).await {
+            match with(self.submit_all(&scripts::SUBMIT, &all), along).await {
                 Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
                 Err(error) => {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
@@ -286,8 +312,8 @@ impl Submission {
         self.args().next() == Some(job)
     }
 
-    fn body(&self) -> Arc<[u8]> {
-        self.args().nth(2).unwrap_or_default().into()
+    fn body(&self) -> Bytes {
+        Bytes::copy_from_slice(self.args().nth(2).unwrap_or_default())
     }
 
     fn keys(&self) -> impl Iterator<Item = &[u8]> {

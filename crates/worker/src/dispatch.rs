@@ -114,7 +114,7 @@ impl Dispatch {
         let (record, ahead) = if let Some(record) = lease.added() {
             (Ok(Some(record)), self.profiles.read_for(job.notification, &job.app, &job.to).await)
         } else {
-            tokio::join!(self.queue.find_job(lease.job_id()), self.profiles.read(&job.app, &job.to))
+            tokio::join!(lease.record(), self.profiles.read(&job.app, &job.to))
         };
         let Some(record) = record? else { return gone() };
         let Some(body) = &record.body else { return gone() };
@@ -150,7 +150,7 @@ impl Dispatch {
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         facts.push(Event::new(notification.app.clone(), self.clock.now(), dispatched));
-        if let Some(newest) = self.look_again(&notification, &last, &mut facts).await? {
+        if let Some(newest) = self.look_again(&notification, &last, lease, &mut facts).await? {
             self.say_rewritten(&newest).await?;
         }
         self.announce_expiry(&notification).await?;
@@ -177,10 +177,10 @@ impl Dispatch {
         &self,
         n: &Notification,
         page: &[RecipientId],
+        lease: &Lease,
         facts: &mut Vec<Event>,
     ) -> Result<Option<Notification>, DispatchError> {
-        let id = n.id.to_string();
-        let (written, seen) = tokio::join!(self.facts.flush(facts), self.queue.find_job(&id));
+        let (written, seen) = tokio::join!(self.facts.flush(facts), lease.look_again());
         written?;
         let Some(record) = seen? else { return Ok(None) };
         if record.withdrawn.is_some() && !page.is_empty() {
@@ -210,7 +210,7 @@ impl Dispatch {
         ahead: Vec<HotProfile>,
     ) -> Result<Resolved, DispatchError> {
         let target = match &n.request.audience {
-            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients, facts, ahead).await,
+            Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients, lease, facts, ahead).await,
             Audience::Topic(topic) => Target::Topic(topic.clone()),
             Audience::Everyone => Target::Everyone,
         };
@@ -238,6 +238,7 @@ impl Dispatch {
         n: &Notification,
         words: &Words<'_>,
         named: &[RecipientRef],
+        lease: &Lease,
         facts: &mut Vec<Event>,
         mut ahead: Vec<HotProfile>,
     ) -> Result<Resolved, DispatchError> {
@@ -246,7 +247,7 @@ impl Dispatch {
         let mut last: Vec<RecipientId> = Vec::new();
         for (chunk, first) in named.chunks(PAGE).zip((0..).step_by(PAGE)) {
             if !last.is_empty() {
-                self.look_again(n, &last, facts).await?;
+                self.look_again(n, &last, lease, facts).await?;
             }
             let recipients: Vec<(RecipientId, ProfilePatch)> = chunk.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
             let ahead = std::mem::take(&mut ahead);
@@ -357,7 +358,7 @@ impl Dispatch {
             let page = Page { n, words, channels, category: category(n, words), first: 0, now: self.clock.now() };
             let mut facts = Vec::new();
             progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, &mut facts).await?;
-            self.look_again(n, &ids, &mut facts).await?;
+            self.look_again(n, &ids, lease, &mut facts).await?;
             let Some(last) = ids.last().filter(|_| ids.len() == PAGE) else {
                 return Ok(Resolved::whole(progress.deliveries, None));
             };

@@ -21,7 +21,7 @@ pub(crate) async fn run(shared: Arc<Shared>, worker: WorkerContext, mut readers:
         sleep(Duration::from_millis(5)).await; // handlers end, outcomes are settled
     }
     for lane in Lane::ALL {
-        keep::sweep(&shared, lane, &shared.consumer).await;
+        keep::sweep(&shared, lane, &shared.owner.consumer).await;
     }
     let _ = done.send(());
 }

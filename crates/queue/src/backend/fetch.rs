@@ -1,12 +1,16 @@
 //! Fetching: as many entries as there are free places, lanes by weight.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use apalis::prelude::Task;
 use apalis_core::task::{builder::TaskBuilder, task_id::TaskId};
+use bytes::Bytes;
 use redis::{Cmd, RedisResult};
 use serde::de::DeserializeOwned;
 use stentor_connection::Connection;
@@ -15,8 +19,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::held::{GROUP, Holding, Places, Shared};
-use crate::{Lane, Lease, Outcome, error::has_code};
+use super::{
+    held::{GROUP, Holding, Places, Shared},
+    members,
+};
+use crate::{
+    Lane, Lease, Outcome, bundle,
+    error::has_code,
+    lease::{Delivery, Leased},
+};
 
 /// Where decoded tasks go.
 pub(crate) struct Doors<A> {
@@ -24,8 +35,8 @@ pub(crate) struct Doors<A> {
     pub open: mpsc::UnboundedSender<Task<A>>,
     /// To the line of suspects.
     pub suspects: mpsc::UnboundedSender<Task<A>>,
-    /// To where bundles are opened.
-    pub bundles: mpsc::UnboundedSender<Lease>,
+    /// To where the jobs of bundles wait for places, by lane.
+    pub bundles: [mpsc::UnboundedSender<members::Read>; 3],
 }
 
 impl<A> Clone for Doors<A> {
@@ -51,17 +62,23 @@ impl Shared {
         doors: &Doors<A>,
         lane: Lane,
         entry: Entry,
-        body: Option<Arc<[u8]>>,
+        body: Option<Bytes>,
         places: Option<Places>,
     ) -> Option<Lease> {
         let lease = self.lease(lane, &entry, body);
         let suspect = lease.is_suspect();
         let payload = job_of(&entry).map(|(_, payload)| payload).ok_or_else(|| "no payload".to_owned());
         let job = payload.and_then(Content::read);
+        if let Ok(Content::Bundle { size }) = job {
+            self.held().insert(lease.0.serial, Holding { lease: lease.clone(), started: true, places: [None, None] });
+            self.count_unfed(lane, size);
+            let _ = doors.bundles[lane as usize].send(members::Read { lease, size });
+            return None;
+        }
         // Held from now on, so that a stop gives it back.
         let started = !matches!(job, Ok(Content::Job(_)));
         let holding = Holding { lease: lease.clone(), started, places: [None, None] };
-        self.held().insert(lease.key(), holding);
+        self.held().insert(lease.0.serial, holding);
         if job.is_ok() && !suspect {
             let places = match places {
                 Some(places) => places,
@@ -75,7 +92,7 @@ impl Shared {
             }
         }
         match job {
-            Ok(Content::Bundle) => drop(doors.bundles.send(lease)),
+            Ok(Content::Bundle { .. }) => {}
             Ok(Content::Job(job)) => {
                 let door = if suspect { &doors.suspects } else { &doors.open };
                 let _ = door.send(task(lease, job)); // a closed door means a stop: the lease is given back
@@ -86,24 +103,20 @@ impl Shared {
     }
 
     /// The lease on an entry that was read.
-    pub(crate) fn lease(&self, lane: Lane, entry: &Entry, body: Option<Arc<[u8]>>) -> Lease {
+    pub(crate) fn lease(&self, lane: Lane, entry: &Entry, body: Option<Bytes>) -> Lease {
         fn text(bytes: &[u8]) -> Option<&str> {
             std::str::from_utf8(bytes).ok()
         }
         let (id, deliveries, _) = entry;
-        Lease {
-            lane,
-            holder: format!("{} {id} {deliveries}", self.consumer).into(),
-            entry: id.as_str().into(),
-            deliveries: *deliveries,
+        Lease(Arc::new(Leased {
+            serial: self.serial(),
+            owner: self.owner.clone(),
+            delivery: Arc::new(Delivery { lane, entry: id.as_str().into(), number: *deliveries, lost: AtomicBool::new(false) }),
             tries: field(entry, b"a").and_then(text).and_then(|tries| tries.parse().ok()).unwrap_or(0),
             job: job_of(entry).and_then(|(id, _)| text(id)).unwrap_or_default().into(),
             body,
-            lost: Arc::default(),
-            ttl_ms: self.config.lease_ms(),
-            sending_ms: self.config.sending_ms(),
-            queue: self.queue.clone(),
-        }
+            member: None,
+        }))
     }
 }
 
@@ -111,15 +124,15 @@ impl Shared {
 enum Content<A> {
     /// A job for a handler.
     Job(A),
-    /// Jobs that were added together, which no handler sees like that.
-    Bundle,
+    /// Jobs that were added together, so many if it says so; no handler sees them like that.
+    Bundle { size: usize },
 }
 
 impl<A: DeserializeOwned> Content<A> {
     fn read(payload: &[u8]) -> Result<Self, String> {
-        match payload {
-            [] => Ok(Self::Bundle),
-            json => serde_json::from_slice(json).map(Self::Job).map_err(|e| e.to_string()),
+        match bundle::size(payload) {
+            Some(size) => Ok(Self::Bundle { size }),
+            None => serde_json::from_slice(payload).map(Self::Job).map_err(|e| e.to_string()),
         }
     }
 }
@@ -136,21 +149,21 @@ fn field<'a>((_, _, fields): &'a Entry, name: &[u8]) -> Option<&'a [u8]> {
     fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_slice())
 }
 
-/// apalis panics on a task without an id, and on one whose id is running in this worker: hence the delivery in it.
-fn task<A>(lease: Lease, job: A) -> Task<A> {
-    let id = TaskId::from_string(format!("{}:{}:{}", lease.lane.as_str(), lease.entry, lease.deliveries));
-    TaskBuilder::new(job).task_id(id).attempt(lease.tries as usize).data(lease).build()
+/// apalis panics on a task without an id, and on one whose id is running in this worker: hence the lease's number.
+pub(crate) fn task<A>(lease: Lease, job: A) -> Task<A> {
+    let id = TaskId::from_string(lease.0.serial.to_string());
+    TaskBuilder::new(job).task_id(id).attempt(lease.0.tries as usize).data(lease).build()
 }
 
 fn read(shared: &Shared, count: usize, block: Option<Duration>, lanes: &[Lane]) -> Cmd {
     let mut cmd = redis::cmd("XREADGROUP");
-    cmd.arg("GROUP").arg(GROUP).arg(&*shared.consumer).arg("COUNT").arg(count);
+    cmd.arg("GROUP").arg(GROUP).arg(&*shared.owner.consumer).arg("COUNT").arg(count);
     if let Some(block) = block {
         cmd.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
     }
     cmd.arg("STREAMS");
     for lane in lanes {
-        cmd.arg(shared.queue.keys.lane(*lane));
+        cmd.arg(shared.owner.queue.keys.lane(*lane));
     }
     for _ in lanes {
         cmd.arg(">");
@@ -179,7 +192,27 @@ struct Seen {
     hungry: [bool; 3],
     /// The last read waited, and took all that there was: to look again before waiting again would find nothing.
     calm: bool,
+    /// How many jobs the entries of each lane have, by those that were read last.
+    jobs_an_entry: [usize; 3],
 }
+
+impl Seen {
+    fn new() -> Self {
+        // Where nothing was read yet there may be the largest of bundles, and others may want some of them.
+        Self { hungry: [true; 3], calm: false, jobs_an_entry: [LARGE; 3] }
+    }
+
+    /// Notes how many jobs the entries of a lane had that were read now.
+    fn note(&mut self, lane: Lane, entries: &[(Lane, Entry)]) {
+        if !entries.is_empty() {
+            let jobs = |(_, entry): &(Lane, Entry)| job_of(entry).and_then(|(_, payload)| bundle::size(payload)).unwrap_or(1);
+            self.jobs_an_entry[lane as usize] = entries.iter().map(jobs).sum::<usize>().div_ceil(entries.len()).max(1);
+        }
+    }
+}
+
+/// As many jobs as a bundle has, if it is large.
+const LARGE: usize = 256;
 
 /// One round: look into each lane without waiting; only if all are empty, wait.
 ///
@@ -187,37 +220,50 @@ struct Seen {
 async fn round(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> RedisResult<Vec<(Lane, Entry)>> {
     let (_, common) = shared.free();
     if !(seen.calm && common > 0) {
-        let found = look(shared, reader, &mut seen.hungry).await?;
+        let found = look(shared, reader, seen).await?;
         if !found.is_empty() {
             seen.calm = false; // there may be more, and the weights say of what
             return Ok(found);
         }
         seen.hungry = [true; 3];
     }
-    if common == 0 {
-        // Only places kept for `high` are free: wake for a place as well as for an entry.
-        tokio::select! { _ = shared.common.acquire() => {} () = sleep(Duration::from_millis(5)) => {} }
+    let is_feeding = shared.unfed().iter().any(|unfed| *unfed > 0);
+    if common == 0 || is_feeding {
+        // Only places kept for `high` are free, or others will be taken in a moment: wake for a place as well as for an entry.
+        let place = async { if is_feeding { shared.few_unfed.notified().await } else { drop(shared.common.acquire().await) } };
+        tokio::select! { () = place => {} () = sleep(Duration::from_millis(5)) => {} }
         return Ok(Vec::new());
     }
     // Where places are taken by handing over while this waits, it does not wait for more than one: they would not be there.
     let most = if shared.handed_over.load(Relaxed) { 1 } else { (common / 3).max(1) };
-    let waiting = read(shared, most, Some(shared.config.block), &Lane::ALL);
+    let waiting = read(shared, most, Some(shared.owner.config.block), &Lane::ALL);
     shared.waiting.store(true, Relaxed); // until this round ends, in whatever way
     let reply: Reply = waiting.query_async(reader).await?;
     let mut out = Vec::new();
     seen.calm = true;
     for (key, entries) in reply.into_iter().flatten() {
-        let Some(lane) = Lane::ALL.into_iter().find(|lane| shared.queue.keys.lane(*lane) == key) else { continue };
+        let Some(lane) = Lane::ALL.into_iter().find(|lane| shared.owner.queue.keys.lane(*lane) == key) else { continue };
         seen.calm &= entries.len() < most;
+        let before = out.len();
         out.extend(entries.into_iter().map(|(id, fields)| (lane, (id, 1, fields))));
+        seen.note(lane, &out[before..]);
     }
     Ok(out)
 }
 
-/// Looks into each lane without waiting.
-async fn look(shared: &Shared, reader: &mut Connection, hungry: &mut [bool; 3]) -> RedisResult<Vec<(Lane, Entry)>> {
+/// Looks into each lane without waiting. Where there are bundles, one is read ahead.
+async fn look(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> RedisResult<Vec<(Lane, Entry)>> {
     let (free, common) = shared.free();
-    let quota = shares(shared.config.weights, *hungry, free, common);
+    let (mut quota, unfed) = (shares(shared.owner.config.weights, seen.hungry, free, common), shared.unfed());
+    for (i, quota) in quota.iter_mut().enumerate() {
+        *quota = match seen.jobs_an_entry[i] {
+            1 if unfed[i] == 0 => *quota,
+            jobs => quota
+                .saturating_sub(unfed[i])
+                .div_ceil(jobs)
+                .max(usize::from(jobs > 1 && unfed[i] > 0 && unfed[i] < shared.few())),
+        };
+    }
     let asked: Vec<Lane> = Lane::ALL.into_iter().filter(|lane| quota[*lane as usize] > 0).collect();
     let mut pipe = redis::pipe();
     for lane in &asked {
@@ -228,30 +274,31 @@ async fn look(shared: &Shared, reader: &mut Connection, hungry: &mut [bool; 3]) 
     for (lane, reply) in asked.into_iter().zip(replies) {
         let before = out.len();
         out.extend(reply.into_iter().flatten().flat_map(|(_, entries)| entries).map(|(id, fields)| (lane, (id, 1, fields))));
-        hungry[lane as usize] = out.len() - before == quota[lane as usize];
+        seen.hungry[lane as usize] = out.len() - before == quota[lane as usize];
+        seen.note(lane, &out[before..]);
     }
     Ok(out)
 }
 
 async fn create_groups(shared: &Shared) {
-    for key in &shared.queue.keys.lanes {
+    for key in &shared.owner.queue.keys.lanes {
         // BUSYGROUP is the usual answer; any other error shows again at the next read.
         let create = redis::cmd("XGROUP").arg("CREATE").arg(key).arg(GROUP).arg("0").arg("MKSTREAM").to_owned();
-        let _: RedisResult<()> = create.query_async(&mut shared.queue.connection()).await;
+        let _: RedisResult<()> = create.query_async(&mut shared.owner.queue.connection()).await;
     }
 }
 
 /// Fetches until the worker stops.
 pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Connection, doors: Doors<A>) {
-    let (mut seen, mut tries) = (Seen { hungry: [true; 3], calm: false }, 0);
+    let (mut seen, mut tries) = (Seen::new(), 0);
     create_groups(&shared).await;
     while !shared.is_closing() {
-        if shared.free().0 == 0 {
+        if shared.free().0 == 0 && shared.unfed() == [0; 3] {
             drop(shared.places.acquire().await);
             continue;
         }
         // The connection has no response timeout of its own: a peer that vanished without a word is noticed here.
-        let patience = shared.config.lease + shared.config.block;
+        let patience = shared.owner.config.lease + shared.owner.config.block;
         let found = timeout(patience, round(&shared, &mut reader, &mut seen)).await;
         shared.waiting.store(false, Relaxed);
         match found {

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering::Relaxed};
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
@@ -27,7 +28,7 @@ struct Taker<W> {
 pub(crate) struct Taken {
     lane: Lane,
     entry: Entry,
-    body: Option<Arc<[u8]>>,
+    body: Option<Bytes>,
     places: Places,
 }
 
@@ -74,7 +75,7 @@ impl Handover {
 impl Reserved {
     /// Under whose name to read.
     pub(crate) fn consumer(&self) -> &str {
-        &self.worker.consumer
+        &self.worker.owner.consumer
     }
 
     /// How many entries of each lane there are places for.
@@ -83,7 +84,7 @@ impl Reserved {
     }
 
     /// Hands an entry over, with what is kept in its job's record if that is known.
-    pub(crate) fn hand_over(&mut self, lane: Lane, (id, fields): (String, Vec<Vec<u8>>), body: Option<Arc<[u8]>>) {
+    pub(crate) fn hand_over(&mut self, lane: Lane, (id, fields): (String, Vec<Vec<u8>>), body: Option<Bytes>) {
         let places = self.places[lane as usize].pop().unwrap_or_default();
         let taken = Taken { lane, entry: (id, 1, fields), body, places };
         if let Err(mpsc::error::SendError(Taken { lane, entry, body, .. })) = self.taken.send(taken) {

@@ -21,11 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How many rounds of reaping lie between two sweeps of dead consumers: about a minute.
 const SWEEP_EVERY: u32 = 150;
 
-/// Renews every third of a lease. What is lost is marked, so that its handler can see it.
+/// Renews every third of a lease, that of a bundle for all of its jobs. What is lost is marked, so that its handler can see it.
 pub(crate) async fn renew(shared: Arc<Shared>) {
     loop {
-        sleep(shared.config.lease / 3).await;
-        for (lane, leases) in Lane::ALL.into_iter().zip(shared.by_lane(|_| true)) {
+        sleep(shared.owner.config.lease / 3).await;
+        for (lane, leases) in Lane::ALL.into_iter().zip(shared.by_lane(|holding| holding.lease.0.member.is_none())) {
             for chunk in leases.chunks(STEP) {
                 let mut tries = 0;
                 let lost = loop {
@@ -35,8 +35,8 @@ pub(crate) async fn renew(shared: Arc<Shared>) {
                     }
                 };
                 // Or it was settled meanwhile: then nobody looks any more.
-                for lease in chunk.iter().filter(|lease| lost.iter().any(|id| **id == *lease.entry)) {
-                    lease.lost.store(true, std::sync::atomic::Ordering::Relaxed);
+                for lease in chunk.iter().filter(|lease| lost.iter().any(|id| **id == *lease.0.delivery.entry)) {
+                    lease.0.delivery.lost.store(true, std::sync::atomic::Ordering::Relaxed);
                 }
             }
         }
@@ -46,11 +46,11 @@ pub(crate) async fn renew(shared: Arc<Shared>) {
 /// Takes over entries whose leases ended, with a place in hand for each: what waits here would run sooner elsewhere.
 pub(crate) async fn reap<A: DeserializeOwned>(shared: Arc<Shared>, doors: Doors<A>) {
     let (mut cursors, mut rounds, mut tries) = (["0-0", "0-0", "0-0"].map(str::to_owned), 0u32, 0);
-    let most = shared.config.concurrency.div_ceil(8);
+    let most = shared.owner.config.concurrency.div_ceil(8);
     while !shared.is_closing() {
-        shared.pause(shared.config.reap_every).await;
+        shared.pause(shared.owner.config.reap_every).await;
         // A busy worker's fetcher takes each place that becomes free: without standing in line for one, this would starve.
-        let mut spare = timeout(shared.config.reap_every, shared.place_for(Lane::Normal)).await.ok();
+        let mut spare = timeout(shared.owner.config.reap_every, shared.place_for(Lane::Normal)).await.ok();
         for lane in Lane::ALL {
             let cursor = &mut cursors[lane as usize];
             while !shared.is_closing() {
@@ -86,18 +86,18 @@ pub(crate) async fn reap<A: DeserializeOwned>(shared: Arc<Shared>, doors: Doors<
 }
 
 async fn take_over(shared: &Shared, lane: Lane, cursor: &str, count: usize) -> RedisResult<(String, Vec<Entry>)> {
-    let keys = &shared.queue.keys;
+    let keys = &shared.owner.queue.keys;
     let mut call = scripts::REAP.key(keys.lane(lane));
-    call.key(&keys.pulse).arg(GROUP).arg(&*shared.consumer).arg(shared.config.lease_ms()).arg(cursor).arg(count);
-    call.invoke_async(&mut shared.queue.connection()).await
+    call.key(&keys.pulse).arg(GROUP).arg(&*shared.owner.consumer).arg(shared.owner.config.lease_ms()).arg(cursor).arg(count);
+    call.invoke_async(&mut shared.owner.queue.connection()).await
 }
 
 /// Removes consumers that hold nothing and were silent for ten leases, and the one that is named.
 pub(crate) async fn sweep(shared: &Shared, lane: Lane, named: &str) {
     let script: &Script = &scripts::SWEEP;
-    let mut call = script.key(shared.queue.keys.lane(lane));
-    call.arg(GROUP).arg(10 * shared.config.lease_ms()).arg(named);
-    let _: RedisResult<u32> = call.invoke_async(&mut shared.queue.connection()).await; // the next sweep does it
+    let mut call = script.key(shared.owner.queue.keys.lane(lane));
+    call.arg(GROUP).arg(10 * shared.owner.config.lease_ms()).arg(named);
+    let _: RedisResult<u32> = call.invoke_async(&mut shared.owner.queue.connection()).await; // the next sweep does it
 }
 
 /// Runs suspects one at a time, their starts counted: who is innocent ends and is cleared, who never ends is buried.
@@ -112,17 +112,17 @@ pub(crate) async fn run_suspects<A>(
     while let Some(task) = suspects.recv().await {
         let Some(lease) = task.ctx().data().get::<Lease>().cloned() else { continue };
         let Ok(turn) = one.clone().acquire_owned().await else { return };
-        let field = format!("{}{}", shared.queue.keys.lane(lease.lane), lease.entry);
+        let field = format!("{}{}", shared.owner.queue.keys.lane(lease.0.delivery.lane), lease.0.delivery.entry);
         let mut tries = 0;
         let starts: u32 = loop {
-            let count = redis::cmd("HINCRBY").arg(&shared.queue.keys.starts).arg(&field).arg(1).to_owned();
-            match count.query_async(&mut shared.queue.connection()).await {
+            let count = redis::cmd("HINCRBY").arg(&shared.owner.queue.keys.starts).arg(&field).arg(1).to_owned();
+            match count.query_async(&mut shared.owner.queue.connection()).await {
                 Ok(starts) => break starts,
                 Err(error) => shared.wait_out(&mut tries, &error, "count starts").await,
             }
         };
-        let dead = starts > shared.config.max_starts;
-        match shared.held().get_mut(&lease.key()) {
+        let dead = starts > shared.owner.config.max_starts;
+        match shared.held().get_mut(&lease.0.serial) {
             Some(holding) => {
                 holding.places[0] = Some(turn);
                 holding.started = dead;
@@ -130,7 +130,7 @@ pub(crate) async fn run_suspects<A>(
             None => continue, // given back meanwhile
         }
         if dead {
-            let reason = format!("{} starts without an end: it ends the process that runs it", shared.config.max_starts);
+            let reason = format!("{} starts without an end: it ends the process that runs it", shared.owner.config.max_starts);
             shared.report(lease, Outcome::Dead { reason });
         } else {
             let _ = open.send(task);
@@ -142,10 +142,10 @@ pub(crate) async fn run_suspects<A>(
 pub(crate) async fn promote(shared: Arc<Shared>) {
     let mut tries = 0;
     while !shared.is_closing() {
-        let keys = &shared.queue.keys;
+        let keys = &shared.owner.queue.keys;
         let mut call = scripts::PROMOTE.key(&keys.due);
         call.key(&keys.lanes[0]).key(&keys.lanes[1]).key(&keys.lanes[2]).arg(STEP);
-        match call.invoke_async::<(usize, i64)>(&mut shared.queue.connection()).await {
+        match call.invoke_async::<(usize, i64)>(&mut shared.owner.queue.connection()).await {
             Ok((moved, next)) => {
                 tries = 0;
                 if moved < STEP {

@@ -59,7 +59,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            self.shared.held().remove(&lease.key());
+            self.shared.held().remove(&lease.0.serial);
+            if let Some(member) = &lease.0.member {
+                self.shared.put_down(&member.bundle, 1);
+            }
         }
     }
 }
@@ -67,10 +70,10 @@ impl Drop for Running {
 /// What becomes of a handler that failed without saying how to go on: again with doubling waits, then given up.
 fn again(shared: &Shared, lease: &Lease, why: &dyn Display) -> Outcome {
     let reason = why.to_string();
-    if lease.attempt() >= shared.config.max_attempts {
+    if lease.attempt() >= shared.owner.config.max_attempts {
         return Outcome::Dead { reason: format!("{} attempts, the last: {reason}", lease.attempt()) };
     }
-    Outcome::RetryAfter { wait: Duration::from_secs(1 << lease.tries.min(10)), reason }
+    Outcome::RetryAfter { wait: Duration::from_secs(1 << lease.0.tries.min(10)), reason }
 }
 
 impl<S, A> Service<Task<A>> for SettleService<S>

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`fetch`] | reads entries in batches, as many as there are free places, lanes by weight |
 //! | [`handover`] | takes what is submitted in this process straight from the call that adds it |
-//! | [`open`] | gives the jobs of bundles entries of their own, in the order in which the bundles came |
+//! | [`members`] | hands over the jobs of bundles, one after the other, as places become free |
 //! | [`settle`] | ends, moves or buries entries whose handlers have ended, in batches |
 //! | [`keep`] | renews leases, takes over those that ended, runs suspects one at a time, promotes what is due |
 //! | [`close`] | on stop, gives back what was fetched and not started, and waits for the rest |
@@ -18,7 +18,7 @@ mod handover;
 mod held;
 mod keep;
 mod layer;
-mod open;
+mod members;
 mod settle;
 
 use std::{
@@ -43,8 +43,9 @@ pub(crate) use handover::{Handover, Reserved};
 pub(crate) use held::GROUP;
 use held::Shared;
 use layer::SettleLayer;
+pub(crate) use members::Member;
 
-use crate::Queue;
+use crate::{Lane, Queue};
 
 impl Queue {
     /// A backend for one apalis worker over this queue. `reader` is its own: blocking reads stop everything else on it.
@@ -72,15 +73,18 @@ impl<A: DeserializeOwned + Send + Sync + 'static> StreamsBackend<A> {
         let (suspects, suspected) = mpsc::unbounded_channel();
         let (settled, outcomes) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(queue, config, settled));
-        let (bundles, closed_bundles) = mpsc::unbounded_channel();
-        let doors = Doors { open: open.clone(), suspects, bundles };
-        let taken = shared.queue.handover.open(&shared);
         let (mut readers, mut keepers) = (JoinSet::new(), JoinSet::new());
+        let bundles = Lane::ALL.map(|lane| {
+            let (bundles, read) = mpsc::unbounded_channel();
+            readers.spawn(members::run(shared.clone(), lane, read, open.clone()));
+            bundles
+        });
+        let doors = Doors { open: open.clone(), suspects, bundles };
+        let taken = shared.owner.queue.handover.open(&shared);
         readers.spawn(fetch::run(shared.clone(), reader, doors.clone()));
         readers.spawn(handover::run(shared.clone(), taken, doors.clone()));
         readers.spawn(keep::reap(shared.clone(), doors));
         keepers.spawn(keep::run_suspects(shared.clone(), suspected, open));
-        keepers.spawn(open::run(shared.clone(), closed_bundles));
         keepers.spawn(settle::run(shared.clone(), outcomes));
         keepers.spawn(keep::renew(shared.clone()));
         keepers.spawn(keep::promote(shared.clone()));
@@ -120,7 +124,7 @@ impl<A: DeserializeOwned + Send + Sync + 'static> BackendConfig for StreamsBacke
     type Layer = SettleLayer;
 
     fn config(&self) -> &WorkerConfig {
-        &self.shared.config
+        &self.shared.owner.config
     }
 
     fn middleware(&mut self, worker: &mut WorkerContext) -> SettleLayer {

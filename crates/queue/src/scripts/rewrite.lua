@@ -1,5 +1,4 @@
--- Replaces what is kept with a job, if there still is a record. Returns 1, or 0 if there is none.
--- KEYS record. ARGV body.
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'body', ARGV[1])
-return 1
+-- Replaces what is kept with a job, if there still is a record of it, or of the bundle that it may be in.
+-- KEYS record, bundle. ARGV body, what tells the job from others of its bundle.
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'body', ARGV[1])
+elseif redis.call('HEXISTS', KEYS[2], 'body') == 1 then redis.call('HSET', KEYS[2], 'body:' .. ARGV[2], ARGV[1]) end

@@ -5,7 +5,7 @@
 --   is "lane due expires ttl fingerprint": how long the key is known, in ms, and what a repeat must equal.
 -- Returns {answers, entries}. Of jobs that were not added: {place from 0, '1 id' repeated or '2 id' the key was used with another
 --   fingerprint}. Per entry: {lane, id, fields}.
-local answers, entries = {}, {}
+local answers = {}
 local k = 5
 for i = 6, #ARGV, 3 do
   local record, job, how, body = KEYS[k], unpack(ARGV, i, i + 2)
@@ -21,14 +21,4 @@ for i = 6, #ARGV, 3 do
   else add(false, record, job, how, body) end
   k = k + 1
 end
-for lane = 1, 3 do
-  local count = math.min(entered[lane], tonumber(ARGV[2 + lane]))
-  if count > 0 then
-    -- Without a group (its worker makes it anew) what was added waits as it always does.
-    local reply = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', count, 'STREAMS', KEYS[1 + lane], '>')
-    for _, entry in ipairs(reply and not reply.err and reply[1][2] or {}) do
-      entries[#entries + 1] = { lane - 1, entry[1], entry[2] }
-    end
-  end
-end
-return { answers, entries }
+return { answers, read(1) }

@@ -56,7 +56,15 @@ pub async fn poisonous(scale: Scale) -> Row {
     let jobs: Vec<(String, String)> = (0..1_001).map(|n: u32| (n.to_string(), n.to_string())).collect();
     let jobs: Vec<NewJob<'_>> = jobs
         .iter()
-        .map(|(id, n)| NewJob { id, lane: Lane::Normal, payload: n.as_bytes(), body: None, due: None, expires: None })
+        .map(|(id, n)| NewJob {
+            id,
+            lane: Lane::Normal,
+            payload: n.as_bytes(),
+            body: None,
+            due: None,
+            expires: None,
+            is_new: false,
+        })
         .collect();
     queue.enqueue(&jobs).await.unwrap();
     let began = Instant::now();

@@ -14,7 +14,7 @@ use apalis_redis::RedisStorage;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stentor_connection::Place;
-use stentor_queue::{Bundles, Lane, NewJob, Queue, WorkerConfig};
+use stentor_queue::{Lane, NewJob, Queue, WorkerConfig};
 use stentor_testkit::RedisServer;
 
 use crate::{
@@ -137,11 +137,17 @@ async fn push(url: &str, n: usize, payload: &str) -> Value {
         pushers.spawn(async move {
             for first in (i * STEP..n).step_by(STEP * floors::queue::AT_ONCE) {
                 let ids: Vec<String> = (first..first + STEP).map(|k| format!("01a2b3c4-0000-7000-8000-{k:012}")).collect();
-                let job =
-                    |id| NewJob { id, lane: Lane::Normal, payload: payload.as_bytes(), body: None, due: None, expires: None };
-                let mut jobs = Bundles::default();
-                ids.iter().for_each(|id| jobs.push(&job(id)));
-                queue.submit_bundles(&jobs).await.expect("Redis takes it");
+                let job = |id| NewJob {
+                    id,
+                    lane: Lane::Normal,
+                    payload: payload.as_bytes(),
+                    body: None,
+                    due: None,
+                    expires: None,
+                    is_new: true,
+                };
+                let jobs: Vec<(NewJob<'_>, _)> = ids.iter().map(|id| (job(id), None)).collect();
+                queue.submit_many(&jobs).await.expect("Redis takes it");
             }
         });
     }

@@ -24,6 +24,7 @@ use crate::{
     console::Feed,
     pressure::Pressure,
     realtime::{Hub, Manners},
+    rest::ids::Ids,
 };
 
 /// What the API is built on.
@@ -91,6 +92,7 @@ pub struct Shared {
     pub(crate) apps: Mutex<Option<(Instant, Arc<[App]>)>>,
     /// The apps that the console saw last, for when SQL is down.
     pub(crate) seen_apps: Mutex<Vec<AppId>>,
+    pub(crate) ids: Ids,
 }
 
 impl ApiState {
@@ -103,6 +105,7 @@ impl ApiState {
             topics: Mutex::default(),
             apps: Mutex::default(),
             seen_apps: Mutex::default(),
+            ids: Ids::default(),
         }))
     }
 

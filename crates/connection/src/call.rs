@@ -26,6 +26,14 @@ impl Call {
         self
     }
 
+    /// Further keys or arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl ToRedisArgs>) -> &mut Self {
+        for arg in args {
+            self.cmd.arg(arg);
+        }
+        self
+    }
+
     /// A further argument that is made of these parts.
     pub fn arg_of(&mut self, parts: &[&[u8]]) -> &mut Self {
         push_arg_of(&mut self.cmd, parts);

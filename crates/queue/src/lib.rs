@@ -30,6 +30,7 @@ mod bundle;
 mod dead;
 mod error;
 mod events;
+mod gathering;
 mod keys;
 mod lane;
 mod lease;
@@ -43,7 +44,6 @@ mod submit;
 mod tail;
 
 pub use backend::{StreamsBackend, WorkerConfig};
-pub use bundle::Bundles;
 pub use dead::DeadLetter;
 pub use error::QueueError;
 pub use events::{EventLog, EventReader};

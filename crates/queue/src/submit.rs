@@ -1,25 +1,16 @@
-//! Submitting: under an idempotency key, one by one or many.
-//!
-//! While a few calls are under way, further submissions wait for the end of one and go together: alone, one waits for nothing;
-//! under load, dozens share a call and its round trip.
+//! Submitting: under an idempotency key, one by one or many. Of many, those whose ids say so go together, as [bundles](crate::bundle).
 
-use std::{
-    mem,
-    pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use redis::{Cmd, ErrorKind, RedisError, Script};
+use futures_util::FutureExt;
+use redis::{Cmd, RedisError, Value};
 use stentor_connection::{Call, push_arg_of};
-use tokio::sync::oneshot;
 
 use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
-    bundle::{Bundles, NewBundle},
+    bundle::{NewBundle, Plan},
     queue::{Replication, STEP},
     scripts,
 };
@@ -75,212 +66,169 @@ impl Queue {
         self.handover.has_place(lane)
     }
 
-    /// Adds many jobs in one round trip. Answers in order; earlier ones count for later ones of the same key.
+    /// Adds many jobs in one round trip, or two. Answers in order; earlier ones count for later ones of the same key.
     pub async fn submit_many(&self, jobs: &[(NewJob<'_>, Option<Idempotency<'_>>)]) -> Result<Vec<Submitted>, QueueError> {
         let all: Vec<Submission> = jobs.iter().map(|(job, idempotency)| self.submission(job, *idempotency)).collect();
-        self.submit_all(&scripts::SUBMIT, &all).await
+        self.submit_all(&all).await
     }
 
-    /// Adds bundles in one round trip. What has a record is left alone: it is a repeat of this very call.
-    ///
-    /// Their ids are given to no other jobs. A bundle stands on the lane of its most urgent job.
-    pub async fn submit_bundles(&self, bundles: &Bundles) -> Result<(), QueueError> {
-        let submission = |bundle: &NewBundle| {
-            let payload = bundle.payload();
-            let job = NewJob {
-                id: &bundle.id,
-                lane: bundle.lane,
-                payload: payload.as_bytes(),
-                body: Some(&bundle.body),
-                due: None,
-                expires: None,
-            };
-            self.submission(&job, None)
-        };
-        let all: Vec<Submission> = bundles.0.iter().map(submission).collect();
-        self.submit_all(&scripts::SUBMIT_BUNDLES, &all).await.map(drop)
-    }
-
-    /// What `submit.lua` is told of one job: its keys, then three arguments.
+    /// What the scripts are told of one job: its keys, then three arguments.
     fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
         let body = job.body.unwrap_or_default();
         let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 3, 256 + job.payload.len() + body.len());
         told.arg(self.keys.job(job.id));
+        let mut keyed = None;
         let how = match idempotency {
             None => job.how().into_bytes(),
             Some(Idempotency { key, fingerprint, ttl }) => {
                 told.arg(self.keys.idempotency(key));
                 let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                keyed = Some(Keyed { ttl, fingerprint: fingerprint.len() });
                 [format!("{} {ttl} ", job.how_in_full()).as_bytes(), fingerprint].concat()
             }
         };
         push_arg_of(&mut told, &job.entry());
         told.arg(how).arg(body);
-        Submission { told, keys: 1 + usize::from(idempotency.is_some()), lane: job.lane, waits: job.due.is_some() }
+        let NewJob { lane, expires, is_new, .. } = *job;
+        Submission { told, keyed, lane, waits: job.due.is_some(), expires, is_new }
     }
 
-    /// Submits by a script that takes what belongs to each submission, and answers as `submit.lua` does.
-    async fn submit_all(&self, script: &'static Script, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
-        let reserve = |chunk: &[Submission]| {
+    /// Adds all of these. Answers in order.
+    pub(crate) async fn submit_all(&self, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
+        let mut submitted = vec![Submitted::Accepted; all.len()];
+        let Plan { bundles, mut singles } = Plan::of(all);
+        if !bundles.is_empty() {
+            let mut others = self.submit_bundles(all, &bundles, &mut submitted).await?;
+            others.append(&mut singles);
+            singles = others;
+        }
+        self.submit_singles(all, &singles, &mut submitted).await?;
+        Ok(submitted)
+    }
+
+    /// Adds those at `places` one by one.
+    async fn submit_singles(&self, all: &[Submission], places: &[usize], submitted: &mut [Submitted]) -> Result<(), QueueError> {
+        let reserve = |places: &[usize]| {
             let mut wanted = [0; 3];
-            chunk.iter().filter(|submission| !submission.waits).for_each(|submission| wanted[submission.lane as usize] += 1);
+            for submission in places.iter().map(|place| &all[*place]).filter(|submission| !submission.waits) {
+                wanted[submission.lane as usize] += 1;
+            }
             self.handover.reserve(wanted)
         };
-        let mut reserved: Vec<Option<Reserved>> = all.chunks(STEP).map(reserve).collect();
-        let call = |(chunk, reserved): (&[Submission], &Option<Reserved>)| {
-            let in_bundles = std::ptr::eq(script, &*scripts::SUBMIT_BUNDLES).then_some(&self.keys.bundled);
-            let keys = chunk.iter().map(|submission| submission.keys).sum::<usize>() + usize::from(in_bundles.is_some());
-            let mut call = self.adding(script, keys);
-            for key in chunk.iter().flat_map(Submission::keys) {
-                call.arg(key);
+        let mut reserved: Vec<Option<Reserved>> = places.chunks(STEP).map(reserve).collect();
+        let call = |(places, reserved): (&[usize], &Option<Reserved>)| {
+            let of = || places.iter().map(|place| &all[*place]);
+            let mut call = self.adding(&scripts::SUBMIT, of().map(Submission::count_keys).sum());
+            call.args(of().flat_map(Submission::keys));
+            tell_reader(&mut call, reserved.as_ref());
+            call.args(of().flat_map(Submission::args));
+            call
+        };
+        let calls = places.chunks(STEP).zip(&reserved).map(call).collect();
+        for ((reply, reserved), places) in self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(places.chunks(STEP))
+        {
+            let (answers, entries): (Vec<(usize, String)>, Vec<Read>) = from_reply(reply)?;
+            for (lane, id, fields) in entries {
+                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
+                let is_of = |submission: &&Submission| fields.get(1).is_some_and(|job| submission.job() == *job);
+                let body = places.iter().map(|place| &all[*place]).find(is_of).map(|found| Bytes::copy_from_slice(found.body()));
+                reserved.hand_over(lane, (id, fields), body);
             }
-            call.arg(in_bundles.as_slice());
-            let (consumer, counts) = reserved.as_ref().map_or(("", [0; 3]), |r| (r.consumer(), r.counts()));
-            call.arg(GROUP).arg(consumer).arg(&counts);
-            for arg in chunk.iter().flat_map(Submission::args) {
-                call.arg(arg);
+            for (place, answer) in answers {
+                *places.get(place).and_then(|place| submitted.get_mut(*place)).ok_or_else(too_many)? = answer.parse()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds bundles. Gives the places of the jobs of those that were not added, since there is a bundle of this name already.
+    async fn submit_bundles(
+        &self,
+        all: &[Submission],
+        bundles: &[NewBundle],
+        submitted: &mut [Submitted],
+    ) -> Result<Vec<usize>, QueueError> {
+        let steps: Vec<&[NewBundle]> = bundles.chunks(BUNDLES).collect();
+        let reserve = |step: &&[NewBundle]| {
+            let mut wanted = [0; 3];
+            step.iter().for_each(|bundle| wanted[bundle.lane as usize] += 1);
+            self.handover.reserve(wanted)
+        };
+        let mut reserved: Vec<Option<Reserved>> = steps.iter().map(reserve).collect();
+        let call = |(step, reserved): (&&[NewBundle], &Option<Reserved>)| {
+            let keyed = |bundle: &NewBundle| bundle.places.iter().filter_map(|place| all[*place].key()).count();
+            let mut call = self.adding(&scripts::SUBMIT_BUNDLES, 1 + step.iter().map(|bundle| 1 + keyed(bundle)).sum::<usize>());
+            call.arg(&self.keys.bundled);
+            for bundle in *step {
+                call.arg(self.keys.job(&bundle.id));
+                call.args(bundle.places.iter().filter_map(|place| all[*place].key()));
+            }
+            tell_reader(&mut call, reserved.as_ref());
+            for bundle in *step {
+                call.arg(bundle.job()).arg(bundle.lane as u8).arg(&bundle.body).arg(bundle.ttl).arg(&bundle.keyed);
+                for submission in bundle.places.iter().map(|place| &all[*place]).filter(|submission| submission.key().is_some()) {
+                    call.arg_of(&[submission.id(), b" ", submission.fingerprint()]);
+                }
             }
             call
         };
-        let calls = all.chunks(STEP).zip(&reserved).map(call).collect();
-        let mut replies = match &self.replication {
+        let calls = steps.iter().zip(&reserved).map(call).collect();
+        let mut refused = Vec::new();
+        for ((reply, reserved), step) in self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(steps) {
+            type Reply = (Vec<(usize, usize, String)>, Vec<Read>, Vec<usize>);
+            let (answers, entries, others): Reply = from_reply(reply)?;
+            for (lane, id, fields) in entries {
+                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
+                let of = |(_, bundle): &(usize, &NewBundle)| fields.get(1).is_some_and(|job| bundle.job().as_bytes() == *job);
+                // What is over already is said by its record alone.
+                let whole = |(place, _): &(usize, &NewBundle)| answers.iter().all(|(bundle, ..)| bundle != place);
+                let body = step.iter().enumerate().find(of).filter(whole).map(|(_, bundle)| bundle.body.clone());
+                reserved.hand_over(lane, (id, fields), body.map(Bytes::from));
+            }
+            for (bundle, place, answer) in answers {
+                let place = step.get(bundle).and_then(|bundle| bundle.places.get(place)).ok_or_else(too_many)?;
+                *submitted.get_mut(*place).ok_or_else(too_many)? = answer.parse()?;
+            }
+            refused.extend(others.into_iter().filter_map(|bundle| step.get(bundle)).flat_map(|bundle| &bundle.places));
+        }
+        Ok(refused)
+    }
+
+    /// Makes calls that submit, and waits for the replicas that are to have what they wrote.
+    async fn submit_calls(&self, calls: Vec<Call>) -> Result<Vec<Value>, QueueError> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let expected = calls.len();
+        let replies = match &self.replication {
             None => Call::ask_all(calls, &mut self.connection()).await?,
             Some(Replication { conn, replicas, patience }) => {
                 let mut wait = redis::cmd("WAIT");
                 wait.arg(replicas).arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-                Call::ask_all_and(calls, Some(wait), &mut conn.clone()).await?
-            }
-        };
-        let have: Option<u32> = match &self.replication {
-            None => None,
-            Some(_) => Some(replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?),
-        };
-        let mut submitted = Vec::with_capacity(all.len());
-        for ((reply, reserved), chunk) in replies.into_iter().zip(&mut reserved).zip(all.chunks(STEP)) {
-            type Reply = (Vec<(usize, String)>, Vec<Read>);
-            let (answers, entries): Reply = redis::from_redis_value(reply).map_err(redis::RedisError::from)?;
-            for (lane, id, fields) in entries {
-                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
-                let body =
-                    chunk.iter().find(|submission| fields.get(1).is_some_and(|job| submission.is_of(job))).map(Submission::body);
-                reserved.hand_over(lane, (id, fields), body);
-            }
-            let first = submitted.len();
-            submitted.resize(first + chunk.len(), Submitted::Accepted);
-            for (place, answer) in answers {
-                *submitted.get_mut(first + place).ok_or_else(too_many)? = answer.parse()?;
-            }
-        }
-        if let (Some(have), Some(Replication { replicas, .. })) = (have, &self.replication)
-            && have < *replicas
-        {
-            return Err(QueueError::NotReplicated { have, want: *replicas });
-        }
-        if submitted.len() == all.len() { Ok(submitted) } else { Err(too_short()) }
-    }
-
-    /// Submits whatever waits, until nothing does.
-    async fn submit_waiting(&self) {
-        while let Some(waiting) = self.gathering.take() {
-            let (mut all, mut tell, mut along) = (Vec::new(), Vec::new(), FuturesUnordered::new());
-            for one in waiting {
-                all.push(one.submission);
-                tell.push(one.tell);
-                along.extend(one.along);
-            }
-            match with(self.submit_all(&scripts::SUBMIT, &all), along).await {
-                Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
-                Err(error) => {
-                    // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
-                    let behind = if matches!(error, QueueError::Redis(_)) { self.gathering.take_all() } else { Vec::new() };
-                    let tell = tell.into_iter().chain(behind.into_iter().map(|one| one.tell));
-                    tell.for_each(|tell| drop(tell.send(Err(error.clone()))));
+                let mut replies = Call::ask_all_and(calls, Some(wait), &mut conn.clone()).await?;
+                let have = replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?;
+                if have < *replicas {
+                    return Err(QueueError::NotReplicated { have, want: *replicas });
                 }
+                replies
             }
-        }
-    }
-}
-
-/// The most calls under way: as many as keep Redis and this process busy at the same time.
-const UNDER_WAY: usize = 4;
-
-/// Submissions that wait for the end of a call.
-#[derive(Default)]
-pub(crate) struct Gathering(Mutex<Gathered>);
-
-#[derive(Default)]
-struct Gathered {
-    waiting: Vec<Waiting>,
-    under_way: usize,
-}
-
-struct Waiting {
-    submission: Submission,
-    tell: Told,
-    along: Option<BoxFuture<'static, ()>>,
-}
-
-type Told = oneshot::Sender<Result<Submitted, QueueError>>;
-
-impl Gathering {
-    /// Submits along with whoever else does.
-    pub(crate) async fn submit(
-        &self,
-        queue: &Queue,
-        submission: Submission,
-        along: Option<BoxFuture<'static, ()>>,
-    ) -> Result<Submitted, QueueError> {
-        let (tell, told) = oneshot::channel();
-        let is_free = {
-            let mut gathered = self.lock();
-            gathered.waiting.push(Waiting { submission, tell, along });
-            let is_free = gathered.under_way < UNDER_WAY;
-            gathered.under_way += usize::from(is_free);
-            is_free
         };
-        if is_free {
-            // In a task of its own: that the first caller goes away must not take the others along.
-            let queue = queue.clone();
-            tokio::spawn(async move { queue.submit_waiting().await });
-        }
-        told.await.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "the process ends")).into()))
-    }
-
-    /// What waits; `None` ends the call that asks.
-    fn take(&self) -> Option<Vec<Waiting>> {
-        let mut gathered = self.lock();
-        if gathered.waiting.is_empty() {
-            gathered.under_way -= 1;
-            return None;
-        }
-        Some(mem::take(&mut gathered.waiting))
-    }
-
-    fn take_all(&self) -> Vec<Waiting> {
-        mem::take(&mut self.lock().waiting)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Gathered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        if replies.len() == expected { Ok(replies) } else { Err(too_short()) }
     }
 }
 
-/// `first`, with `along` begun right behind it. What of that has not ended with it goes on by itself.
-async fn with<T>(first: impl Future<Output = T>, mut along: FuturesUnordered<BoxFuture<'static, ()>>) -> T {
-    let mut first = pin!(first);
-    let answer = loop {
-        tokio::select! {
-            biased;
-            answer = &mut first => break answer,
-            Some(()) = along.next() => {}
-        }
-    };
-    while let Some(Some(())) = along.next().now_or_never() {}
-    if !along.is_empty() {
-        tokio::spawn(along.collect::<()>());
-    }
-    answer
+/// Tells a script for which worker to read what it has added, and how many entries of each lane.
+fn tell_reader(call: &mut Call, reserved: Option<&Reserved>) {
+    let (consumer, counts) = reserved.map_or(("", [0; 3]), |reserved| (reserved.consumer(), reserved.counts()));
+    call.arg(GROUP).arg(consumer).arg(&counts);
 }
+
+fn from_reply<T: redis::FromRedisValue>(reply: Value) -> Result<T, QueueError> {
+    Ok(redis::from_redis_value(reply).map_err(RedisError::from)?)
+}
+
+/// The most bundles that one script adds: about 1 ms of Redis's single thread.
+const BUNDLES: usize = 4;
 
 fn too_many() -> QueueError {
     QueueError::Malformed("an answer to what was not asked".into())
@@ -298,30 +246,67 @@ const SUBMISSION_KEYS: usize = 2;
 
 /// A submission.
 pub(crate) struct Submission {
-    /// As its script is told it, in one buffer.
+    /// As its script is told it, in one buffer: its keys, then three arguments.
     told: Cmd,
-    /// How many keys come first.
-    keys: usize,
-    lane: Lane,
+    keyed: Option<Keyed>,
+    pub lane: Lane,
     /// Not for any worker yet.
-    waits: bool,
+    pub waits: bool,
+    pub expires: Option<i64>,
+    pub is_new: bool,
+}
+
+/// What there is to its idempotency key, besides.
+#[derive(Clone, Copy)]
+struct Keyed {
+    /// How long it is remembered, in ms.
+    ttl: u64,
+    /// How many bytes its fingerprint has, which are the last of how it is added.
+    fingerprint: usize,
 }
 
 impl Submission {
-    fn is_of(&self, job: &[u8]) -> bool {
-        self.args().next() == Some(job)
+    pub(crate) fn id(&self) -> &[u8] {
+        self.job().split(|byte| *byte == b' ').next().unwrap_or_default()
     }
 
-    fn body(&self) -> Bytes {
-        Bytes::copy_from_slice(self.args().nth(2).unwrap_or_default())
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.job().get(self.id().len() + 1..).unwrap_or_default()
+    }
+
+    /// "id payload".
+    fn job(&self) -> &[u8] {
+        self.args().next().unwrap_or_default()
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        self.args().nth(2).unwrap_or_default()
+    }
+
+    /// Where its idempotency key is remembered.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.keyed.and_then(|_| self.keys().nth(1))
+    }
+
+    fn fingerprint(&self) -> &[u8] {
+        let how = self.args().nth(1).unwrap_or_default();
+        self.keyed.and_then(|keyed| how.get(how.len().checked_sub(keyed.fingerprint)?..)).unwrap_or_default()
+    }
+
+    pub(crate) fn ttl(&self) -> Option<u64> {
+        self.keyed.map(|keyed| keyed.ttl)
+    }
+
+    fn count_keys(&self) -> usize {
+        1 + usize::from(self.keyed.is_some())
     }
 
     fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts().take(self.keys)
+        self.parts().take(self.count_keys())
     }
 
     fn args(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts().skip(self.keys)
+        self.parts().skip(self.count_keys())
     }
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {

@@ -195,7 +195,8 @@ impl Dispatch {
         let job = DispatchJob { app: n.app.clone(), notification: n.id, task: Task::Expire, to: Vec::new() };
         let (id, payload) = (format!("expire:{}:{}", n.id, at.as_millis()), serde_json::to_vec(&job).unwrap_or_default());
         let lane = lane(n.request.priority);
-        let job = NewJob { id: &id, lane, payload: &payload, body: None, due: Some(at.as_millis()), expires: None };
+        let job =
+            NewJob { id: &id, lane, payload: &payload, body: None, due: Some(at.as_millis()), expires: None, is_new: false };
         self.queue.enqueue(&[job]).await?;
         Ok(())
     }
@@ -516,6 +517,7 @@ impl Dispatch {
             body: None,
             due: None,
             expires: page.n.request.expires_at.map(Timestamp::as_millis),
+            is_new: false,
         };
         let new: Vec<NewJob<'_>> = ids.iter().map(String::as_str).zip(payloads.iter().map(Vec::as_slice)).map(new).collect();
         queue.enqueue(&new).await?;

@@ -204,7 +204,7 @@ pub(super) async fn send_again(
         request.channels = Some(vec![channel]);
     }
     let to = words::audience(&request.audience);
-    let checked = state.check(app, state.new_id(), Box::new(request), None, || [0; 32]).await?;
+    let checked = state.check(app, state.next_id(), Box::new(request), None, || [0; 32]).await?;
     state.check_topic(&checked).await?;
     let detail = again.channel.map_or_else(|| format!("to {to}"), |channel| format!("to {to} by {channel}"));
     let entry = Entry::new("notification.send_again", id.to_string()).with(detail);

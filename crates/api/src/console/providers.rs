@@ -162,7 +162,7 @@ pub(super) async fn test(State(state): State<ApiState>, visit: Visit, Form(asked
     let payload = serde_json::to_vec(&payload).map_err(|e| ApiError::unavailable("the encoder", e))?;
     let id = format!("test:{test}");
     let expires = Some(state.now().after(PATIENCE).as_millis());
-    let job = NewJob { id: &id, lane: Lane::High, payload: &payload, body: None, due: None, expires };
+    let job = NewJob { id: &id, lane: Lane::High, payload: &payload, body: None, due: None, expires, is_new: false };
     let entry = Entry::new("provider.test", format!("{} {}", asked.channel, asked.provider));
     let enqueue = async {
         queue.enqueue(&[job]).await?;

@@ -13,7 +13,7 @@ use stentor_domain::{
     AppId, Audience, Event, EventKind, InvalidAddress, Locale, Notification, NotificationId, NotificationRequest, Priority,
     ProfilePatch, RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
 };
-use stentor_queue::{Bundles, Idempotency, Lane, NewJob, Submitted};
+use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
 use crate::{problem::ApiError, state::ApiState};
 
@@ -23,8 +23,6 @@ const IDEMPOTENCY_LIFE: Duration = Duration::from_hours(24);
 const TOPIC_LIFE: Duration = Duration::from_secs(10);
 /// How many recipients go along with the job.
 const FEW: usize = 4;
-/// From how many requests on a batch is written as one. Fewer go by themselves: to a worker with a free place they come sooner.
-const BUNDLED: usize = 16;
 /// As many bytes of JSON as most notifications have at most.
 const SHORT: usize = 1_024;
 /// The longest idempotency key, in bytes.
@@ -117,13 +115,6 @@ impl ApiState {
             Some(error) if patches.iter().any(|(_, patch)| patch.lacks_region()) => Err(error.into()),
             _ => Ok(true),
         }
-    }
-
-    /// An id for what is accepted now.
-    pub(crate) fn new_id(&self) -> NotificationId {
-        let mut random = [0; 10];
-        rand::Rng::fill(&mut rand::rng(), &mut random);
-        NotificationId::new(self.now(), &random)
     }
 
     /// Checks a request, which will have this id, as far as that can be done without writing anything.
@@ -243,29 +234,15 @@ impl ApiState {
         for c in checked {
             answers.push(self.pressure.admit(c.notification.request.priority).map(|()| Submitted::Accepted));
         }
-        let admitted = (0..checked.len()).filter(|place| answers[*place].is_ok());
-        let (mut single, mut bundled): (Vec<usize>, Vec<usize>) =
-            admitted.partition(|place| checked[*place].idempotency.is_some());
-        if bundled.len() < BUNDLED {
-            single.append(&mut bundled);
+        let admitted: Vec<usize> = (0..checked.len()).filter(|place| answers[*place].is_ok()).collect();
+        let mut buffers = vec![Vec::new(); admitted.len()];
+        let mut jobs = Vec::with_capacity(admitted.len());
+        for (place, buffer) in admitted.iter().zip(&mut buffers) {
+            jobs.push((checked[*place].job(&ids[*place], buffer)?, checked[*place].idempotency()));
         }
-        // Those with a key first: if the others fail behind them, a repeat of the whole batch does nothing twice.
-        if !single.is_empty() {
-            single.sort_unstable();
-            let mut buffers = vec![Vec::new(); single.len()];
-            let mut jobs = Vec::with_capacity(single.len());
-            for (place, buffer) in single.iter().zip(&mut buffers) {
-                jobs.push((checked[*place].job(&ids[*place], buffer)?, checked[*place].idempotency()));
-            }
-            for (place, submitted) in single.into_iter().zip(self.dispatch.submit_many(&jobs).await?) {
-                answers[place] = Ok(submitted);
-            }
+        for (place, submitted) in admitted.into_iter().zip(self.dispatch.submit_many(&jobs).await?) {
+            answers[place] = Ok(submitted);
         }
-        let (mut bundles, mut buffer) = (Bundles::default(), Vec::new());
-        for place in bundled {
-            bundles.push(&checked[place].job(&ids[place], &mut buffer)?);
-        }
-        self.dispatch.submit_bundles(&bundles).await?;
         let new = checked.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Submitted::Accepted)));
         self.tell_scheduled(new.map(|(c, _)| c)).await;
         let mut accepted = Vec::with_capacity(checked.len());
@@ -321,6 +298,7 @@ impl Checked {
             body: Some(body),
             due: self.notification.request.send_at.map(Timestamp::as_millis),
             expires: None, // an expired notification is dispatched all the same: its deliveries are recorded as expired
+            is_new: true,
         })
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 mod callbacks;
 pub(crate) mod dead_letters;
 mod dry_run;
+pub(crate) mod ids;
 pub(crate) mod inbox;
 mod incoming;
 mod mail_callbacks;

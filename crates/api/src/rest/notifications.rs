@@ -75,7 +75,7 @@ pub(crate) async fn send(
     IdempotencyKey(idempotency): IdempotencyKey,
     RawJson(request, bytes): RawJson<Box<NotificationRequest>>,
 ) -> Result<Response, ApiError> {
-    let checked = state.check(&key.app, state.new_id(), request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
+    let checked = state.check(&key.app, state.next_id(), request, idempotency.as_deref(), || fingerprint(&bytes)).await?;
     state.check_topic(&checked).await?;
     if checked.notification().request.dry_run {
         return Ok(Json(Box::pin(state.dry_run(checked.notification(), &mut state.trial())).await?).into_response());
@@ -157,7 +157,7 @@ pub(crate) async fn send_batch(
         let message = format!("send 1 to {MAX_BATCH} notifications in a batch, not {count}");
         return Err(ApiError::invalid(vec![Violation::new("/notifications", "batch_size", message)]));
     }
-    let (first, mut checks) = (state.new_id(), Vec::with_capacity(count));
+    let (first, mut checks) = (state.first_id(), Vec::with_capacity(count));
     for (raw, place) in batch.notifications.iter().zip(0..) {
         checks.push(match check_one(&state, &key.app, first.at_place(place), raw).await {
             Ok(checked) => state.check_topic(&checked).await.map(|()| checked),
@@ -387,7 +387,8 @@ pub(crate) async fn update(
     let payload = serde_json::json!({ "app": key.app, "notification": id, "task": "update" });
     let payload = serde_json::to_vec(&payload).map_err(written)?;
     let job = format!("update:{name}:{}", after.version());
-    let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: Some(&body), due: None, expires: None };
+    let job =
+        NewJob { id: &job, lane: Lane::High, payload: &payload, body: Some(&body), due: None, expires: None, is_new: false };
     // The job first: what is accepted is done, and what was rewritten without it would be seen by chance.
     state.dispatch.submit(&job, None).await?;
     state.dispatch.rewrite(&name, &body).await?;
@@ -420,7 +421,7 @@ impl ApiState {
         let payload = serde_json::json!({ "app": app, "notification": id, "task": "recall" });
         let payload = serde_json::to_vec(&payload).map_err(written)?;
         let job = format!("recall:{name}");
-        let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: None, due: None, expires: None };
+        let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: None, due: None, expires: None, is_new: false };
         self.dispatch.submit(&job, None).await?;
         let (mut counts, mut already_left): (BTreeMap<_, BTreeMap<_, _>>, BTreeMap<_, u64>) = Default::default();
         for (channel, delivery_state, n) in self.archive.delivery_counts(app, id).await? {

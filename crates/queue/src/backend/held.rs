@@ -232,7 +232,9 @@ impl Shared {
             }
         }
         let (members, entries): (Vec<Lease>, Vec<Lease>) = leases.iter().cloned().partition(|lease| lease.0.member.is_some());
-        members.into_iter().for_each(|lease| self.let_go(lease));
+        for lease in members {
+            self.let_go(lease);
+        }
         for chunk in entries.chunks(STEP) {
             let ended = Some(self.owner.config.lease_ms() + 1);
             if let Err(error) = self.fenced::<u64>(&scripts::GIVE_BACK, lane, ended, chunk).await {

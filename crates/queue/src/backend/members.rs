@@ -236,7 +236,9 @@ async fn feed<A: DeserializeOwned>(shared: &Shared, lane: Lane, bundle: &Arc<Bun
         };
         let rest = &here[done..];
         let Some(places) = places else {
-            rest.iter().for_each(|place| shared.let_go(shared.member(bundle, *place)));
+            for place in rest {
+                shared.let_go(shared.member(bundle, *place));
+            }
             return shared.count_fed(lane, rest.len());
         };
         if bundle.lease.is_lost() {

@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use stentor_queue::{Begin, Bundles, Claim, JobRecord, Lane, Lease, NewJob, Outcome};
+use stentor_queue::{Begin, Claim, Idempotency, JobRecord, Lane, Lease, NewJob, Outcome, Submitted, WorkerConfig};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::support::{Fixture, Job, config, eventually, new_job, next, next_sorted, short_lease};
+use crate::support::{Fixture, Job, PATIENCE, config, eventually, new_job, next, next_sorted, short_lease};
 
 /// Ids that differ in their last two characters alone, two to a hundred bundles of them.
 fn ids(n: usize) -> Vec<String> {
@@ -29,20 +29,28 @@ fn record(body: &[u8]) -> JobRecord {
     JobRecord { state: "queued".into(), attempt: 0, body, outcome: None, progress: None, withdrawn: None }
 }
 
-fn bundles(jobs: &[NewJob<'_>]) -> Bundles {
-    let mut bundles = Bundles::default();
-    for job in jobs {
-        bundles.push(job);
-    }
-    bundles
+/// Submits jobs whose ids were made for them just now.
+async fn submit(f: &Fixture, jobs: &[NewJob<'_>]) {
+    let new: Vec<_> = jobs.iter().map(|job| (NewJob { is_new: true, ..*job }, None)).collect();
+    let answers = f.queue.submit_many(&new).await.unwrap();
+    assert_eq!(answers, vec![Submitted::Accepted; jobs.len()]);
 }
 
 /// Adds `n` jobs as bundles. Gives the number and id of each.
 async fn add(f: &Fixture, n: usize) -> Vec<(u32, String)> {
     let (ids, payloads) = (ids(n), payloads(n));
     let jobs: Vec<_> = ids.iter().zip(&payloads).map(|(id, payload)| new_job(id, Lane::Normal, payload)).collect();
-    f.queue.submit_bundles(&bundles(&jobs)).await.unwrap();
+    submit(f, &jobs).await;
     (0..).zip(ids).collect()
+}
+
+/// Four jobs of one bundle.
+fn four<'a>(ids: &'a [String; 4], lane: Lane, payload: &'a str) -> [NewJob<'a>; 4] {
+    ids.each_ref().map(|id| new_job(id, lane, payload))
+}
+
+fn named(name: &str) -> [String; 4] {
+    [0, 1, 2, 3].map(|n| format!("{name}-0{n}"))
 }
 
 /// A handler that tells of each job that it is given, and ends it.
@@ -80,16 +88,18 @@ async fn a_job_of_a_bundle_is_found_rewritten_and_withdrawn() {
     let f = Fixture::new().await;
     let far = i64::MAX / 4_000_000;
     let jobs = [
-        NewJob { body: Some(b"a\n\xff"), ..new_job("job-00", Lane::Bulk, "{\"n\":0}") },
-        NewJob { body: Some(b"b"), due: Some(far), expires: Some(far + 1), ..new_job("job-01", Lane::Normal, "{\"n\":1}") },
+        NewJob { body: Some(b"a\n\xff"), ..new_job("job-00", Lane::Normal, "{\"n\":0}") },
+        NewJob { body: Some(b"b"), expires: Some(far), ..new_job("job-01", Lane::Normal, "{\"n\":1}") },
         NewJob { body: Some(b"c"), ..new_job("job-02", Lane::Normal, "{\"n\":2}") },
         NewJob { body: Some(b"d"), ..new_job("job-03", Lane::Normal, "{\"n\":3}") },
+        NewJob { body: Some(b"urgent"), ..new_job("job-04", Lane::High, "{\"n\":4}") },
+        NewJob { body: Some(b"late"), due: Some(far), ..new_job("job-05", Lane::Normal, "{\"n\":5}") },
     ];
-    f.queue.submit_bundles(&bundles(&jobs)).await.unwrap();
+    submit(&f, &jobs).await;
     for job in &jobs {
         assert_eq!(f.queue.find_job(job.id).await.unwrap(), Some(record(job.body.unwrap())));
     }
-    assert_eq!(f.queue.find_job("job-04").await.unwrap(), None);
+    assert_eq!(f.queue.find_job("job-06").await.unwrap(), None);
     assert_eq!(f.queue.find_job("other-00").await.unwrap(), None);
     f.queue
         .enqueue(&[NewJob { body: Some(b"of no bundle"), due: Some(far), ..new_job("job", Lane::Bulk, "{\"n\":9}") }])
@@ -98,15 +108,17 @@ async fn a_job_of_a_bundle_is_found_rewritten_and_withdrawn() {
     assert_eq!(f.queue.find_job("job-0").await.unwrap(), None, "what is called as a bundle would be is none");
 
     f.queue.rewrite("job-00", b"another").await.unwrap();
-    let states = f.queue.withdraw(&["job-01", "job-02", "other-00", "job-04"], "recalled").await.unwrap();
-    assert_eq!(states, [Some("queued".to_owned()), Some("queued".to_owned()), None, None]);
+    let states = f.queue.withdraw(&["job-01", "job-02", "job-05", "other-00", "job-06"], "recalled").await.unwrap();
+    let queued = Some("queued".to_owned());
+    assert_eq!(states, [queued.clone(), queued.clone(), queued, None, None]);
     f.queue.withdraw(&["job-02"], "once more").await.unwrap();
     assert_eq!(f.queue.find_job("job-00").await.unwrap(), Some(record(b"another")));
     let withdrawn = |body| Some(JobRecord { withdrawn: Some("recalled".into()), ..record(body) });
     assert_eq!(f.queue.find_job("job-02").await.unwrap(), withdrawn(b"c"));
+    assert_eq!(f.queue.find_job("job-05").await.unwrap(), withdrawn(b"late"));
     assert_eq!(f.queue.withdrawn("job-02").await.unwrap().as_deref(), Some("recalled"));
-    let depth = f.queue.depth().await.unwrap();
-    assert_eq!((depth.normal, depth.bulk, depth.due), (4, 0, 1), "the most urgent decides on the lane");
+    let (entries, depth): (u64, _) = (f.command("XLEN @normal").await, f.queue.depth().await.unwrap());
+    assert_eq!((entries, depth.high, depth.normal, depth.due), (1, 1, 4, 2));
 
     let (tx, mut rx) = mpsc::unbounded_channel();
     let handle = move |job: Job, lease: Lease| {
@@ -118,28 +130,120 @@ async fn a_job_of_a_bundle_is_found_rewritten_and_withdrawn() {
         }
     };
     let _worker = f.work(config(4), handle).await;
-    let mut told = [next(&mut rx).await, next(&mut rx).await, next(&mut rx).await];
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(next(&mut rx).await);
+    }
     told.sort_by_key(|(n, ..)| *n);
-    let [(_, first_added, first, _), (_, second_added, second, second_said), (_, _, third, third_said)] = told;
-    assert_eq!((first_added, first), (None, Some(record(b"another"))), "it left for its own lane");
-    assert_eq!((second_added, second), (None, withdrawn(b"c")));
-    assert_eq!(second_said.and_then(|record| record.withdrawn).as_deref(), Some("recalled"));
-    assert_eq!((third, third_said), (Some(record(b"d")), None));
-    eventually("the other waits for its time", async || (f.queue.depth().await.unwrap().due == 2).then_some(())).await;
-    let expires: i64 = f.command("HGET @job:job-01 expires").await;
-    assert_eq!(expires, far + 1);
-    assert_eq!(f.queue.find_job("job-01").await.unwrap(), withdrawn(b"b"), "what was said went with it");
-    eventually("nothing stands on a lane", async || {
-        let depth = f.queue.depth().await.unwrap();
-        (depth.high + depth.normal + depth.bulk == 0).then_some(())
+    assert_eq!((&told[0].1, &told[0].2), (&None, &Some(record(b"another"))));
+    assert_eq!((&told[1].2, &told[2].2), (&withdrawn(b"b"), &withdrawn(b"c")));
+    assert_eq!(told[2].3.as_ref().and_then(|said| said.withdrawn.as_deref()), Some("recalled"));
+    assert_eq!((&told[3].2, &told[3].3), (&Some(record(b"d")), &None));
+    assert_eq!(told[4].2, Some(record(b"urgent")));
+}
+
+#[tokio::test]
+async fn each_job_of_a_bundle_has_a_key_of_its_own() {
+    let f = Fixture::new().await;
+    let (ids, payloads) = (ids(10), payloads(10));
+    let key = |key, fingerprint| Some(Idempotency { key, fingerprint, ttl: Duration::from_hours(1) });
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let new = |n: usize| NewJob { is_new: true, ..new_job(&ids[n], Lane::Normal, &payloads[n]) };
+    let taken = NewJob { is_new: false, ..new_job("before", Lane::Bulk, "{\"n\":99}") };
+    assert_eq!(f.queue.submit(&taken, key("b", b"same")).await.unwrap(), Submitted::Accepted);
+    assert_eq!(f.queue.submit(&NewJob { id: "before2", ..taken }, key("c", b"other \n 1")).await.unwrap(), Submitted::Accepted);
+
+    let mut batch: Vec<_> = (0..6).map(|n| (new(n), key(keys[n], b"same"))).collect();
+    batch.extend([(new(6), None), (new(7), key("a", b"same")), (new(8), key("d", b"another"))]);
+    let first = |n: usize| Submitted::Replayed { id: ids[n].clone() };
+    let mut expected = vec![Submitted::Accepted; 9];
+    expected[1] = Submitted::Replayed { id: "before".into() };
+    expected[2] = Submitted::Conflict { id: "before2".into() };
+    expected[7] = first(0);
+    expected[8] = Submitted::Conflict { id: ids[3].clone() };
+    assert_eq!(f.queue.submit_many(&batch).await.unwrap(), expected);
+    let depth = f.queue.depth().await.unwrap();
+    assert_eq!((depth.normal, depth.bulk), (5, 2));
+
+    // In another call, under other ids.
+    let others: Vec<String> = (0..6).map(|n| format!("new-{n:04x}")).collect();
+    let again: Vec<_> = (0..6).map(|n| (NewJob { id: &others[n], ..new(n) }, key(keys[n], b"same"))).collect();
+    let expected: Vec<Submitted> =
+        (0..6).map(|n| if n == 2 { Submitted::Conflict { id: "before2".into() } } else { first(n) }).collect();
+    let answers = f.queue.submit_many(&again).await.unwrap();
+    assert_eq!((&answers[0], &answers[2..]), (&expected[0], &expected[2..]));
+    assert_eq!(answers[1], Submitted::Replayed { id: "before".into() });
+    assert_eq!(f.queue.depth().await.unwrap().normal, 5, "nothing of it was added");
+    let ttl: i64 = f.command("PTTL @idem:a").await;
+    assert!(ttl > 3_500_000 && ttl <= 3_600_000, "{ttl}");
+
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let worker = f.work(config(4), telling(tx)).await;
+    let ran: Vec<u32> = next_sorted(&mut rx, 7).await.into_iter().map(|(n, _)| n).collect();
+    assert_eq!(ran, [0, 3, 4, 5, 6, 99, 99], "who was not first is not handled");
+    f.drained().await;
+    worker.stop().await;
+    assert!(rx.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn of_two_bundles_of_one_name_the_second_goes_job_by_job() {
+    let f = Fixture::new().await;
+    let all = ids(16);
+    let key = |key| Some(Idempotency { key, fingerprint: b"f", ttl: Duration::from_hours(1) });
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    for part in all.chunks(8) {
+        let payload = "{\"n\":1}";
+        let jobs: Vec<_> =
+            part.iter().map(|id| (NewJob { is_new: true, ..new_job(id, Lane::Normal, payload) }, key(id.as_str()))).collect();
+        assert_eq!(f.queue.submit_many(&jobs).await.unwrap(), vec![Submitted::Accepted; 8]);
+    }
+    let (entries, depth): (u64, _) = (f.command("XLEN @normal").await, f.queue.depth().await.unwrap());
+    assert_eq!((entries, depth.normal), (9, 16));
+    let _worker = f.work(config(4), telling(tx)).await;
+    let ran: Vec<String> = next_sorted(&mut rx, 16).await.into_iter().map(|(_, id)| id).collect();
+    assert_eq!(ran, all);
+    f.drained().await;
+}
+
+#[tokio::test]
+async fn jobs_that_were_handed_over_in_a_bundle_come_with_their_records() {
+    let f = Fixture::new().await;
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let handle = move |job: Job, lease: Lease| {
+        let _ = tx.send((job.n, lease.added().and_then(|record| record.body)));
+        ready(Outcome::Ended { state: "over" })
+    };
+    let _worker = f.work(WorkerConfig { block: PATIENCE, ..config(8) }, handle).await;
+    eventually("its reader waits", async || {
+        let clients: String = f.command("INFO clients").await;
+        clients.contains("blocked_clients:1").then_some(())
     })
     .await;
+    let key = Idempotency { key: "taken", fingerprint: b"f", ttl: Duration::from_hours(1) };
+    f.queue.submit(&new_job("before", Lane::Normal, "{\"n\":99}"), Some(key)).await.unwrap();
+    assert_eq!(next(&mut rx).await.0, 99);
+    f.drained().await;
+    let (ids, payloads) = (ids(5), payloads(5));
+    let jobs: Vec<_> = (0..5)
+        .map(|n| {
+            (
+                NewJob { is_new: true, body: Some(b"body"), ..new_job(&ids[n], Lane::Normal, &payloads[n]) },
+                (n == 3).then_some(key),
+            )
+        })
+        .collect();
+    f.queue.submit_many(&jobs[..4]).await.unwrap(); // its reader waits on, so that these are handed over
+    let mut told = [next(&mut rx).await, next(&mut rx).await, next(&mut rx).await];
+    told.sort();
+    assert_eq!(told, [0, 1, 2].map(|n| (n, Some(b"body".to_vec()))), "the fourth repeats a key, and is not handled");
+    f.drained().await;
 }
 
 #[tokio::test]
 async fn what_is_said_of_a_job_while_it_is_handled_is_heard() {
     let f = Fixture::new().await;
-    add(&f, 3).await;
+    add(&f, 4).await;
     let (tx, mut rx) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
     let passing = gate.clone();
@@ -154,13 +258,14 @@ async fn what_is_said_of_a_job_while_it_is_handled_is_heard() {
         }
     };
     let _worker = f.work(config(4), handle).await;
-    assert!([next(&mut rx).await, next(&mut rx).await, next(&mut rx).await].iter().all(|(_, said)| said.is_none()));
+    let mut four = async || [next(&mut rx).await, next(&mut rx).await, next(&mut rx).await, next(&mut rx).await];
+    assert!(four().await.iter().all(|(_, said)| said.is_none()));
     f.queue.rewrite("job-0001", b"another").await.unwrap();
     f.queue.withdraw(&["job-0002"], "recalled").await.unwrap();
     gate.close();
-    let mut told = [next(&mut rx).await, next(&mut rx).await, next(&mut rx).await];
+    let mut told = four().await;
     told.sort_by_key(|(n, _)| *n);
-    let [(_, none), (_, rewritten), (_, withdrawn)] = told;
+    let [(_, none), (_, rewritten), (_, withdrawn), _] = told;
     assert_eq!(none, None);
     assert_eq!(rewritten.and_then(|record| record.body).as_deref(), Some(b"another".as_slice()));
     assert_eq!(withdrawn.and_then(|record| record.withdrawn).as_deref(), Some("recalled"));
@@ -201,11 +306,17 @@ async fn a_job_of_a_bundle_is_claimed_and_settled_like_any_other() {
     let f = Fixture::new().await;
     let expires = f.now().await - 1;
     let old = NewJob { expires: Some(expires), ..new_job("job-0009", Lane::Normal, "{\"n\":9}") };
-    f.queue.submit_bundles(&bundles(&[new_job("job-0001", Lane::Normal, "{\"n\":1}"), old])).await.unwrap();
+    let others = [1, 2, 3].map(|n| (format!("job-000{n}"), format!("{{\"n\":{n}}}")));
+    let mut jobs: Vec<_> = others.iter().map(|(id, payload)| new_job(id, Lane::Normal, payload)).collect();
+    jobs.push(old);
+    submit(&f, &jobs).await;
     let (tx, mut rx) = mpsc::unbounded_channel();
     let handle = move |job: Job, lease: Lease| {
         let tx = tx.clone();
         async move {
+            if job.n == 2 || job.n == 3 {
+                return Outcome::Done;
+            }
             let claim = lease.claim().await.unwrap();
             if job.n == 1 {
                 assert_eq!(lease.begin_sending().await.unwrap(), Begin::Go { attempt: 1 });
@@ -293,7 +404,7 @@ async fn a_job_that_kills_its_process_is_buried_and_the_others_of_its_bundle_are
 #[tokio::test]
 async fn a_worker_that_was_frozen_beyond_its_lease_ends_nothing_of_its_bundle() {
     let f = Fixture::new().await;
-    add(&f, 2).await;
+    add(&f, 4).await;
     let (tx, mut rx) = mpsc::unbounded_channel();
     let (thaw, frozen) = blocking::channel::<()>();
     let frozen = Arc::new(Mutex::new(frozen));
@@ -327,7 +438,9 @@ async fn a_worker_that_was_frozen_beyond_its_lease_ends_nothing_of_its_bundle() 
             }
         })
         .await;
-    assert_eq!([next(&mut rx).await, next(&mut rx).await], ["taken over"; 2]);
+    for _ in 0..4 {
+        assert_eq!(next(&mut rx).await, "taken over");
+    }
     thaw.send(()).unwrap();
     assert_eq!(next(&mut rx).await, "thawed");
     gate.close();
@@ -379,20 +492,22 @@ async fn what_of_a_bundle_was_not_begun_when_its_worker_stops_is_done_by_another
 #[tokio::test]
 async fn a_bundle_that_cannot_be_read_is_buried_and_one_behind_it_is_not() {
     let f = Fixture::new().await;
-    f.queue.submit_bundles(&bundles(&[new_job("bad-00", Lane::Normal, "{\"n\":1}")])).await.unwrap();
+    submit(&f, &four(&named("bad"), Lane::Normal, "{\"n\":1}")).await;
     f.command::<()>("COPY @job:bad-* @saved").await;
     f.command::<()>("HSET @job:bad-* body what").await;
-    f.queue.submit_bundles(&bundles(&[new_job("good-00", Lane::Normal, "{\"n\":2}")])).await.unwrap();
+    submit(&f, &four(&named("good"), Lane::Normal, "{\"n\":2}")).await;
     assert!(f.queue.find_job("bad-00").await.is_err(), "nobody is told that it is not there");
     let (tx, mut rx) = mpsc::unbounded_channel();
     let _worker = f.work(config(1), telling(tx)).await;
-    assert_eq!(next(&mut rx).await, (2, "good-00".to_owned()));
+    assert_eq!(next_sorted(&mut rx, 4).await, named("good").map(|id| (2, id)));
     f.drained().await;
     let dead = f.queue.list_dead_letters(None, 10).await.unwrap();
     assert!(dead.len() == 1 && dead[0].job_id == "bad-*" && dead[0].reason.contains("cannot be read"), "{dead:?}");
     f.command::<()>("COPY @saved @job:bad-* REPLACE").await;
     assert!(f.queue.replay_dead_letter(&dead[0].id).await.unwrap());
-    assert_eq!(next(&mut rx).await, (1, "bad-00".to_owned()));
+    assert_eq!(f.queue.depth().await.unwrap().normal, 4);
+    assert_eq!(next_sorted(&mut rx, 4).await, named("bad").map(|id| (1, id)));
+    f.drained().await;
 }
 
 #[tokio::test]
@@ -402,7 +517,7 @@ async fn bundles_are_opened_in_the_order_in_which_they_were_added() {
     let jobs: Vec<_> = ids.iter().zip(&payloads).map(|(id, payload)| new_job(id, Lane::Normal, payload)).collect();
     let (tx, mut rx) = mpsc::unbounded_channel();
     let _worker = f.work(config(8), telling(tx)).await;
-    f.queue.submit_bundles(&bundles(&jobs)).await.unwrap();
+    submit(&f, &jobs).await;
     for place in 0..700 {
         let n = next(&mut rx).await.0;
         assert!(n / 256 * 256 <= place + 8, "job {n} came as number {place}"); // eight are handled at a time
@@ -412,13 +527,13 @@ async fn bundles_are_opened_in_the_order_in_which_they_were_added() {
 #[tokio::test]
 async fn a_bundle_that_redis_does_not_let_be_opened_is_opened_later() {
     let f = Fixture::new().await;
-    f.queue.submit_bundles(&bundles(&[new_job("late-00", Lane::Bulk, "{\"n\":3}")])).await.unwrap();
+    submit(&f, &four(&named("late"), Lane::Bulk, "{\"n\":3}")).await;
     f.command::<()>("RENAME @job:late-* @saved").await;
     f.command::<()>("SET @job:late-* trouble").await;
     let (tx, mut rx) = mpsc::unbounded_channel();
     let _worker = f.work(config(1), telling(tx)).await;
     eventually("it waits", async || (f.queue.depth().await.unwrap().due == 1).then_some(())).await;
     f.command::<()>("RENAME @saved @job:late-*").await;
-    assert_eq!(next(&mut rx).await, (3, "late-00".to_owned()));
+    assert_eq!(next_sorted(&mut rx, 4).await, named("late").map(|id| (3, id)));
     f.drained().await;
 }

@@ -114,7 +114,7 @@ impl Fixture {
 }
 
 pub(crate) fn new_job<'a>(id: &'a str, lane: Lane, payload: &'a str) -> NewJob<'a> {
-    NewJob { id, lane, payload: payload.as_bytes(), body: None, due: None, expires: None }
+    NewJob { id, lane, payload: payload.as_bytes(), body: None, due: None, expires: None, is_new: false }
 }
 
 pub(crate) fn config(concurrency: usize) -> WorkerConfig {

@@ -357,7 +357,7 @@ pub(crate) async fn test(
     }
     let request = Box::new(request);
     let asked = Asked { request, template_version: Some(version.hash.clone()), locale: asked.locale, invalid_addresses };
-    let checked = accept::Checked::new(app, state.new_id(), asked, None);
+    let checked = accept::Checked::new(app, state.next_id(), asked, None);
     let accepted = state.accept(&checked).await?;
     Ok((StatusCode::ACCEPTED, Json(TestReceipt { id: accepted.id, version: version.hash.clone() })))
 }

@@ -57,6 +57,7 @@ pub(crate) fn run() -> Report {
     // Slower ones are given fewer jobs, so that each runs for seconds.
     let all = [
         Contestant { name: "stentor", jobs: many, goal: 0.0, peer: None },
+        Contestant { name: "stentor, job by job", jobs: many, goal: 0.0, peer: None },
         Contestant { name: "raw streams", jobs: many, goal: 0.7, peer: None },
         Contestant { name: "apalis-redis", jobs: many / 2, goal: 2.0, peer: None },
         Contestant { name: "BullMQ", jobs: many / 4, goal: 5.0, peer: Some("bullmq.mjs") },
@@ -74,7 +75,8 @@ pub(crate) fn run() -> Report {
         }
     }
     let [push, consume] = [0, 1].map(|step| median(found[0][step].clone()));
-    for (contestant, [pushed, consumed]) in all.iter().zip(found).skip(1) {
+    let by_job = [0, 1].map(|step| median(found[1][step].clone()));
+    for (contestant, [pushed, consumed]) in all.iter().zip(found).skip(2) {
         if pushed.is_empty() || consumed.is_empty() {
             report.note(format!("{} is not installed (`scripts/bench-peers.sh`), or failed.", contestant.name));
             continue;
@@ -84,8 +86,11 @@ pub(crate) fn run() -> Report {
         report.ratio("queue: push", push, (contestant.name, median(pushed)), "jobs/s", push_goal);
         report.ratio("queue: consume an empty job", consume, (contestant.name, median(consumed)), "jobs/s", goal);
     }
+    report.figure("queue: push, job by job", by_job[0], "jobs/s", Goal::None);
+    report.figure("queue: consume an empty job, job by job", by_job[1], "jobs/s", Goal::None);
     report.note(format!(
-        "Jobs of {} bytes, added {STEP} a call. apalis-redis: batches of {CONCURRENCY}, no locks, no results, no events; BullMQ: addBulk, concurrency \
+        "Stentor keeps jobs that are added together, under ids that were made for them, as one record and one entry (a bundle); each can be \
+         withdrawn, fails and is tried again by itself. \"Job by job\" is the same for jobs under any ids, which get a record and an entry each. Jobs of {} bytes, added {STEP} a call. apalis-redis: batches of {CONCURRENCY}, no locks, no results, no events; BullMQ: addBulk, concurrency \
          {CONCURRENCY}, removeOnComplete; Celery: solo pool, no results, prefetch unbounded; RQ: enqueue_many, SimpleWorker (no fork), no results.",
         payload().len()
     ));
@@ -101,7 +106,7 @@ fn measure_one(contestant: &Contestant, step: &str, redis: &RedisServer) -> Opti
             let url = format!("redis://127.0.0.1:{}/0", redis.port());
             peers::run(file, &[step.to_owned(), url, args[1].clone(), args[2].clone()])?
         }
-        None => subject::run(&format!("queue-{step}-{}", contestant.name.replace(' ', "-")), &args),
+        None => subject::run(&format!("queue-{step}-{}", contestant.name.replace(", ", "-").replace(' ', "-")), &args),
     };
     Some(subject::figure(&found, "per_second"))
 }
@@ -110,8 +115,9 @@ fn measure_one(contestant: &Contestant, step: &str, redis: &RedisServer) -> Opti
 pub(crate) async fn subject(name: &str, args: &[String]) -> Value {
     let (url, n, payload) = (&args[0], args[1].parse().expect("a number"), &args[2]);
     match name {
-        "queue-push-stentor" => push(url, n, payload).await,
-        "queue-consume-stentor" => consume(url, n, true).await,
+        "queue-push-stentor" => push(url, n, payload, true).await,
+        "queue-push-stentor-job-by-job" => push(url, n, payload, false).await,
+        "queue-consume-stentor" | "queue-consume-stentor-job-by-job" => consume(url, n, true).await,
         // Not all, but the first so many of a long line.
         "queue-first-stentor" => consume(url, n, false).await,
         "queue-push-raw-streams" => floors::queue::push(url, n, payload).await,
@@ -128,7 +134,7 @@ async fn queue(url: &str) -> (Place, Queue) {
     (place, queue)
 }
 
-async fn push(url: &str, n: usize, payload: &str) -> Value {
+async fn push(url: &str, n: usize, payload: &str, is_new: bool) -> Value {
     let (_, queue) = queue(url).await;
     let begun = Instant::now();
     let mut pushers = tokio::task::JoinSet::new();
@@ -144,7 +150,7 @@ async fn push(url: &str, n: usize, payload: &str) -> Value {
                     body: None,
                     due: None,
                     expires: None,
-                    is_new: true,
+                    is_new,
                 };
                 let jobs: Vec<(NewJob<'_>, _)> = ids.iter().map(|id| (job(id), None)).collect();
                 queue.submit_many(&jobs).await.expect("Redis takes it");

@@ -6,107 +6,22 @@
 //! gets a record alone, when somebody claims it. Nobody outside of this crate can tell the difference: which bundle a job may be in is
 //! said by its id, and what others say of it is kept in the bundle's record.
 
-use std::{collections::HashSet, fmt, io::Write, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, io::Write, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis::RedisResult;
 use stentor_connection::Call;
 
-use crate::{JobRecord, Lane, Queue, QueueError, scripts, submit::Submission};
+use crate::{JobRecord, Lane, NewJob, Queue, QueueError, scripts};
 
 /// How many of the last characters of an id tell a job from the others of its bundle.
 const OWN: usize = 2;
 /// What stands for them in the id of a bundle, so that it is the id of no other job; and what a bundle's payload, which is the number of
 /// its jobs, begins with, so that it is the payload of none.
-const ANY: char = '*';
+pub(crate) const ANY: char = '*';
 
 /// How long the record of a bundle is kept once all of its jobs are over.
 pub(crate) const KEPT: Duration = Duration::from_hours(24);
-
-/// The fewest jobs that are worth a bundle.
-const FEWEST: usize = 4;
-
-/// Which of many submissions go together.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub bundles: Vec<NewBundle>,
-    /// The places of those that go by themselves, behind the bundles.
-    pub singles: Vec<usize>,
-}
-
-/// A bundle to add.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NewBundle {
-    pub id: String,
-    pub lane: Lane,
-    /// Where its jobs are among the submissions.
-    pub places: Vec<usize>,
-    pub body: Vec<u8>,
-    /// How long the idempotency keys of those that have one are remembered, in ms.
-    pub ttl: u64,
-    /// For each job '1' if it has such a key, else '0'.
-    pub keyed: Vec<u8>,
-}
-
-impl Plan {
-    /// A bundle for the jobs of a lane whose ids differ in their last two characters alone, if no other job can have their ids and none
-    /// waits for its time. What repeats a key of this call comes last, and so meets the first.
-    pub(crate) fn of(all: &[Submission]) -> Self {
-        let mut plan = Self { bundles: Vec::new(), singles: Vec::with_capacity(all.len()) };
-        if all.len() < FEWEST {
-            plan.singles.extend(0..all.len());
-            return plan;
-        }
-        let mut alike: Vec<(&str, [Vec<usize>; 3])> = Vec::new();
-        let (mut keys, mut repeats) = (HashSet::new(), Vec::new());
-        for (place, submission) in all.iter().enumerate() {
-            let id = str::from_utf8(submission.id()).unwrap_or_default();
-            if submission.key().is_some_and(|key| !keys.insert(key)) {
-                repeats.push(place);
-            } else if submission.is_new && !submission.waits && !id.is_empty() {
-                let prefix = split(id).0;
-                let known = alike.iter().rposition(|(known, _)| *known == prefix);
-                let known = known.unwrap_or_else(|| {
-                    alike.push((prefix, Default::default()));
-                    alike.len() - 1
-                });
-                alike[known].1[submission.lane as usize].push(place);
-            } else {
-                plan.singles.push(place);
-            }
-        }
-        for (prefix, mut lanes) in alike {
-            // One bundle has this name: that of the lane of which there are most.
-            let most = Lane::ALL.into_iter().max_by_key(|lane| lanes[*lane as usize].len()).unwrap_or(Lane::Normal);
-            let places = std::mem::take(&mut lanes[most as usize]);
-            if places.len() < FEWEST {
-                plan.singles.extend(places);
-            } else {
-                plan.bundles.push(NewBundle::new(prefix, most, places, all));
-            }
-            plan.singles.extend(lanes.into_iter().flatten());
-        }
-        plan.singles.sort_unstable();
-        plan.singles.append(&mut repeats);
-        plan
-    }
-}
-
-impl NewBundle {
-    fn new(prefix: &str, lane: Lane, places: Vec<usize>, all: &[Submission]) -> Self {
-        let of = || places.iter().map(|place| &all[*place]);
-        let mut body = Vec::with_capacity(of().map(|one| LINE + one.payload().len() + one.body().len()).sum());
-        of().for_each(|one| write(one, &mut body));
-        let keyed = of().map(|one| if one.key().is_some() { b'1' } else { b'0' }).collect();
-        let ttl = of().filter_map(Submission::ttl).max().unwrap_or_default();
-        Self { id: format!("{prefix}{ANY}"), lane, places, body, ttl, keyed }
-    }
-
-    /// What its entry keeps: "id payload".
-    pub(crate) fn job(&self) -> String {
-        format!("{} {ANY}{}", self.id, self.places.len())
-    }
-}
 
 /// How many jobs the bundle of an entry has, if it is one of a bundle. Zero if it does not say so, as until November 2026.
 pub(crate) fn size(payload: &[u8]) -> Option<usize> {
@@ -244,7 +159,7 @@ impl FromStr for Ends {
 }
 
 /// The id of the bundle that a job with this id may be in.
-fn bundle_of(id: &str) -> String {
+pub(crate) fn bundle_of(id: &str) -> String {
     format!("{}{ANY}", split(id).0)
 }
 
@@ -264,16 +179,12 @@ pub(crate) struct Bundled {
     pub body: Bytes,
 }
 
-/// About how long the line before a job is.
-const LINE: usize = 64;
-
 /// Writes a line, "id lane due expires bytes bytes" (times in ms, 0: none), then the payload and the body of so many bytes.
-fn write(job: &Submission, out: &mut Vec<u8>) {
-    let (payload, body) = (job.payload(), job.body());
-    out.extend_from_slice(job.id());
-    let (lane, expires) = (job.lane as u8, job.expires.unwrap_or(0));
-    let _ = writeln!(out, " {lane} 0 {expires} {} {}", payload.len(), body.len()); // to a Vec it cannot fail
-    out.extend_from_slice(payload);
+pub(crate) fn write(job: &NewJob<'_>, out: &mut Vec<u8>) {
+    let (lane, due, expires) = (job.lane as u8, job.due.unwrap_or(0), job.expires.unwrap_or(0));
+    let body = job.body.unwrap_or_default();
+    let _ = writeln!(out, "{} {lane} {due} {expires} {} {}", job.id, job.payload.len(), body.len()); // to a Vec it cannot fail
+    out.extend_from_slice(job.payload);
     out.extend_from_slice(body);
 }
 

@@ -14,12 +14,26 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use redis::{ErrorKind, RedisError};
 use tokio::sync::oneshot;
 
-use crate::{Queue, QueueError, Submitted, submit::Submission};
+use crate::{Queue, QueueError, Submitted, batch::FEWEST, submit::Submission};
 
 impl Queue {
     /// A number that changes whenever a call goes out: what is submitted under the same number most likely goes in the same call.
     pub fn gathering(&self) -> u64 {
         self.gathering.calls.load(Relaxed)
+    }
+
+    async fn submit_gathered(&self, all: Vec<Submission>) -> Result<Vec<Submitted>, QueueError> {
+        if all.len() >= FEWEST {
+            let mut batch = self.batch();
+            for submission in all {
+                batch.push_waiting(submission);
+            }
+            return batch.submit().await;
+        }
+        let mut submitted = vec![Submitted::Accepted; all.len()];
+        let all: Vec<(usize, Submission)> = all.into_iter().enumerate().collect();
+        self.submit_singles(&all, &mut submitted).await?;
+        Ok(submitted)
     }
 
     /// Submits whatever waits, until nothing does.
@@ -31,7 +45,7 @@ impl Queue {
                 tell.push(one.tell);
                 along.extend(one.along);
             }
-            match with(self.submit_all(&all), along).await {
+            match with(self.submit_gathered(all), along).await {
                 Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
                 Err(error) => {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.

@@ -26,6 +26,7 @@
 //! knows nothing of notifications.
 
 mod backend;
+mod batch;
 mod bundle;
 mod dead;
 mod error;
@@ -44,6 +45,7 @@ mod submit;
 mod tail;
 
 pub use backend::{StreamsBackend, WorkerConfig};
+pub use batch::Batch;
 pub use dead::DeadLetter;
 pub use error::QueueError;
 pub use events::{EventLog, EventReader};

@@ -1,8 +1,7 @@
-//! Submitting: under an idempotency key, one by one or many. Of many, those whose ids say so go together, as [bundles](crate::bundle).
+//! Submitting: under an idempotency key if there is one, by itself or in a [batch](crate::batch).
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use redis::{Cmd, RedisError, Value};
 use stentor_connection::{Call, push_arg_of};
@@ -10,9 +9,7 @@ use stentor_connection::{Call, push_arg_of};
 use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
-    bundle::{NewBundle, Plan},
-    queue::{Replication, STEP},
-    scripts,
+    queue::Replication,
 };
 
 /// An idempotency key.
@@ -66,14 +63,8 @@ impl Queue {
         self.handover.has_place(lane)
     }
 
-    /// Adds many jobs in one round trip, or two. Answers in order; earlier ones count for later ones of the same key.
-    pub async fn submit_many(&self, jobs: &[(NewJob<'_>, Option<Idempotency<'_>>)]) -> Result<Vec<Submitted>, QueueError> {
-        let all: Vec<Submission> = jobs.iter().map(|(job, idempotency)| self.submission(job, *idempotency)).collect();
-        self.submit_all(&all).await
-    }
-
-    /// What the scripts are told of one job: its keys, then three arguments.
-    fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
+    /// What `submit.lua` is told of one job: its keys, then three arguments.
+    pub(crate) fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
         let body = job.body.unwrap_or_default();
         let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 3, 256 + job.payload.len() + body.len());
         told.arg(self.keys.job(job.id));
@@ -81,10 +72,10 @@ impl Queue {
         let how = match idempotency {
             None => job.how().into_bytes(),
             Some(Idempotency { key, fingerprint, ttl }) => {
-                told.arg(self.keys.idempotency(key));
-                let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-                keyed = Some(Keyed { ttl, fingerprint: fingerprint.len() });
-                [format!("{} {ttl} ", job.how_in_full()).as_bytes(), fingerprint].concat()
+                let remembered = self.keys.idempotency(key);
+                keyed = Some(Keyed { key: remembered.len() - key.len(), ttl, fingerprint: fingerprint.len() });
+                told.arg(remembered);
+                [format!("{} {} ", job.how_in_full(), millis(ttl)).as_bytes(), fingerprint].concat()
             }
         };
         push_arg_of(&mut told, &job.entry());
@@ -93,109 +84,8 @@ impl Queue {
         Submission { told, keyed, lane, waits: job.due.is_some(), expires, is_new }
     }
 
-    /// Adds all of these. Answers in order.
-    pub(crate) async fn submit_all(&self, all: &[Submission]) -> Result<Vec<Submitted>, QueueError> {
-        let mut submitted = vec![Submitted::Accepted; all.len()];
-        let Plan { bundles, mut singles } = Plan::of(all);
-        if !bundles.is_empty() {
-            let mut others = self.submit_bundles(all, &bundles, &mut submitted).await?;
-            others.append(&mut singles);
-            singles = others;
-        }
-        self.submit_singles(all, &singles, &mut submitted).await?;
-        Ok(submitted)
-    }
-
-    /// Adds those at `places` one by one.
-    async fn submit_singles(&self, all: &[Submission], places: &[usize], submitted: &mut [Submitted]) -> Result<(), QueueError> {
-        let reserve = |places: &[usize]| {
-            let mut wanted = [0; 3];
-            for submission in places.iter().map(|place| &all[*place]).filter(|submission| !submission.waits) {
-                wanted[submission.lane as usize] += 1;
-            }
-            self.handover.reserve(wanted)
-        };
-        let mut reserved: Vec<Option<Reserved>> = places.chunks(STEP).map(reserve).collect();
-        let call = |(places, reserved): (&[usize], &Option<Reserved>)| {
-            let of = || places.iter().map(|place| &all[*place]);
-            let mut call = self.adding(&scripts::SUBMIT, of().map(Submission::count_keys).sum());
-            call.args(of().flat_map(Submission::keys));
-            tell_reader(&mut call, reserved.as_ref());
-            call.args(of().flat_map(Submission::args));
-            call
-        };
-        let calls = places.chunks(STEP).zip(&reserved).map(call).collect();
-        for ((reply, reserved), places) in self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(places.chunks(STEP))
-        {
-            let (answers, entries): (Vec<(usize, String)>, Vec<Read>) = from_reply(reply)?;
-            for (lane, id, fields) in entries {
-                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
-                let is_of = |submission: &&Submission| fields.get(1).is_some_and(|job| submission.job() == *job);
-                let body = places.iter().map(|place| &all[*place]).find(is_of).map(|found| Bytes::copy_from_slice(found.body()));
-                reserved.hand_over(lane, (id, fields), body);
-            }
-            for (place, answer) in answers {
-                *places.get(place).and_then(|place| submitted.get_mut(*place)).ok_or_else(too_many)? = answer.parse()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds bundles. Gives the places of the jobs of those that were not added, since there is a bundle of this name already.
-    async fn submit_bundles(
-        &self,
-        all: &[Submission],
-        bundles: &[NewBundle],
-        submitted: &mut [Submitted],
-    ) -> Result<Vec<usize>, QueueError> {
-        let steps: Vec<&[NewBundle]> = bundles.chunks(BUNDLES).collect();
-        let reserve = |step: &&[NewBundle]| {
-            let mut wanted = [0; 3];
-            step.iter().for_each(|bundle| wanted[bundle.lane as usize] += 1);
-            self.handover.reserve(wanted)
-        };
-        let mut reserved: Vec<Option<Reserved>> = steps.iter().map(reserve).collect();
-        let call = |(step, reserved): (&&[NewBundle], &Option<Reserved>)| {
-            let keyed = |bundle: &NewBundle| bundle.places.iter().filter_map(|place| all[*place].key()).count();
-            let mut call = self.adding(&scripts::SUBMIT_BUNDLES, 1 + step.iter().map(|bundle| 1 + keyed(bundle)).sum::<usize>());
-            call.arg(&self.keys.bundled);
-            for bundle in *step {
-                call.arg(self.keys.job(&bundle.id));
-                call.args(bundle.places.iter().filter_map(|place| all[*place].key()));
-            }
-            tell_reader(&mut call, reserved.as_ref());
-            for bundle in *step {
-                call.arg(bundle.job()).arg(bundle.lane as u8).arg(&bundle.body).arg(bundle.ttl).arg(&bundle.keyed);
-                for submission in bundle.places.iter().map(|place| &all[*place]).filter(|submission| submission.key().is_some()) {
-                    call.arg_of(&[submission.id(), b" ", submission.fingerprint()]);
-                }
-            }
-            call
-        };
-        let calls = steps.iter().zip(&reserved).map(call).collect();
-        let mut refused = Vec::new();
-        for ((reply, reserved), step) in self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(steps) {
-            type Reply = (Vec<(usize, usize, String)>, Vec<Read>, Vec<usize>);
-            let (answers, entries, others): Reply = from_reply(reply)?;
-            for (lane, id, fields) in entries {
-                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
-                let of = |(_, bundle): &(usize, &NewBundle)| fields.get(1).is_some_and(|job| bundle.job().as_bytes() == *job);
-                // What is over already is said by its record alone.
-                let whole = |(place, _): &(usize, &NewBundle)| answers.iter().all(|(bundle, ..)| bundle != place);
-                let body = step.iter().enumerate().find(of).filter(whole).map(|(_, bundle)| bundle.body.clone());
-                reserved.hand_over(lane, (id, fields), body.map(Bytes::from));
-            }
-            for (bundle, place, answer) in answers {
-                let place = step.get(bundle).and_then(|bundle| bundle.places.get(place)).ok_or_else(too_many)?;
-                *submitted.get_mut(*place).ok_or_else(too_many)? = answer.parse()?;
-            }
-            refused.extend(others.into_iter().filter_map(|bundle| step.get(bundle)).flat_map(|bundle| &bundle.places));
-        }
-        Ok(refused)
-    }
-
     /// Makes calls that submit, and waits for the replicas that are to have what they wrote.
-    async fn submit_calls(&self, calls: Vec<Call>) -> Result<Vec<Value>, QueueError> {
+    pub(crate) async fn submit_calls(&self, calls: Vec<Call>) -> Result<Vec<Value>, QueueError> {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
@@ -218,19 +108,16 @@ impl Queue {
 }
 
 /// Tells a script for which worker to read what it has added, and how many entries of each lane.
-fn tell_reader(call: &mut Call, reserved: Option<&Reserved>) {
+pub(crate) fn tell_reader(call: &mut Call, reserved: Option<&Reserved>) {
     let (consumer, counts) = reserved.map_or(("", [0; 3]), |reserved| (reserved.consumer(), reserved.counts()));
     call.arg(GROUP).arg(consumer).arg(&counts);
 }
 
-fn from_reply<T: redis::FromRedisValue>(reply: Value) -> Result<T, QueueError> {
+pub(crate) fn from_reply<T: redis::FromRedisValue>(reply: Value) -> Result<T, QueueError> {
     Ok(redis::from_redis_value(reply).map_err(RedisError::from)?)
 }
 
-/// The most bundles that one script adds: about 1 ms of Redis's single thread.
-const BUNDLES: usize = 4;
-
-fn too_many() -> QueueError {
+pub(crate) fn too_many() -> QueueError {
     QueueError::Malformed("an answer to what was not asked".into())
 }
 
@@ -239,7 +126,7 @@ fn too_short() -> QueueError {
 }
 
 /// An entry that was read along with an answer: its lane, its id, its fields and values in turn.
-type Read = (usize, String, Vec<Vec<u8>>);
+pub(crate) type Read = (usize, String, Vec<Vec<u8>>);
 
 /// The most keys of a submission: its record, and what remembers its idempotency key.
 const SUBMISSION_KEYS: usize = 2;
@@ -252,30 +139,38 @@ pub(crate) struct Submission {
     pub lane: Lane,
     /// Not for any worker yet.
     pub waits: bool,
-    pub expires: Option<i64>,
-    pub is_new: bool,
+    expires: Option<i64>,
+    is_new: bool,
 }
 
 /// What there is to its idempotency key, besides.
 #[derive(Clone, Copy)]
 struct Keyed {
-    /// How long it is remembered, in ms.
-    ttl: u64,
+    /// Where it begins in the name of what remembers it.
+    key: usize,
+    /// How long it is remembered.
+    ttl: Duration,
     /// How many bytes its fingerprint has, which are the last of how it is added.
     fingerprint: usize,
 }
 
 impl Submission {
-    pub(crate) fn id(&self) -> &[u8] {
-        self.job().split(|byte| *byte == b' ').next().unwrap_or_default()
+    /// The job, if it may go in a bundle.
+    pub(crate) fn new_job(&self) -> Option<NewJob<'_>> {
+        let (id, payload) = self.job().split_at_checked(self.job().iter().position(|byte| *byte == b' ')?)?;
+        let (id, body) = (str::from_utf8(id).ok()?, Some(self.body()).filter(|body| !body.is_empty()));
+        let job = NewJob { id, lane: self.lane, payload: &payload[1..], body, due: None, expires: self.expires, is_new: true };
+        (self.is_new && !self.waits).then_some(job)
     }
 
-    pub(crate) fn payload(&self) -> &[u8] {
-        self.job().get(self.id().len() + 1..).unwrap_or_default()
+    pub(crate) fn idempotency(&self) -> Option<Idempotency<'_>> {
+        let (keyed, how) = (self.keyed?, self.args().nth(1)?);
+        let key = str::from_utf8(self.keys().nth(1)?).ok()?.get(keyed.key..)?;
+        Some(Idempotency { key, fingerprint: how.get(how.len().checked_sub(keyed.fingerprint)?..)?, ttl: keyed.ttl })
     }
 
     /// "id payload".
-    fn job(&self) -> &[u8] {
+    pub(crate) fn job(&self) -> &[u8] {
         self.args().next().unwrap_or_default()
     }
 
@@ -283,29 +178,15 @@ impl Submission {
         self.args().nth(2).unwrap_or_default()
     }
 
-    /// Where its idempotency key is remembered.
-    pub(crate) fn key(&self) -> Option<&[u8]> {
-        self.keyed.and_then(|_| self.keys().nth(1))
-    }
-
-    fn fingerprint(&self) -> &[u8] {
-        let how = self.args().nth(1).unwrap_or_default();
-        self.keyed.and_then(|keyed| how.get(how.len().checked_sub(keyed.fingerprint)?..)).unwrap_or_default()
-    }
-
-    pub(crate) fn ttl(&self) -> Option<u64> {
-        self.keyed.map(|keyed| keyed.ttl)
-    }
-
-    fn count_keys(&self) -> usize {
+    pub(crate) fn count_keys(&self) -> usize {
         1 + usize::from(self.keyed.is_some())
     }
 
-    fn keys(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.parts().take(self.count_keys())
     }
 
-    fn args(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn args(&self) -> impl Iterator<Item = &[u8]> {
         self.parts().skip(self.count_keys())
     }
 
@@ -315,6 +196,10 @@ impl Submission {
             _ => None,
         })
     }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads what `submit.lua` says of a job that it did not add.

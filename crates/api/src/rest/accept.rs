@@ -235,12 +235,11 @@ impl ApiState {
             answers.push(self.pressure.admit(c.notification.request.priority).map(|()| Submitted::Accepted));
         }
         let admitted: Vec<usize> = (0..checked.len()).filter(|place| answers[*place].is_ok()).collect();
-        let mut buffers = vec![Vec::new(); admitted.len()];
-        let mut jobs = Vec::with_capacity(admitted.len());
-        for (place, buffer) in admitted.iter().zip(&mut buffers) {
-            jobs.push((checked[*place].job(&ids[*place], buffer)?, checked[*place].idempotency()));
+        let (mut batch, mut buffer) = (self.dispatch.batch(), Vec::new());
+        for place in &admitted {
+            batch.push(&checked[*place].job(&ids[*place], &mut buffer)?, checked[*place].idempotency());
         }
-        for (place, submitted) in admitted.into_iter().zip(self.dispatch.submit_many(&jobs).await?) {
+        for (place, submitted) in admitted.into_iter().zip(batch.submit().await?) {
             answers[place] = Ok(submitted);
         }
         let new = checked.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Submitted::Accepted)));

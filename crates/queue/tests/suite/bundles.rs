@@ -505,9 +505,10 @@ async fn a_bundle_that_cannot_be_read_is_buried_and_one_behind_it_is_not() {
     assert!(dead.len() == 1 && dead[0].job_id == "bad-*" && dead[0].reason.contains("cannot be read"), "{dead:?}");
     f.command::<()>("COPY @saved @job:bad-* REPLACE").await;
     assert!(f.queue.replay_dead_letter(&dead[0].id).await.unwrap());
-    assert_eq!(f.queue.depth().await.unwrap().normal, 4);
     assert_eq!(next_sorted(&mut rx, 4).await, named("bad").map(|id| (1, id)));
     f.drained().await;
+    let beyond: i64 = f.command("HGET @bundled 1").await;
+    assert_eq!(beyond, 0, "it is counted while it is in line, and only then");
 }
 
 #[tokio::test]

@@ -1,0 +1,278 @@
+//! Batches: many jobs that are submitted in one call. Those that are alike go as [bundles](crate::bundle).
+
+use std::{collections::HashSet, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    Idempotency, Lane, NewJob, Queue, QueueError, Submitted,
+    backend::Reserved,
+    bundle::{self, ANY, bundle_of},
+    queue::STEP,
+    scripts,
+    submit::{Read, Submission, from_reply, millis, tell_reader, too_many},
+};
+
+/// The fewest jobs that are worth a bundle.
+pub(crate) const FEWEST: usize = 4;
+/// The most bundles that one script adds: about 1 ms of Redis's single thread.
+const BUNDLES: usize = 4;
+
+/// Jobs that are to be submitted together.
+pub struct Batch<'q> {
+    queue: &'q Queue,
+    /// How many there are.
+    len: usize,
+    alike: Vec<NewBundle>,
+    /// By place.
+    singles: Vec<(usize, Submission)>,
+    /// Those whose key an earlier one has: they come last, and so meet the first.
+    repeats: Vec<(usize, Submission)>,
+    keys: HashSet<String>,
+}
+
+/// Jobs of one lane whose ids differ in their last two characters alone.
+struct NewBundle {
+    id: String,
+    lane: Lane,
+    /// Where they are in the batch.
+    places: Vec<usize>,
+    body: Vec<u8>,
+    /// For each '1' if it has an idempotency key, else '0'.
+    keyed: Vec<u8>,
+    keys: Vec<Key>,
+}
+
+/// An idempotency key of one of them.
+struct Key {
+    name: String,
+    /// What is remembered of it: "id fingerprint".
+    words: Vec<u8>,
+    ttl: Duration,
+}
+
+impl Queue {
+    /// A batch without jobs.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { queue: self, len: 0, alike: Vec::new(), singles: Vec::new(), repeats: Vec::new(), keys: HashSet::new() }
+    }
+
+    /// Adds many jobs in one round trip, or two. Answers in order; earlier ones count for later ones of the same key.
+    pub async fn submit_many(&self, jobs: &[(NewJob<'_>, Option<Idempotency<'_>>)]) -> Result<Vec<Submitted>, QueueError> {
+        let mut batch = self.batch();
+        for (job, idempotency) in jobs {
+            batch.push(job, *idempotency);
+        }
+        batch.submit().await
+    }
+}
+
+impl Batch<'_> {
+    /// Takes one more.
+    pub fn push(&mut self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) {
+        let place = self.len;
+        self.len += 1;
+        let is_repeat = idempotency.is_some_and(|idempotency| !self.keys.insert(idempotency.key.to_owned()));
+        if is_repeat {
+            self.repeats.push((place, self.queue.submission(job, idempotency)));
+        } else if job.is_new && job.due.is_none() {
+            self.bundle_for(job).push(place, job, idempotency);
+        } else {
+            self.singles.push((place, self.queue.submission(job, idempotency)));
+        }
+    }
+
+    /// Takes a submission that waited.
+    pub(crate) fn push_waiting(&mut self, submission: Submission) {
+        let place = self.len;
+        self.len += 1;
+        let idempotency = submission.idempotency();
+        let is_repeat = idempotency.is_some_and(|idempotency| !self.keys.insert(idempotency.key.to_owned()));
+        match submission.new_job() {
+            _ if is_repeat => self.repeats.push((place, submission)),
+            Some(job) => self.bundle_for(&job).push(place, &job, idempotency),
+            None => self.singles.push((place, submission)),
+        }
+    }
+
+    fn bundle_for(&mut self, job: &NewJob<'_>) -> &mut NewBundle {
+        let shared = bundle::split(job.id).0;
+        let is_of = |bundle: &NewBundle| bundle.lane == job.lane && bundle.id.strip_suffix(ANY) == Some(shared);
+        let known = self.alike.iter().rposition(is_of).unwrap_or_else(|| {
+            self.alike.push(NewBundle::new(job));
+            self.alike.len() - 1
+        });
+        &mut self.alike[known]
+    }
+
+    /// Submits all. Answers in order.
+    pub async fn submit(mut self) -> Result<Vec<Submitted>, QueueError> {
+        let mut submitted = vec![Submitted::Accepted; self.len];
+        let bundles = self.bundles()?;
+        let others = self.queue.submit_bundles(&bundles, &mut submitted).await?;
+        for bundle in others {
+            bundle.part(self.queue, &mut self.singles)?;
+        }
+        self.singles.sort_unstable_by_key(|(place, _)| *place);
+        self.singles.append(&mut self.repeats);
+        self.queue.submit_singles(&self.singles, &mut submitted).await?;
+        Ok(submitted)
+    }
+
+    /// The bundles that are worth it. Of several with one name, that with the most jobs; those of the others go by themselves.
+    fn bundles(&mut self) -> Result<Vec<NewBundle>, QueueError> {
+        let mut bundles: Vec<NewBundle> = Vec::with_capacity(self.alike.len());
+        for bundle in std::mem::take(&mut self.alike) {
+            let namesake = bundles.iter_mut().find(|known| known.id == bundle.id);
+            match namesake {
+                _ if bundle.places.len() < FEWEST => bundle.part(self.queue, &mut self.singles)?,
+                None => bundles.push(bundle),
+                Some(known) if known.places.len() < bundle.places.len() => {
+                    std::mem::replace(known, bundle).part(self.queue, &mut self.singles)?;
+                }
+                Some(_) => bundle.part(self.queue, &mut self.singles)?,
+            }
+        }
+        Ok(bundles)
+    }
+}
+
+impl NewBundle {
+    fn new(job: &NewJob<'_>) -> Self {
+        let (id, lane) = (bundle_of(job.id), job.lane);
+        Self { id, lane, places: Vec::new(), body: Vec::new(), keyed: Vec::new(), keys: Vec::new() }
+    }
+
+    fn push(&mut self, place: usize, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) {
+        self.places.push(place);
+        bundle::write(job, &mut self.body);
+        self.keyed.push(if idempotency.is_some() { b'1' } else { b'0' });
+        self.keys.extend(idempotency.map(|Idempotency { key, fingerprint, ttl }| Key {
+            name: key.to_owned(),
+            words: [job.id.as_bytes(), b" ", fingerprint].concat(),
+            ttl,
+        }));
+    }
+
+    /// What its entry keeps: "id payload".
+    fn job(&self) -> String {
+        format!("{} {ANY}{}", self.id, self.places.len())
+    }
+
+    /// Its jobs with their keys.
+    fn keyed_jobs(&self) -> Result<Vec<(bundle::Bundled, Option<&Key>)>, QueueError> {
+        let mut keys = self.keys.iter();
+        let jobs = bundle::read(&Bytes::copy_from_slice(&self.body))?;
+        Ok(jobs.into_iter().zip(&self.keyed).map(|(job, keyed)| (job, if *keyed == b'1' { keys.next() } else { None })).collect())
+    }
+
+    /// Its jobs, each by itself.
+    fn part(&self, queue: &Queue, singles: &mut Vec<(usize, Submission)>) -> Result<(), QueueError> {
+        for (place, (job, key)) in self.places.iter().zip(self.keyed_jobs()?) {
+            let bundle::Bundled { id, lane, expires, payload, body, .. } = &job;
+            let body = Some(&**body).filter(|body| !body.is_empty());
+            let job = NewJob { id, lane: *lane, payload, body, due: None, expires: *expires, is_new: true };
+            let key = key.map(|Key { name, words, ttl }| Idempotency {
+                key: name,
+                fingerprint: words.get(id.len() + 1..).unwrap_or_default(),
+                ttl: *ttl,
+            });
+            singles.push((*place, queue.submission(&job, key)));
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    /// Adds jobs one by one, in order; `submitted` has their places.
+    pub(crate) async fn submit_singles(
+        &self,
+        jobs: &[(usize, Submission)],
+        submitted: &mut [Submitted],
+    ) -> Result<(), QueueError> {
+        let reserve = |chunk: &[(usize, Submission)]| {
+            let mut wanted = [0; 3];
+            for (_, submission) in chunk.iter().filter(|(_, submission)| !submission.waits) {
+                wanted[submission.lane as usize] += 1;
+            }
+            self.handover.reserve(wanted)
+        };
+        let mut reserved: Vec<Option<Reserved>> = jobs.chunks(STEP).map(reserve).collect();
+        let call = |(chunk, reserved): (&[(usize, Submission)], &Option<Reserved>)| {
+            let of = || chunk.iter().map(|(_, submission)| submission);
+            let mut call = self.adding(&scripts::SUBMIT, of().map(Submission::count_keys).sum());
+            call.args(of().flat_map(Submission::keys));
+            tell_reader(&mut call, reserved.as_ref());
+            call.args(of().flat_map(Submission::args));
+            call
+        };
+        let calls = jobs.chunks(STEP).zip(&reserved).map(call).collect();
+        for ((reply, reserved), chunk) in self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(jobs.chunks(STEP)) {
+            let (answers, entries): (Vec<(usize, String)>, Vec<Read>) = from_reply(reply)?;
+            for (lane, id, fields) in entries {
+                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
+                let is_of = |(_, submission): &&(usize, Submission)| fields.get(1).is_some_and(|job| submission.job() == *job);
+                let body = chunk.iter().find(is_of).map(|(_, found)| Bytes::copy_from_slice(found.body()));
+                reserved.hand_over(lane, (id, fields), body);
+            }
+            for (place, answer) in answers {
+                let (place, _) = chunk.get(place).ok_or_else(too_many)?;
+                *submitted.get_mut(*place).ok_or_else(too_many)? = answer.parse()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds bundles. Gives those that were not added, since there is one of this name already.
+    async fn submit_bundles<'b>(
+        &self,
+        bundles: &'b [NewBundle],
+        submitted: &mut [Submitted],
+    ) -> Result<Vec<&'b NewBundle>, QueueError> {
+        let reserve = |step: &[NewBundle]| {
+            let mut wanted = [0; 3];
+            for bundle in step {
+                wanted[bundle.lane as usize] += 1;
+            }
+            self.handover.reserve(wanted)
+        };
+        let mut reserved: Vec<Option<Reserved>> = bundles.chunks(BUNDLES).map(reserve).collect();
+        let call = |(step, reserved): (&[NewBundle], &Option<Reserved>)| {
+            let records = step.iter().map(|bundle| 1 + bundle.keys.len()).sum::<usize>();
+            let mut call = self.adding(&scripts::SUBMIT_BUNDLES, 1 + records);
+            call.arg(&self.keys.bundled);
+            for bundle in step {
+                call.arg(self.keys.job(&bundle.id)).args(bundle.keys.iter().map(|key| self.keys.idempotency(&key.name)));
+            }
+            tell_reader(&mut call, reserved.as_ref());
+            for bundle in step {
+                let ttl = bundle.keys.iter().map(|key| millis(key.ttl)).max().unwrap_or_default();
+                call.arg(bundle.job()).arg(bundle.lane as u8).arg(&bundle.body).arg(ttl).arg(&bundle.keyed);
+                call.args(bundle.keys.iter().map(|key| &key.words));
+            }
+            call
+        };
+        let calls = bundles.chunks(BUNDLES).zip(&reserved).map(call).collect();
+        let mut refused = Vec::new();
+        for ((reply, reserved), step) in
+            self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(bundles.chunks(BUNDLES))
+        {
+            type Reply = (Vec<(usize, usize, String)>, Vec<Read>, Vec<usize>);
+            let (answers, entries, others): Reply = from_reply(reply)?;
+            for (lane, id, fields) in entries {
+                let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
+                let of = |(_, bundle): &(usize, &NewBundle)| fields.get(1).is_some_and(|job| bundle.job().as_bytes() == *job);
+                // What is over already is said by its record alone.
+                let is_whole = |(place, _): &(usize, &NewBundle)| answers.iter().all(|(bundle, ..)| bundle != place);
+                let body = step.iter().enumerate().find(of).filter(is_whole).map(|(_, bundle)| bundle.body.clone());
+                reserved.hand_over(lane, (id, fields), body.map(Bytes::from));
+            }
+            for (bundle, place, answer) in answers {
+                let place = step.get(bundle).and_then(|bundle| bundle.places.get(place)).ok_or_else(too_many)?;
+                *submitted.get_mut(*place).ok_or_else(too_many)? = answer.parse()?;
+            }
+            refused.extend(others.into_iter().filter_map(|bundle| step.get(bundle)));
+        }
+        Ok(refused)
+    }
+}

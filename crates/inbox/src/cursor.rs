@@ -28,11 +28,14 @@ pub struct Cursor {
 #[error("not a cursor that this server gave")]
 pub struct BadCursor;
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { own, timeline } = self;
+impl Cursor {
+    /// The most bytes of its text.
+    pub const TEXT: usize = 4 * 17;
+
+    /// Writes its text (ASCII) so that it ends before `end`, which is [`TEXT`](Self::TEXT) at least; gives where it begins.
+    pub fn write_before(&self, end: usize, text: &mut [u8]) -> usize {
+        let (Self { own, timeline }, mut at) = (self, end);
         // By hand: this is done for every frame, and in a broadcast `{:x}` took a measurable part of the time.
-        let (mut text, mut at) = ([0; 4 * 17], 4 * 17);
         for (part, before) in [(timeline.rev, b'-'), (timeline.epoch, b'-'), (own.rev, b'-'), (own.epoch, b'c')] {
             let mut left = part;
             loop {
@@ -46,6 +49,14 @@ impl fmt::Display for Cursor {
             at -= 1;
             text[at] = before;
         }
+        at
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; Self::TEXT];
+        let at = self.write_before(Self::TEXT, &mut text);
         f.write_str(str::from_utf8(&text[at..]).unwrap_or_default())
     }
 }

@@ -1,6 +1,6 @@
 //! A frame on its way to one person: a body that others may share, and what is theirs alone.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use stentor_inbox::Cursor;
@@ -51,7 +51,7 @@ impl Told {
         let (unread, cursor) = frame.count().unwrap_or_default();
         let end = end_of(unread, &cursor);
         if body.ends_with(end.as_bytes()) {
-            body.truncate(body.len() - end.len());
+            body.truncate(body.len() - end.as_bytes().len());
             return Self { name: frame.name(), change: None, pause: None, body, end: End::Counted(unread, cursor) };
         }
         Self { name: frame.name(), change: None, pause: None, body, end: End::Whole(Some(cursor)) }
@@ -97,7 +97,7 @@ impl Told {
     pub(crate) fn json(&self) -> String {
         let mut json = String::from_utf8_lossy(&self.body).into_owned();
         if let End::Counted(unread, cursor) = &self.end {
-            json.push_str(&end_of(*unread, cursor));
+            json.push_str(&String::from_utf8_lossy(end_of(*unread, cursor).as_bytes()));
         }
         json
     }
@@ -108,15 +108,41 @@ impl Told {
     }
 }
 
-fn end_of(unread: u64, cursor: &Cursor) -> arrayvec::ArrayString<128> {
-    let mut end = arrayvec::ArrayString::new();
-    // 111 bytes at most. Piece by piece, which is less work than one format of all: it is done for every frame.
-    end.push_str(r#","unread":"#);
-    let _ = write!(end, "{unread}");
-    end.push_str(r#","cursor":""#);
-    let _ = write!(end, "{cursor}");
-    end.push_str("\"}");
-    end
+/// What a frame with a count ends with.
+struct Ending {
+    text: [u8; LONGEST],
+    begin: usize,
+}
+
+/// The longest of them: 20 digits, a cursor, and what stands around them.
+const LONGEST: usize = 128;
+
+impl Ending {
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[self.begin..]
+    }
+}
+
+/// Written backwards, and by hand: it is done for every frame, and formatting is more than half of it.
+fn end_of(unread: u64, cursor: &Cursor) -> Ending {
+    fn put(text: &mut [u8; LONGEST], before: usize, word: &[u8]) -> usize {
+        text[before - word.len()..before].copy_from_slice(word);
+        before - word.len()
+    }
+    let mut text = [0; LONGEST];
+    let mut at = put(&mut text, LONGEST, b"\"}");
+    at = cursor.write_before(at, &mut text);
+    at = put(&mut text, at, br#","cursor":""#);
+    let mut left = unread;
+    loop {
+        at -= 1;
+        text[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    Ending { begin: put(&mut text, at, br#","unread":"#), text }
 }
 
 fn encode(frame: &ServerFrame) -> Bytes {

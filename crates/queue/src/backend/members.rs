@@ -11,16 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis::prelude::Task;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::{
-    fetch::task,
-    held::{Holding, Shared},
-};
+use super::held::{Holding, Shared};
 use crate::{
     Lane, Lease, Outcome, QueueError,
     bundle::{self, Bundled, Ends},
@@ -33,6 +28,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(20);
 /// How many bundles are read ahead, so that nobody waits for Redis between one and the next.
 const AHEAD: usize = 2;
+
+/// Gives a worker the job of a lease, whose payload this is. What it gives is not known here, so that this is compiled once.
+pub(crate) type Door = dyn Fn(&Lease, &[u8]) -> serde_json::Result<()> + Send + Sync;
 
 /// An entry of a bundle that was read, and how many jobs it says there are.
 pub(crate) struct Read {
@@ -138,12 +136,7 @@ impl Member {
 }
 
 /// Hands over the jobs of the bundles of a lane until no bundle can come any more.
-pub(crate) async fn run<A: DeserializeOwned>(
-    shared: Arc<Shared>,
-    lane: Lane,
-    mut bundles: mpsc::UnboundedReceiver<Read>,
-    open: mpsc::UnboundedSender<Task<A>>,
-) {
+pub(crate) async fn run(shared: Arc<Shared>, lane: Lane, mut bundles: mpsc::UnboundedReceiver<Read>, door: Arc<Door>) {
     let load = |read: Read| {
         let shared = &shared;
         async move {
@@ -158,7 +151,7 @@ pub(crate) async fn run<A: DeserializeOwned>(
     let mut loaded = std::pin::pin!(stream::poll_fn(|cx| bundles.poll_recv(cx)).map(load).buffered(AHEAD));
     while let Some(bundle) = loaded.next().await {
         if let Some(bundle) = bundle {
-            feed(&shared, lane, &Arc::new(bundle), &open).await;
+            feed(&shared, lane, &Arc::new(bundle), &*door).await;
         }
     }
 }
@@ -217,7 +210,7 @@ async fn ask(lease: &Lease) -> Result<Option<Content>, QueueError> {
 
 /// Hands the jobs of a bundle over as places become free. Those that have to wait, or belong elsewhere, leave; and all do once a worker
 /// died with them: which of them it died of shows only if each runs by itself.
-async fn feed<A: DeserializeOwned>(shared: &Shared, lane: Lane, bundle: &Arc<Bundle>, open: &mpsc::UnboundedSender<Task<A>>) {
+async fn feed(shared: &Shared, lane: Lane, bundle: &Arc<Bundle>, door: &Door) {
     let mut closing = shared.closing();
     let mut closing = std::pin::pin!(closing.wait_for(|closing| *closing));
     let is_one = |job: &Bundled| bundle.lease.0.delivery.number == 1 && job.lane == lane && job.due.is_none();
@@ -247,12 +240,9 @@ async fn feed<A: DeserializeOwned>(shared: &Shared, lane: Lane, bundle: &Arc<Bun
         }
         shared.count_fed(lane, 1);
         let lease = shared.member(bundle, *place);
-        match serde_json::from_slice(&bundle.jobs[*place].payload) {
-            Ok(job) => {
-                shared.held().insert(lease.0.serial, Holding { lease: lease.clone(), started: false, places });
-                let _ = open.send(task(lease, job)); // a closed door means a stop: it is let go
-            }
-            Err(error) => shared.report(lease, Outcome::Dead { reason: format!("it cannot be decoded: {error}") }),
+        shared.held().insert(lease.0.serial, Holding { lease: lease.clone(), started: false, places });
+        if let Err(error) = door(&lease, &bundle.jobs[*place].payload) {
+            shared.report(lease, Outcome::Dead { reason: format!("it cannot be decoded: {error}") });
         }
     }
 }

@@ -45,7 +45,7 @@ use held::Shared;
 use layer::SettleLayer;
 pub(crate) use members::Member;
 
-use crate::{Lane, Queue};
+use crate::{Lane, Lease, Queue};
 
 impl Queue {
     /// A backend for one apalis worker over this queue. `reader` is its own: blocking reads stop everything else on it.
@@ -74,9 +74,16 @@ impl<A: DeserializeOwned + Send + Sync + 'static> StreamsBackend<A> {
         let (settled, outcomes) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(queue, config, settled));
         let (mut readers, mut keepers) = (JoinSet::new(), JoinSet::new());
+        let door: Arc<members::Door> = Arc::new({
+            let open = open.clone();
+            move |lease: &Lease, payload: &[u8]| {
+                let _ = open.send(fetch::task(lease.clone(), serde_json::from_slice(payload)?)); // closed: a stop, and it is let go
+                Ok(())
+            }
+        });
         let bundles = Lane::ALL.map(|lane| {
             let (bundles, read) = mpsc::unbounded_channel();
-            readers.spawn(members::run(shared.clone(), lane, read, open.clone()));
+            readers.spawn(members::run(shared.clone(), lane, read, door.clone()));
             bundles
         });
         let doors = Doors { open: open.clone(), suspects, bundles };

@@ -74,8 +74,15 @@ impl NotificationId {
     /// 4,096). So they sort as the requests do, and tell which were accepted together.
     #[must_use]
     pub fn at_place(self, place: u16) -> Self {
-        const PLACES: u128 = 0xfff;
-        Self(Uuid::from_u128(self.0.as_u128() & !PLACES | u128::from(place) & PLACES))
+        Self(Uuid::from_u128(self.0.as_u128() & !u128::from(Self::LAST_PLACE) | u128::from(place & Self::LAST_PLACE)))
+    }
+
+    /// The last place that there is.
+    pub const LAST_PLACE: u16 = 0xfff;
+
+    /// Its place among those that differ in it alone.
+    pub fn place(self) -> u16 {
+        (self.0.as_u128() & u128::from(Self::LAST_PLACE)) as u16
     }
 
     /// When the notification was accepted, as its id tells.

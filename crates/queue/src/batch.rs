@@ -15,6 +15,8 @@ use crate::{
 
 /// The fewest jobs that are worth a bundle.
 pub(crate) const FEWEST: usize = 4;
+/// With so many bytes a bundle takes no more jobs: who looks for one of them reads it all.
+const FULL: usize = 1 << 20;
 /// The most bundles that one script adds: about 1 ms of Redis's single thread.
 const BUNDLES: usize = 4;
 
@@ -70,13 +72,11 @@ impl Queue {
 impl Batch<'_> {
     /// Takes one more.
     pub fn push(&mut self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) {
-        let place = self.len;
-        self.len += 1;
-        let is_repeat = idempotency.is_some_and(|idempotency| !self.keys.insert(idempotency.key.to_owned()));
-        if is_repeat {
+        let place = self.place();
+        if self.is_repeat(idempotency) {
             self.repeats.push((place, self.queue.submission(job, idempotency)));
-        } else if job.is_new && job.due.is_none() {
-            self.bundle_for(job).push(place, job, idempotency);
+        } else if let Some(bundle) = self.bundle_for(job) {
+            bundle.push(place, job, idempotency);
         } else {
             self.singles.push((place, self.queue.submission(job, idempotency)));
         }
@@ -84,25 +84,38 @@ impl Batch<'_> {
 
     /// Takes a submission that waited.
     pub(crate) fn push_waiting(&mut self, submission: Submission) {
-        let place = self.len;
-        self.len += 1;
-        let idempotency = submission.idempotency();
-        let is_repeat = idempotency.is_some_and(|idempotency| !self.keys.insert(idempotency.key.to_owned()));
-        match submission.new_job() {
-            _ if is_repeat => self.repeats.push((place, submission)),
-            Some(job) => self.bundle_for(&job).push(place, &job, idempotency),
-            None => self.singles.push((place, submission)),
+        let (place, idempotency) = (self.place(), submission.idempotency());
+        if self.is_repeat(idempotency) {
+            self.repeats.push((place, submission));
+        } else if let Some((bundle, job)) = submission.new_job().and_then(|job| Some((self.bundle_for(&job)?, job))) {
+            bundle.push(place, &job, idempotency);
+        } else {
+            self.singles.push((place, submission));
         }
     }
 
-    fn bundle_for(&mut self, job: &NewJob<'_>) -> &mut NewBundle {
+    /// The place of the next.
+    fn place(&mut self) -> usize {
+        self.len += 1;
+        self.len - 1
+    }
+
+    fn is_repeat(&mut self, idempotency: Option<Idempotency<'_>>) -> bool {
+        idempotency.is_some_and(|idempotency| !self.keys.insert(idempotency.key.to_owned()))
+    }
+
+    /// The bundle that a job goes in, if it does.
+    fn bundle_for(&mut self, job: &NewJob<'_>) -> Option<&mut NewBundle> {
+        if !job.is_new || job.due.is_some() {
+            return None;
+        }
         let shared = bundle::split(job.id).0;
         let is_of = |bundle: &NewBundle| bundle.lane == job.lane && bundle.id.strip_suffix(ANY) == Some(shared);
         let known = self.alike.iter().rposition(is_of).unwrap_or_else(|| {
             self.alike.push(NewBundle::new(job));
             self.alike.len() - 1
         });
-        &mut self.alike[known]
+        Some(&mut self.alike[known]).filter(|bundle| bundle.body.len() < FULL)
     }
 
     /// Submits all. Answers in order.
@@ -207,7 +220,8 @@ impl Queue {
             call
         };
         let calls = jobs.chunks(STEP).zip(&reserved).map(call).collect();
-        for ((reply, reserved), chunk) in self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(jobs.chunks(STEP)) {
+        let (replies, replicated) = self.submit_calls(calls).await?;
+        for ((reply, reserved), chunk) in replies.into_iter().zip(&mut reserved).zip(jobs.chunks(STEP)) {
             let (answers, entries): (Vec<(usize, String)>, Vec<Read>) = from_reply(reply)?;
             for (lane, id, fields) in entries {
                 let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
@@ -220,7 +234,7 @@ impl Queue {
                 *submitted.get_mut(*place).ok_or_else(too_many)? = answer.parse()?;
             }
         }
-        Ok(())
+        replicated
     }
 
     /// Adds bundles. Gives those that were not added, since there is one of this name already.
@@ -254,9 +268,8 @@ impl Queue {
         };
         let calls = bundles.chunks(BUNDLES).zip(&reserved).map(call).collect();
         let mut refused = Vec::new();
-        for ((reply, reserved), step) in
-            self.submit_calls(calls).await?.into_iter().zip(&mut reserved).zip(bundles.chunks(BUNDLES))
-        {
+        let (replies, replicated) = self.submit_calls(calls).await?;
+        for ((reply, reserved), step) in replies.into_iter().zip(&mut reserved).zip(bundles.chunks(BUNDLES)) {
             type Reply = (Vec<(usize, usize, String)>, Vec<Read>, Vec<usize>);
             let (answers, entries, others): Reply = from_reply(reply)?;
             for (lane, id, fields) in entries {
@@ -273,6 +286,6 @@ impl Queue {
             }
             refused.extend(others.into_iter().filter_map(|bundle| step.get(bundle)));
         }
-        Ok(refused)
+        replicated.map(|()| refused)
     }
 }

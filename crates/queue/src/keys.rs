@@ -6,7 +6,7 @@ use crate::Lane;
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
-    /// Streams, by lane: j -> "id payload" of a job, and a -> how often it was tried, if it was.
+    /// Streams, by lane: j -> "id payload" of a job (of a bundle "id *jobs"), and a -> how often it was tried, if it was.
     pub lanes: [String; 3],
     /// Zset of what waits for a time: "lane tries id payload" by ms.
     pub due: String,

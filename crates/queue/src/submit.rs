@@ -84,10 +84,12 @@ impl Queue {
         Submission { told, keyed, lane, waits: job.due.is_some(), expires, is_new }
     }
 
-    /// Makes calls that submit, and waits for the replicas that are to have what they wrote.
-    pub(crate) async fn submit_calls(&self, calls: Vec<Call>) -> Result<Vec<Value>, QueueError> {
+    /// Makes calls that submit, and waits for the replicas that are to have what they wrote. What was added is added, and read for a worker,
+    /// even if too few of them have it: so the answers come with that error.
+    pub(crate) async fn submit_calls(&self, calls: Vec<Call>) -> Result<(Vec<Value>, Result<(), QueueError>), QueueError> {
+        let mut replicated = Ok(());
         if calls.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), replicated));
         }
         let expected = calls.len();
         let replies = match &self.replication {
@@ -98,12 +100,12 @@ impl Queue {
                 let mut replies = Call::ask_all_and(calls, Some(wait), &mut conn.clone()).await?;
                 let have = replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?;
                 if have < *replicas {
-                    return Err(QueueError::NotReplicated { have, want: *replicas });
+                    replicated = Err(QueueError::NotReplicated { have, want: *replicas });
                 }
                 replies
             }
         };
-        if replies.len() == expected { Ok(replies) } else { Err(too_short()) }
+        if replies.len() == expected { Ok((replies, replicated)) } else { Err(too_short()) }
     }
 }
 

@@ -17,25 +17,21 @@ pub(crate) struct Ids(Mutex<Option<Last>>);
 struct Last {
     id: NotificationId,
     gathering: u64,
-    place: u16,
 }
 
 impl Ids {
     /// An id for what is accepted `at` this time and goes with the others of `gathering`.
     fn next(&self, at: Timestamp, gathering: u64) -> NotificationId {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = match last.take() {
-            Some(Last { id, gathering: known, place }) if known == gathering && place < PLACES && id.accepted_at() == at => {
-                Last { id: id.at_place(place + 1), gathering, place: place + 1 }
+        let id = match &*last {
+            Some(Last { id, gathering: known }) if *known == gathering && id.accepted_at() == at => {
+                id.place().checked_add(1).filter(|place| *place <= NotificationId::LAST_PLACE).map(|place| id.at_place(place))
             }
-            _ => Last { id: random(at).at_place(0), gathering, place: 0 },
+            _ => None,
         };
-        last.insert(next).id
+        last.insert(Last { id: id.unwrap_or_else(|| random(at)), gathering }).id
     }
 }
-
-/// The highest place.
-const PLACES: u16 = 0xfff;
 
 fn random(at: Timestamp) -> NotificationId {
     let mut random = [0; 10];
@@ -64,13 +60,21 @@ mod tests {
     #[test]
     fn ids_of_one_moment_and_call_differ_in_their_last_digits_alone_and_none_comes_twice() {
         let (ids, at) = (Ids::default(), Timestamp::from_millis(1_790_000_000_000));
-        let together: Vec<String> = (0..5_000).map(|_| ids.next(at, 1).to_string()).collect();
-        assert!(together[..4_096].is_sorted() && together[..4_096].iter().all(|id| id[..33] == together[0][..33]));
-        assert_ne!(together[4_096][..33], together[0][..33], "there are no more places");
-        let apart =
-            [ids.next(at, 2), ids.next(Timestamp::from_millis(1_790_000_000_001), 2), ids.next(at, 2)].map(|id| id.to_string());
-        let all: HashSet<&str> = together.iter().chain(&apart).map(|id| &id[..33]).collect();
-        assert_eq!(all.len(), 5);
-        assert_eq!(together.iter().chain(&apart).collect::<HashSet<_>>().len(), 5_003);
+        let first = ids.next(at, 1);
+        let (mut all, mut alike) = (HashSet::from([first]), HashSet::from([first.at_place(0)]));
+        let mut last = first;
+        for _ in first.place()..NotificationId::LAST_PLACE {
+            let next = ids.next(at, 1);
+            assert!(next > last && all.insert(next) && next.at_place(0) == first.at_place(0), "{last} {next}");
+            last = next;
+        }
+        let later = Timestamp::from_millis(1_790_000_000_001);
+        for (at, gathering) in [(at, 1), (at, 2), (later, 2), (at, 2)] {
+            let other = ids.next(at, gathering);
+            assert!(
+                all.insert(other) && alike.insert(other.at_place(0)),
+                "no place is left, or it goes in another call: {other}"
+            );
+        }
     }
 }

@@ -207,6 +207,19 @@ async fn of_two_bundles_of_one_name_the_second_goes_job_by_job() {
 }
 
 #[tokio::test]
+async fn what_is_large_goes_in_no_bundle_without_end() {
+    let f = Fixture::new().await;
+    let (ids, body) = (ids(12), vec![b'x'; 200_000]);
+    let jobs: Vec<_> = ids.iter().map(|id| NewJob { body: Some(&body), ..new_job(id, Lane::Bulk, "{\"n\":1}") }).collect();
+    submit(&f, &jobs).await;
+    let (entries, depth): (u64, _) = (f.command("XLEN @bulk").await, f.queue.depth().await.unwrap());
+    assert_eq!((entries, depth.bulk), (7, 12), "six of 200 kB, and six by themselves");
+    for id in &ids {
+        assert_eq!(f.queue.find_job(id).await.unwrap(), Some(record(&body)));
+    }
+}
+
+#[tokio::test]
 async fn jobs_that_were_handed_over_in_a_bundle_come_with_their_records() {
     let f = Fixture::new().await;
     let (tx, mut rx) = mpsc::unbounded_channel();

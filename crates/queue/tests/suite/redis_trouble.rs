@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use stentor_queue::{Lane, Lease, Outcome, QueueError};
+use stentor_queue::{Lane, Lease, NewJob, Outcome, QueueError, WorkerConfig};
 use stentor_testkit::RedisServer;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::support::{Fixture, Job, config, connect, eventually, next, short_lease};
+use crate::support::{Fixture, Job, PATIENCE, Worker, config, connect, eventually, next, next_sorted, short_lease};
 
 #[tokio::test]
 async fn killed_and_restarted_redis_neither_ends_a_worker_nor_cancels_a_handler() {
@@ -170,4 +170,32 @@ async fn a_replicated_submission_is_answered_when_the_replica_has_it() {
     let conn = connect(&replica.url()).await;
     assert!(stentor_queue::Queue::new(conn, "test").find_job("a").await.unwrap().is_some());
     assert_eq!(patient.submit(&job, None).await.unwrap(), stentor_queue::Submitted::Accepted);
+}
+
+#[tokio::test]
+async fn what_too_few_replicas_have_is_handed_to_the_worker_all_the_same() {
+    let f = Fixture::new().await;
+    let own = async || connect(&f.redis.url()).await;
+    let queue = stentor_queue::Queue::new(own().await, "test").replicated(own().await, 1, Duration::from_millis(1));
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let handle = move |job: Job, _: Lease| {
+        let _ = tx.send(job.n);
+        async { Outcome::Done }
+    };
+    let config = WorkerConfig { block: PATIENCE, lease: PATIENCE * 2, ..config(8) };
+    let _worker = Worker::start(queue.clone(), &f.redis.url(), config, 8, handle).await;
+    eventually("its reader waits", async || {
+        let clients: String = f.command("INFO clients").await;
+        clients.contains("blocked_clients:1").then_some(())
+    })
+    .await;
+    let names: Vec<_> = (0..5).map(|n| (format!("job-{n:02}"), format!("{{\"n\":{n}}}"))).collect();
+    let new = |(id, payload)| (NewJob { is_new: true, ..crate::support::new_job(id, Lane::Normal, payload) }, None);
+    let jobs: Vec<_> = names.iter().map(|(id, payload)| new((id, payload))).collect();
+    // Four go together, one by itself.
+    for some in [&jobs[..4], &jobs[4..]] {
+        let refused = queue.submit_many(some).await.unwrap_err();
+        assert!(matches!(refused, QueueError::NotReplicated { have: 0, want: 1 }), "{refused:?}");
+    }
+    assert_eq!(next_sorted(&mut rx, 5).await, [0, 1, 2, 3, 4], "nobody waits for the end of a lease");
 }

@@ -10,6 +10,7 @@
 //! is away, and tries again in their own time. Whatever was sent may have happened all the same.
 
 mod call;
+pub mod lua;
 mod place;
 mod sentinel;
 

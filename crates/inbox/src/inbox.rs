@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use redis::{Script, Value};
-use stentor_connection::{Call, Connection};
+use stentor_connection::{Call, Connection, lua};
 use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
 
 use crate::{
@@ -16,6 +16,10 @@ const SEQ_JUMP: u64 = 1_000_000;
 /// The most items written in one pipeline.
 const PIPELINE: usize = 500;
 
+pub(crate) const HEAD: &str = lua!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
+pub(crate) const ITEMS: &str = lua!(include_str!("scripts/_items.lua"));
+pub(crate) const DO_TIDY: &str = lua!(include_str!("scripts/_tidy.lua"));
+
 /// A script with the head that all inbox scripts share, and, if it works on items, with what is done to these. What was accepted is
 /// delivered, read and trimmed also beyond Redis's `maxmemory`: intake stops there, and a full Redis could never become empty again
 /// if this did too.
@@ -24,14 +28,23 @@ macro_rules! script {
         script!($name, $file, "");
     };
     ($name:ident, $file:literal, on items) => {
-        script!($name, $file, include_str!("scripts/_items.lua"));
+        script!($name, $file, $crate::inbox::ITEMS);
     };
     ($name:ident, $file:literal, $items:expr) => {
         pub(crate) static $name: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
-            let head = concat!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
-            let tidy =
-                concat!("if NOW >= DUE then\n", include_str!("scripts/_items.lua"), include_str!("scripts/_tidy.lua"), "end\n");
-            redis::Script::new(&[head, tidy, $items, include_str!(concat!("scripts/", $file))].concat())
+            const OWN: &str = stentor_connection::lua!(include_str!(concat!("scripts/", $file)));
+            redis::Script::new(
+                &[
+                    $crate::inbox::HEAD,
+                    "if NOW >= DUE then\n",
+                    $crate::inbox::ITEMS,
+                    $crate::inbox::DO_TIDY,
+                    "end\n",
+                    $items,
+                    OWN,
+                ]
+                .concat(),
+            )
         });
     };
 }
@@ -46,9 +59,8 @@ script!(SET_READER, "set_reader.lua", on items);
 script!(RECALL, "recall.lua", on items);
 script!(UPDATE, "update.lua", on items);
 static WRITE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/write.lua"))));
-static WARM: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
+    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/write.lua"))));
+static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
 type MarkReply = (Value, Vec<String>, Vec<String>, Vec<String>);

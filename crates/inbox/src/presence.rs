@@ -3,15 +3,15 @@
 use std::{iter::Sum, ops::AddAssign, sync::LazyLock};
 
 use redis::Script;
-use stentor_connection::Connection;
+use stentor_connection::{Connection, lua};
 use stentor_domain::{AppId, RecipientId};
 
 use crate::{InboxError, keys};
 
 /// KEYS hash: gateway -> "connections people at". ARGV gateway, connections, people. By Redis's clock.
-static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/presence_report.lua")));
+static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(lua!(include_str!("scripts/presence_report.lua"))));
 /// KEYS as above. ARGV how long a report counts in ms. Returns {connections, people}.
-static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/presence_count.lua")));
+static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(lua!(include_str!("scripts/presence_count.lua"))));
 /// How long a report counts: three that are missed in a row.
 const COUNTS_MS: u64 = 15_000;
 

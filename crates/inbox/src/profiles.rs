@@ -11,7 +11,7 @@ use std::{
 
 use redis::Script;
 use serde_json::Value;
-use stentor_connection::{Call, Connection};
+use stentor_connection::{Call, Connection, lua};
 use stentor_domain::{AppId, NotificationId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
 use tokio::sync::OnceCell;
 
@@ -23,7 +23,7 @@ const LIFE_MS: u64 = 48 * 3_600 * 1_000;
 const MOST_AHEAD: usize = 256;
 
 static SET: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/profile_set.lua"))));
+    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/profile_set.lua"))));
 
 /// A cheap handle to the hot profiles.
 #[derive(Clone)]

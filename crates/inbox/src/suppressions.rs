@@ -7,17 +7,17 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use redis::Script;
-use stentor_connection::Connection;
+use stentor_connection::{Connection, lua};
 use stentor_domain::{AppId, SuppressedAddress, Suppression, SuppressionReason, Timestamp};
 
 use crate::{InboxError, keys};
 
 static COPY: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/suppress.lua"))));
+    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/suppress.lua"))));
 static SAY: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/say_suppressed.lua"))));
+    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/say_suppressed.lua"))));
 static COMPLETED: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/suppressed_complete.lua"))));
+    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/suppressed_complete.lua"))));
 /// The field that says that all of the record is here.
 const COMPLETE: &str = "complete";
 /// The field that whoever copies the record finds again at the end, unless the hash was lost meanwhile.

@@ -3,7 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use redis::{Script, Value};
-use stentor_connection::{Call, Connection};
+use stentor_connection::{Call, Connection, lua};
 use stentor_domain::{
     AppId, Entry, NotificationId, Timestamp,
     timeline::{EntryBody, Gone},
@@ -20,8 +20,11 @@ const REV_JUMP: u64 = 1_000_000;
 macro_rules! script {
     ($name:ident, $file:literal) => {
         static $name: LazyLock<Script> = LazyLock::new(|| {
-            let head = concat!("#!lua flags=allow-oom\n", include_str!("scripts/_timeline.lua"));
-            Script::new(&[head, include_str!(concat!("scripts/", $file))].concat())
+            Script::new(lua!(
+                "#!lua flags=allow-oom\n",
+                include_str!("scripts/_timeline.lua"),
+                include_str!(concat!("scripts/", $file))
+            ))
         });
     };
 }
@@ -29,7 +32,7 @@ script!(APPEND, "timeline_append.lua");
 script!(CHANGE, "timeline_change.lua");
 script!(SINCE, "timeline_since.lua");
 static WARM: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/timeline_warm.lua"))));
+    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/timeline_warm.lua"))));
 
 /// What is done to an entry.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,11 +3,12 @@
 use std::sync::LazyLock;
 
 use redis::Script;
+use stentor_connection::lua;
 
 macro_rules! scripts {
     ($head:literal: $($name:ident = $($file:literal)+;)*) => {
         $(pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!($head, $(include_str!(concat!("scripts/", $file))),+)));)*
+            LazyLock::new(|| Script::new(lua!($head, $(include_str!(concat!("scripts/", $file))),+)));)*
     };
 }
 

@@ -43,7 +43,8 @@ pub enum Submitted {
 impl Queue {
     /// Adds one job, under an idempotency key if one is given: record, key and entry in one script.
     ///
-    /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call.
+    /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call. (One that
+    /// [is new](NewJob::is_new) has none, and may not be looked for.)
     pub async fn submit(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
         self.gathering.submit(self, self.submission(job, idempotency), None).await
     }

@@ -6,7 +6,7 @@
 //! gets a record alone, when somebody claims it. Nobody outside of this crate can tell the difference: which bundle a job may be in is
 //! said by its id, and what others say of it is kept in the bundle's record.
 
-use std::{fmt, io::Write, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, io::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis::RedisResult;
@@ -42,7 +42,7 @@ impl Queue {
         let Some(body) = body else { return Ok(None) };
         let jobs = read(&body)?;
         let Some(place) = jobs.iter().position(|job| &*job.id == id) else { return Ok(None) };
-        let ends = ends.map_or_else(|| Ok(Ends::new(jobs.len())), |ends| ends.parse())?;
+        let ends = ends.map_or_else(|| Ok(Ends::new(jobs.len())), |ends| Ends::read(&ends, jobs.len()))?;
         let state = match ends.marks.get(place) {
             Some(&LEFT) => return self.read_record(id).await,
             Some(&mark) => ends.state(mark).unwrap_or(QUEUED),
@@ -52,12 +52,18 @@ impl Queue {
         Ok(Some(JobRecord { body: rewritten.or(record.body), ..record }))
     }
 
-    /// What was said of a job of a bundle since it was added.
+    /// What was said of a job of a bundle since it was added. Once it has a record of its own, that: whoever holds a bundle may have lost
+    /// it to another worker, under whom its jobs have left.
     pub(crate) async fn find_said(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
-        let (key, (_, own)) = (self.keys.job(&bundle_of(id)), split(id));
-        let mut ask = redis::cmd("HMGET");
-        ask.arg(key).arg(format!("body:{own}")).arg(format!("cancel:{own}"));
-        let (body, withdrawn): (Option<Vec<u8>>, Option<String>) = ask.query_async(&mut self.connection()).await?;
+        type Said = (Option<Vec<u8>>, Option<String>);
+        let ([record, bundle], own) = self.records_of(id);
+        let mut pipe = redis::pipe();
+        pipe.cmd("HGETALL").arg(record);
+        pipe.cmd("HMGET").arg(bundle).arg(format!("body:{own}")).arg(format!("cancel:{own}"));
+        let (fields, (body, withdrawn)): (_, Said) = pipe.query_async(&mut self.connection()).await?;
+        if let Some(record) = JobRecord::read(fields)? {
+            return Ok(Some(record));
+        }
         let said = body.is_some() || withdrawn.is_some();
         Ok(said.then(|| JobRecord { body, withdrawn, ..JobRecord::added(b"") }))
     }
@@ -104,6 +110,18 @@ impl Ends {
         Self { left: jobs, marks: vec![OPEN; jobs], states: Vec::new() }
     }
 
+    /// Reads what the record of a bundle of so many jobs says.
+    pub(crate) fn read(text: &str, jobs: usize) -> Result<Self, QueueError> {
+        let mut words = text.split(' ').skip(1); // how many are left
+        let marks = words.next().unwrap_or_default().as_bytes().to_vec();
+        if marks.len() != jobs {
+            return Err(QueueError::Malformed(format!("{text:?} does not say how far a bundle of {jobs} jobs is")));
+        }
+        let mut ends = Self { left: 0, marks, states: words.map(str::to_owned).collect() };
+        ends.left = (0..jobs).filter(|place| ends.is_open(*place)).count();
+        Ok(ends)
+    }
+
     pub(crate) fn is_open(&self, place: usize) -> bool {
         self.marks.get(place) == Some(&OPEN)
     }
@@ -142,19 +160,6 @@ impl fmt::Display for Ends {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.left, self.marks.escape_ascii())?;
         self.states.iter().try_for_each(|state| write!(f, " {state}"))
-    }
-}
-
-impl FromStr for Ends {
-    type Err = QueueError;
-
-    fn from_str(text: &str) -> Result<Self, QueueError> {
-        let mut words = text.split(' ');
-        let left = words.next().and_then(|left| left.parse().ok());
-        let (Some(left), Some(marks)) = (left, words.next()) else {
-            return Err(QueueError::Malformed(format!("{text:?} does not say how far a bundle is")));
-        };
-        Ok(Self { left, marks: marks.as_bytes().to_vec(), states: words.map(str::to_owned).collect() })
     }
 }
 
@@ -227,10 +232,12 @@ mod tests {
         ends.leave(3);
         ends.end(4, Some("lost"));
         assert_eq!(ends.to_string(), "1 0a1Lb told lost");
-        assert_eq!("1 0a1Lb told lost".parse::<Ends>().unwrap(), ends);
+        assert_eq!(Ends::read("1 0a1Lb told lost", 5).unwrap(), ends);
         assert_eq!((ends.is_open(0), ends.is_open(1), ends.is_open(5)), (true, false, false));
         assert_eq!(ends.state(b'b'), Some("lost"));
-        "few".parse::<Ends>().unwrap_err();
+        for (text, jobs) in [("few", 1), ("1 0a1Lb told lost", 4), ("1 0a1Lb told lost", 6), ("", 1)] {
+            Ends::read(text, jobs).unwrap_err();
+        }
     }
 
     #[test]

@@ -122,9 +122,10 @@ impl Lease {
     pub async fn record(&self) -> Result<Option<JobRecord>, QueueError> {
         let Some(member) = self.unadopted() else { return self.queue().find_job(&self.0.job).await };
         let added = JobRecord::added(&member.job().body);
-        let said = self.queue().find_said(&self.0.job).await?;
-        let (rewritten, withdrawn) = said.map_or((None, None), |said| (said.body, said.withdrawn));
-        Ok(Some(JobRecord { body: rewritten.or_else(|| added.body.clone()), withdrawn, ..added }))
+        Ok(Some(match self.queue().find_said(&self.0.job).await? {
+            Some(said) => JobRecord { body: said.body.or(added.body), ..said },
+            None => added,
+        }))
     }
 
     /// What others have said of the job since it was added, `None` if nothing. Of [`JobRecord::body`] only what it was rewritten with

@@ -85,6 +85,20 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// Reads the fields of a record; `None` if there are none.
+    pub(crate) fn read(mut fields: HashMap<String, Vec<u8>>) -> Result<Option<Self>, QueueError> {
+        let Some(state) = fields.remove("state") else { return Ok(None) };
+        let tries = fields.remove("tries").and_then(|t| String::from_utf8(t).ok()).and_then(|t| t.parse().ok());
+        Ok(Some(Self {
+            state: String::from_utf8(state).map_err(|e| QueueError::Malformed(e.to_string()))?,
+            attempt: tries.unwrap_or(0),
+            body: fields.remove("body"),
+            outcome: fields.remove("outcome"),
+            progress: fields.remove("progress"),
+            withdrawn: fields.remove("cancel").and_then(|reason| String::from_utf8(reason).ok()),
+        }))
+    }
+
     /// The record of a job that was added with `body` and met nobody yet.
     pub(crate) fn added(body: &[u8]) -> Self {
         let body = Some(body.to_vec()).filter(|body| !body.is_empty());
@@ -182,18 +196,7 @@ impl Queue {
 
     /// The record of a job that is in no bundle (any more).
     pub(crate) async fn read_record(&self, id: &str) -> Result<Option<JobRecord>, QueueError> {
-        let key = self.keys.job(id);
-        let mut fields: HashMap<String, Vec<u8>> = redis::cmd("HGETALL").arg(key).query_async(&mut self.connection()).await?;
-        let Some(state) = fields.remove("state") else { return Ok(None) };
-        let tries = fields.remove("tries").and_then(|t| String::from_utf8(t).ok()).and_then(|t| t.parse().ok());
-        Ok(Some(JobRecord {
-            state: String::from_utf8(state).map_err(|e| QueueError::Malformed(e.to_string()))?,
-            attempt: tries.unwrap_or(0),
-            body: fields.remove("body"),
-            outcome: fields.remove("outcome"),
-            progress: fields.remove("progress"),
-            withdrawn: fields.remove("cancel").and_then(|reason| String::from_utf8(reason).ok()),
-        }))
+        JobRecord::read(redis::cmd("HGETALL").arg(self.keys.job(id)).query_async(&mut self.connection()).await?)
     }
 
     /// Changes the outcome of a job that has ended in state `seen`. False if it is another by now.

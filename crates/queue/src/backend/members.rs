@@ -167,7 +167,7 @@ async fn load(shared: &Shared, lane: Lane, read: Read) -> Option<Bundle> {
         None => ask(&read.lease).await,
     };
     let outcome = match content {
-        Ok(Some(content)) if content.ends.left > 0 => return Some(Bundle::new(read, content)),
+        Ok(Some(content)) if !content.jobs.is_empty() => return Some(Bundle::new(read, content)),
         Ok(Some(_)) => Outcome::Done,
         Ok(None) => Outcome::Dead { reason: "its record is gone".into() },
         Err(QueueError::Malformed(reason)) => Outcome::Dead { reason },
@@ -190,7 +190,8 @@ struct Content {
 impl Content {
     fn read(body: &Bytes, ends: Option<&[u8]>, said: HashSet<String>) -> Result<Self, QueueError> {
         let jobs = bundle::read(body)?;
-        let ends = ends.map_or_else(|| Ok(Ends::new(jobs.len())), |ends| String::from_utf8_lossy(ends).parse())?;
+        let ends =
+            ends.map_or_else(|| Ok(Ends::new(jobs.len())), |ends| Ends::read(&String::from_utf8_lossy(ends), jobs.len()))?;
         Ok(Self { jobs, ends, said })
     }
 }
@@ -216,6 +217,9 @@ async fn feed(shared: &Shared, lane: Lane, bundle: &Arc<Bundle>, door: &Door) {
     let is_one = |job: &Bundled| bundle.lease.0.delivery.number == 1 && job.lane == lane && job.due.is_none();
     let (here, elsewhere): (Vec<usize>, Vec<usize>) =
         bundle.open_places().into_iter().partition(|place| is_one(&bundle.jobs[*place]));
+    if here.is_empty() && elsewhere.is_empty() {
+        shared.report(shared.member(bundle, 0), Outcome::Done); // whoever held it died before it was ended
+    }
     // All are counted, and those that were over when the bundle was read are passed over now.
     shared.count_fed(lane, bundle.jobs.len() - here.len());
     for place in elsewhere {

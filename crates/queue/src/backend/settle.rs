@@ -185,7 +185,9 @@ impl Next {
 
 /// Lets jobs leave their bundles. Those of a bundle of which nothing is left go to `members`, so that its end is noted.
 async fn leave(shared: &Shared, leaving: &[Leaving], members: &mut [Vec<Done>; 3]) {
-    let of_one = |a: &Leaving, b: &Leaving| a.lease.0.delivery.entry == b.lease.0.delivery.entry;
+    // Not by their entries: one on another lane may have the same id.
+    let bundle_of = |one: &Leaving| one.lease.0.member.as_ref().map(|member| Arc::as_ptr(&member.bundle));
+    let of_one = |a: &Leaving, b: &Leaving| bundle_of(a) == bundle_of(b);
     for chunk in leaving.chunk_by(of_one).flat_map(|same| same.chunks(LEAVING)) {
         let Some(Member { bundle, .. }) = chunk.first().and_then(|one| one.lease.0.member.as_ref()) else { continue };
         let (keys, delivery) = (&shared.owner.queue.keys, &bundle.lease.0.delivery);

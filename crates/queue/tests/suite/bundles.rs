@@ -415,30 +415,30 @@ async fn a_job_that_kills_its_process_is_buried_and_the_others_of_its_bundle_are
 }
 
 #[tokio::test]
-async fn a_worker_that_was_frozen_beyond_its_lease_ends_nothing_of_its_bundle() {
+async fn a_worker_that_was_frozen_beyond_its_lease_ends_nothing_of_its_bundle_and_hears_what_was_said() {
     let f = Fixture::new().await;
     add(&f, 4).await;
     let (tx, mut rx) = mpsc::unbounded_channel();
+    let (leases, mut lease) = mpsc::unbounded_channel();
     let (thaw, frozen) = blocking::channel::<()>();
-    let frozen = Arc::new(Mutex::new(frozen));
-    let told = tx.clone();
+    let (frozen, thawed) = (Arc::new(Mutex::new(frozen)), Arc::new(Semaphore::new(0)));
+    let going_on = thawed.clone();
+    let (told, mut said) = mpsc::unbounded_channel();
     let apart = f.work_apart(short_lease(4), move |job: Job, lease: Lease| {
         if job.n == 1 {
-            let _ = told.send("frozen");
+            let _ = leases.send(lease.clone());
             let _ = frozen.lock().unwrap().recv(); // stops its whole thread: nothing is renewed
         }
-        let told = told.clone();
+        let (told, going_on) = (told.clone(), going_on.clone());
         async move {
             if job.n == 1 {
-                while !lease.is_lost() {
-                    tokio::time::sleep(Duration::from_millis(5)).await; // until it tried to renew
-                }
-                let _ = told.send("thawed");
+                drop(going_on.acquire().await);
+                let _ = told.send((lease.look_again().await.unwrap(), lease.record().await.unwrap()));
             }
             Outcome::Ended { state: "by the frozen one" }
         }
     });
-    assert_eq!(next(&mut rx).await, "frozen");
+    let lease = next(&mut lease).await;
     let gate = Arc::new(Semaphore::new(0));
     let passing = gate.clone();
     let _worker = f
@@ -454,14 +454,81 @@ async fn a_worker_that_was_frozen_beyond_its_lease_ends_nothing_of_its_bundle() 
     for _ in 0..4 {
         assert_eq!(next(&mut rx).await, "taken over");
     }
+    f.queue.withdraw(&["job-0001"], "recalled").await.unwrap();
     thaw.send(()).unwrap();
-    assert_eq!(next(&mut rx).await, "thawed");
+    eventually("it hears that it has lost the bundle", async || lease.is_lost().then_some(())).await;
+    thawed.close();
+    let (said, record) = next(&mut said).await;
+    for record in [said, record] {
+        assert_eq!(record.and_then(|record| record.withdrawn).as_deref(), Some("recalled"), "the job has left the bundle");
+    }
     gate.close();
     f.drained().await;
     drop(apart);
     for id in ["job-0000", "job-0001"] {
         assert_eq!(f.queue.find_job(id).await.unwrap().unwrap().state, "over", "{id}");
     }
+}
+
+#[tokio::test]
+async fn jobs_leave_their_own_bundles_where_entries_of_two_lanes_have_one_id() {
+    let f = Fixture::new().await;
+    let (urgent, usual) = (named("urgent"), named("usual"));
+    let mut jobs = four(&urgent, Lane::High, "{\"n\":1}").to_vec();
+    jobs.extend(four(&usual, Lane::Normal, "{\"n\":2}"));
+    submit(&f, &jobs).await;
+    let id = async |lane: &str| f.command::<Vec<(String, Vec<String>)>>(&format!("XRANGE @{lane} - +")).await.remove(0).0;
+    assert_eq!(id("high").await, id("normal").await, "they were added by one script");
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let handle = move |job: Job, lease: Lease| {
+        let _ = tx.send((job.n, lease.job_id().to_owned(), lease.attempt()));
+        let again = Outcome::RetryAfter { wait: Duration::from_millis(1), reason: "busy".into() };
+        ready(if lease.attempt() == 1 { again } else { Outcome::Ended { state: "over" } })
+    };
+    let worker = f.work(config(16), handle).await;
+    let of = |n, ids: [String; 4]| ids.map(|id| [(n, id.clone(), 1), (n, id, 2)]).concat();
+    assert_eq!(next_sorted(&mut rx, 16).await, [of(1, urgent), of(2, usual)].concat());
+    f.drained().await;
+    worker.stop().await;
+    assert!(rx.try_recv().is_err(), "one was handled twice");
+}
+
+#[tokio::test]
+async fn a_bundle_whose_worker_died_when_all_was_over_is_ended() {
+    let f = Fixture::new().await;
+    add(&f, 4).await;
+    // As leaving leaves it: each job is counted by itself then.
+    f.set_fields("job:job-00*", &[("ends", b"0 1LLa over")]).await;
+    f.command::<()>("HINCRBY @bundled 1 -4").await;
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let _worker = f.work(config(4), telling(tx)).await;
+    eventually("its entry is gone", async || (f.command::<u64>("XLEN @normal").await == 0).then_some(())).await;
+    let (beyond, state, ttl): (i64, String, i64) =
+        (f.command("HGET @bundled 1").await, f.command("HGET @job:job-00* state").await, f.command("PTTL @job:job-00*").await);
+    assert_eq!((beyond, &*state, ttl > 0), (0, "ended", true));
+    assert!(rx.try_recv().is_err(), "what was over was done again");
+}
+
+#[tokio::test]
+async fn a_bundle_of_the_day_before_is_handled_job_by_job_where_it_must_be() {
+    let f = Fixture::new().await;
+    let due = f.now().await + 300;
+    let body = format!("job-00 1 0 0 7 1\n{{\"n\":0}}xjob-01 2 0 0 7 0\n{{\"n\":1}}job-02 1 {due} 0 7 0\n{{\"n\":2}}");
+    f.set_fields("job:job-*", &[("state", b"queued"), ("body", body.as_bytes())]).await;
+    f.add_entry(Lane::Normal, "job-* ").await;
+    let (tx, mut rx) = mpsc::unbounded_channel();
+    let handle = move |job: Job, lease: Lease| {
+        let tx = tx.clone();
+        async move {
+            let _ = tx.send((job.n, lease.record().await.unwrap().unwrap().body));
+            Outcome::Ended { state: "over" }
+        }
+    };
+    let _worker = f.work(config(4), handle).await;
+    assert_eq!(next_sorted(&mut rx, 2).await, [(0, Some(b"x".to_vec())), (1, None)]);
+    assert_eq!(next(&mut rx).await, (2, None));
+    assert!(f.now().await >= due, "it came too early");
+    f.drained().await;
 }
 
 #[tokio::test]
@@ -525,7 +592,7 @@ async fn a_bundle_that_cannot_be_read_is_buried_and_one_behind_it_is_not() {
 }
 
 #[tokio::test]
-async fn bundles_are_opened_in_the_order_in_which_they_were_added() {
+async fn bundles_are_handled_in_the_order_in_which_they_were_added() {
     let f = Fixture::new().await;
     let (ids, payloads) = (ids(700), payloads(700));
     let jobs: Vec<_> = ids.iter().zip(&payloads).map(|(id, payload)| new_job(id, Lane::Normal, payload)).collect();
@@ -539,7 +606,7 @@ async fn bundles_are_opened_in_the_order_in_which_they_were_added() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_redis_does_not_let_be_opened_is_opened_later() {
+async fn a_bundle_that_redis_does_not_let_be_read_is_handled_later() {
     let f = Fixture::new().await;
     submit(&f, &four(&named("late"), Lane::Bulk, "{\"n\":3}")).await;
     f.command::<()>("RENAME @job:late-* @saved").await;

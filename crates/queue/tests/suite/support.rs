@@ -58,6 +58,20 @@ impl Fixture {
         cmd.query_async(&mut self.conn.clone()).await
     }
 
+    /// Adds an entry that keeps these words.
+    pub(crate) async fn add_entry(&self, lane: Lane, job: &str) {
+        let mut add = redis::cmd("XADD");
+        add.arg(format!("stentor:{{q:{QUEUE}}}:{}", lane.as_str())).arg("*").arg("j").arg(job);
+        add.query_async::<()>(&mut self.conn.clone()).await.unwrap();
+    }
+
+    /// Sets fields of what is kept under a name in the queue, whatever stands in them.
+    pub(crate) async fn set_fields(&self, name: &str, fields: &[(&str, &[u8])]) {
+        let mut set = redis::cmd("HSET");
+        set.arg(format!("stentor:{{q:{QUEUE}}}:{name}")).arg(fields);
+        set.query_async::<()>(&mut self.conn.clone()).await.unwrap();
+    }
+
     /// Redis's clock (ms).
     pub(crate) async fn now(&self) -> i64 {
         let (seconds, micros): (i64, i64) = self.command("TIME").await;

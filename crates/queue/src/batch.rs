@@ -8,9 +8,10 @@ use crate::{
     Idempotency, Lane, NewJob, Queue, QueueError, Submitted,
     backend::Reserved,
     bundle::{self, ANY, bundle_of},
+    millis,
     queue::STEP,
     scripts,
-    submit::{Read, Submission, from_reply, millis, tell_reader, too_many},
+    submit::{Read, Submission, from_reply, tell_reader, too_many},
 };
 
 /// The fewest jobs that are worth a bundle.

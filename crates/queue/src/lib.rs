@@ -5,7 +5,7 @@
 //! A **job** has an id, a record and a payload; its **entry** stands on one of three **lanes**, or waits in the **due set**. A
 //! **lease** is one delivery of an entry to one worker: the entry's idle time on Redis's clock, renewed while the worker
 //! lives. **Dead letters** are jobs whose attempts are exhausted or that no worker survives. A **bundle** holds jobs that were added
-//! together, until a worker opens it.
+//! together, under one record and one entry.
 //!
 //! # Promised
 //!
@@ -56,3 +56,8 @@ pub use pace::Turn;
 pub use queue::{Depth, JobRecord, NewJob, Oldest, Queue};
 pub use submit::{Idempotency, Submitted};
 pub use tail::EventTail;
+
+/// A time as Redis is told it, in ms.
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Queue, QueueError, scripts};
+use crate::{Queue, QueueError, millis, scripts};
 
 /// The most budgets of one call.
 const STEP: usize = 500;
@@ -65,8 +65,4 @@ impl Queue {
         }
         Ok(used)
     }
-}
-
-fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use stentor_connection::{Call, Connection};
 
-use crate::{Lane, QueueError, backend::Handover, gathering::Gathering, keys::Keys, scripts};
+use crate::{Lane, QueueError, backend::Handover, gathering::Gathering, keys::Keys, millis, scripts};
 
 /// The most jobs that one script adds: about 1 ms of Redis's single thread.
 pub(crate) const STEP: usize = 100;
@@ -248,7 +248,7 @@ impl Queue {
         if ids.is_empty() {
             return Ok(());
         }
-        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let millis = millis(ttl);
         let mut pipe = redis::pipe();
         for id in ids {
             pipe.cmd("PEXPIRE").arg(self.keys.job(id)).arg(millis).ignore();

@@ -24,8 +24,8 @@ scripts! { "":
 scripts! { "#!lua flags=allow-oom\n":
     ACK = "_fence.lua" "ack.lua";
     END_MEMBERS = "_fence.lua" "end_members.lua";
-    LEAVE = "_fence.lua" "leave.lua";
-    ADOPT = "adopt.lua";
+    LEAVE = "_fence.lua" "_adopt.lua" "leave.lua";
+    ADOPT = "_adopt.lua" "adopt.lua";
     RENEW = "_fence.lua" "renew.lua";
     GIVE_BACK = "_fence.lua" "give_back.lua";
     MOVE = "_fence.lua" "move.lua";

@@ -9,6 +9,7 @@ use stentor_connection::{Call, push_arg_of};
 use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
+    millis,
     queue::Replication,
 };
 
@@ -97,7 +98,7 @@ impl Queue {
             None => Call::ask_all(calls, &mut self.connection()).await?,
             Some(Replication { conn, replicas, patience }) => {
                 let mut wait = redis::cmd("WAIT");
-                wait.arg(replicas).arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+                wait.arg(replicas).arg(millis(*patience));
                 let mut replies = Call::ask_all_and(calls, Some(wait), &mut conn.clone()).await?;
                 let have = replies.pop().and_then(|v| redis::from_redis_value(v).ok()).ok_or_else(too_short)?;
                 if have < *replicas {
@@ -199,10 +200,6 @@ impl Submission {
             _ => None,
         })
     }
-}
-
-pub(crate) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads what `submit.lua` says of a job that it did not add.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stentor_connection::Connection;
 
 use super::events::{EventLog, Read, events};
-use crate::QueueError;
+use crate::{QueueError, millis};
 
 /// Reads an event log from now on. What was read is remembered by nobody: what is trimmed before it is read is missed.
 pub struct EventTail {
@@ -34,7 +34,7 @@ impl EventTail {
             .arg("COUNT")
             .arg(max)
             .arg("BLOCK")
-            .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX))
+            .arg(millis(block))
             .arg("STREAMS")
             .arg(self.log.key())
             .arg(self.place().await?)

@@ -25,7 +25,7 @@ impl Ids {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = match &*last {
             Some(Last { id, gathering: known }) if *known == gathering && id.accepted_at() == at => {
-                id.place().checked_add(1).filter(|place| *place <= NotificationId::LAST_PLACE).map(|place| id.at_place(place))
+                (id.place() < NotificationId::LAST_PLACE).then(|| id.at_place(id.place() + 1))
             }
             _ => None,
         };

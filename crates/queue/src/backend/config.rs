@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::millis;
+
 /// How a worker works. [`WorkerConfig::new`] gives what suits most.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerConfig {
@@ -46,8 +48,4 @@ impl WorkerConfig {
     pub(crate) fn sending_ms(&self) -> u64 {
         millis(self.sending)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

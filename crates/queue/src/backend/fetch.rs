@@ -27,6 +27,7 @@ use crate::{
     Lane, Lease, Outcome, bundle,
     error::has_code,
     lease::{Delivery, Leased},
+    millis,
 };
 
 /// Where decoded tasks go.
@@ -68,15 +69,18 @@ impl Shared {
         let lease = self.lease(lane, &entry, body);
         let suspect = lease.is_suspect();
         let payload = job_of(&entry).map(|(_, payload)| payload).ok_or_else(|| "no payload".to_owned());
-        let job = payload.and_then(Content::read);
-        if let Ok(Content::Bundle { size }) = job {
-            self.held().insert(lease.0.serial, Holding { lease: lease.clone(), started: true, places: [None, None] });
-            self.count_unfed(lane, size);
-            let _ = doors.bundles[lane as usize].send(members::Read { lease, size });
-            return None;
-        }
+        let job = match payload.and_then(Content::read) {
+            Ok(Content::Bundle { size }) => {
+                self.held().insert(lease.0.serial, Holding { lease: lease.clone(), started: true, places: [None, None] });
+                self.count_unfed(lane, size);
+                let _ = doors.bundles[lane as usize].send(members::Read { lease, size });
+                return None;
+            }
+            Ok(Content::Job(job)) => Ok(job),
+            Err(error) => Err(error),
+        };
         // Held from now on, so that a stop gives it back.
-        let started = !matches!(job, Ok(Content::Job(_)));
+        let started = job.is_err();
         let holding = Holding { lease: lease.clone(), started, places: [None, None] };
         self.held().insert(lease.0.serial, holding);
         if job.is_ok() && !suspect {
@@ -92,8 +96,7 @@ impl Shared {
             }
         }
         match job {
-            Ok(Content::Bundle { .. }) => {}
-            Ok(Content::Job(job)) => {
+            Ok(job) => {
                 let door = if suspect { &doors.suspects } else { &doors.open };
                 let _ = door.send(task(lease, job)); // a closed door means a stop: the lease is given back
             }
@@ -159,7 +162,7 @@ fn read(shared: &Shared, count: usize, block: Option<Duration>, lanes: &[Lane]) 
     let mut cmd = redis::cmd("XREADGROUP");
     cmd.arg("GROUP").arg(GROUP).arg(&*shared.owner.consumer).arg("COUNT").arg(count);
     if let Some(block) = block {
-        cmd.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
+        cmd.arg("BLOCK").arg(millis(block));
     }
     cmd.arg("STREAMS");
     for lane in lanes {

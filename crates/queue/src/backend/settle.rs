@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Lane, Lease, Outcome,
     bundle::{self, KEPT},
-    dead, scripts,
+    dead, millis, scripts,
 };
 
 /// The most jobs that one script lets leave a bundle.
@@ -124,7 +124,7 @@ async fn end_members(shared: &Shared, lane: Lane, done: &[Done]) {
             call.arg(keys.job(job));
         }
     }
-    call.arg(GROUP).arg(&*shared.owner.consumer).arg(lane as u8).arg(u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX));
+    call.arg(GROUP).arg(&*shared.owner.consumer).arg(lane as u8).arg(millis(KEPT));
     for (bundle, _, ended) in &bundles {
         let delivery = &bundle.lease.0.delivery;
         call.arg(&*delivery.entry).arg(delivery.number).arg(bundle.size()).arg(bundle.ends()).arg(ended.len());
@@ -198,7 +198,7 @@ async fn leave(shared: &Shared, leaving: &[Leaving], members: &mut [Vec<Done>; 3
             call.arg(keys.job(&lease.0.job));
         }
         call.arg(GROUP).arg(&*shared.owner.consumer).arg(&*delivery.entry).arg(delivery.number).arg(delivery.lane as u8);
-        call.arg(bundle.size()).arg(bundle.ends()).arg(u64::try_from(dead::KEPT.as_millis()).unwrap_or(u64::MAX));
+        call.arg(bundle.size()).arg(bundle.ends()).arg(millis(dead::KEPT));
         for Leaving { lease, next } in chunk {
             let Some(member) = &lease.0.member else { continue };
             let job = member.job();
@@ -233,7 +233,7 @@ async fn move_entry(shared: &Shared, lease: &Lease, outcome: &Outcome) {
     call.arg(keys.lane(delivery.lane)).arg(&keys.starts).arg(&keys.due).arg(&keys.dead).arg(&keys.bundled);
     call.arg(GROUP).arg(&*shared.owner.consumer).arg(&*delivery.entry).arg(delivery.number);
     call.arg(delivery.lane as u8).arg(tries).arg(due).arg(reason);
-    call.arg(u64::try_from(dead::KEPT.as_millis()).unwrap_or(u64::MAX));
+    call.arg(millis(dead::KEPT));
     let (moved, tries): (u8, _) = insist(shared, &call, "move").await;
     if moved == 0 && tries == 0 {
         count_refused(shared, 1);

@@ -17,14 +17,7 @@ for i = 9, #ARGV, 10 do
   if string.sub(marks, place, place) == '0' then
     marks = string.sub(marks, 1, place - 1) .. 'L' .. string.sub(marks, place + 1)
     gone = gone + 1
-    if redis.call('EXISTS', record) == 0 then
-      local said = redis.call('HMGET', KEYS[9], 'body:' .. own, 'cancel:' .. own)
-      redis.call('HSET', record, 'state', 'queued')
-      if expires ~= '0' then redis.call('HSET', record, 'expires', expires) end
-      body = said[1] or body
-      if body ~= '' then redis.call('HSET', record, 'body', body) end
-      if said[2] then redis.call('HSET', record, 'cancel', said[2]) end
-    end
+    adopt(record, KEYS[9], own, expires, body)
     local at = string.sub(due, 1, 1) == '+' and now + tonumber(due) or tonumber(due)
     local job = id .. ' ' .. payload
     if due == '-' then

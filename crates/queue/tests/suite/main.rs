@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adding;
+mod bundle_trouble;
 mod bundles;
 mod claims;
 mod dead_letters;

@@ -36,6 +36,7 @@ mod mail_pool;
 mod main_job;
 mod manners;
 mod model;
+mod one_person;
 mod operations;
 mod operator;
 mod opt_out;

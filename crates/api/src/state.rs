@@ -15,7 +15,7 @@ use stentor_domain::{
     opt_out::OptOutLanguages,
     sms::{SmsLimits, SmsPrices},
 };
-use stentor_inbox::{Inboxes, Presences, Profiles, Suppressions};
+use stentor_inbox::{Ahead, Inboxes, Presences, Profiles, Suppressions};
 use stentor_queue::{EventLog, Queue};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,8 @@ pub struct ApiParts {
     pub events: EventLog,
     /// Inboxes, hot and archived.
     pub inboxes: Inboxes,
+    /// What dispatches in this process need, done ahead of them.
+    pub ahead: Ahead,
     /// Hot copies of profiles.
     pub profiles: Profiles,
     /// Whom not to write to.

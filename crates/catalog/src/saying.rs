@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stentor_domain::{Channel, Locale, Notification, RecipientId, Timestamp, content::Content};
+use stentor_domain::{Card, Channel, Locale, Notification, RecipientId, Timestamp, content::Content};
 use stentor_templates::{Input, RecipientFields, RenderError, RenderedEmail, RenderedInbox, RenderedSms, Template};
 
 use crate::{Catalog, CatalogError};
@@ -65,19 +65,35 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The channels of a request that names none.
-    pub fn default_channels(&self) -> &[Channel] {
-        match self {
+    /// The channels that it goes out on: those that the request names, or the template's, or the inbox.
+    pub fn channels<'n>(&'n self, n: &'n Notification) -> &'n [Channel] {
+        n.request.channels.as_deref().unwrap_or_else(|| match self {
             Self::Template(template) => template.default_channels(),
             Self::Content(_) => &[Channel::Inbox],
-        }
+        })
     }
 
-    /// The category of a request that names none.
-    pub fn default_category(&self) -> Option<&str> {
-        match self {
+    /// Its category: that which the request names, or the template's.
+    pub fn category<'n>(&'n self, n: &'n Notification) -> Option<&'n str> {
+        n.request.category.as_deref().or_else(|| match self {
             Self::Template(template) => template.category(),
             Self::Content(_) => None,
+        })
+    }
+
+    /// The card of its item.
+    pub fn card(&self, n: &Notification, rendered: &RenderedInbox) -> Card {
+        Card {
+            id: n.id,
+            title: rendered.title.clone(),
+            summary: rendered.summary.clone(),
+            image: rendered.image.clone(),
+            link: rendered.link.clone(),
+            actions: rendered.actions.clone(),
+            category: self.category(n).map(str::to_owned),
+            priority: n.request.priority,
+            created_at: n.accepted_at,
+            expires_at: n.request.expires_at,
         }
     }
 

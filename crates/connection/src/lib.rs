@@ -159,6 +159,11 @@ impl Subscriber {
 }
 
 impl Connection {
+    /// True if keys of any two hash tags lie on one node, so that a script may have both.
+    pub fn is_one_node(&self) -> bool {
+        !matches!(self, Self::Cluster(_))
+    }
+
     /// The command that publishes to [`Subscriber`]s, for scripts.
     pub fn publishing(&self) -> &'static str {
         match self {

@@ -58,8 +58,9 @@ script!(TRIM, "trim.lua", on items);
 script!(SET_READER, "set_reader.lua", on items);
 script!(RECALL, "recall.lua", on items);
 script!(UPDATE, "update.lua", on items);
-static WRITE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/write.lua"))));
+/// What writes an item.
+pub(crate) const WRITE: &str = lua!("#!lua flags=allow-oom\n", include_str!("scripts/write.lua"));
+static WRITE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(WRITE));
 static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
@@ -90,6 +91,14 @@ impl Inbox {
         call
     }
 
+    pub(crate) fn publishing(&self) -> &'static str {
+        self.conn.publishing()
+    }
+
+    pub(crate) fn is_on_one_node(&self) -> bool {
+        self.conn.is_one_node()
+    }
+
     pub(crate) async fn ask(&self, call: &Call) -> Result<Value, InboxError> {
         Ok(call.ask(&mut self.connection()).await?)
     }
@@ -99,10 +108,8 @@ impl Inbox {
     /// A notification that an inbox knows changes nothing and is answered with the place that it has.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
         let call = |item: &NewItem<'_>| {
-            let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            let mut call = keys::write_call(&WRITE, app, item.recipient);
-            call.arg(now.as_millis()).arg(self.conn.publishing()).arg(item.card.id.to_string()).arg(item.variant);
-            call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
+            let mut call = keys::write_call(&WRITE_SCRIPT, app, item.recipient);
+            push_new_item(&mut call, item, now, self.publishing())?;
             Ok::<_, InboxError>(call)
         };
         let mut answers = self.ask_many(items.iter().map(call).collect::<Result<_, _>>()?).await?;
@@ -117,11 +124,6 @@ impl Inbox {
                 answers[at] = answer;
             }
         }
-        let written = |value| {
-            let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
-            let at = Timestamp::from_millis;
-            Ok(answer.map(|(new, seq, rev, unread, ms)| Written { seq, rev, unread, new: new == 1, at: at(ms) }))
-        };
         answers.into_iter().map(written).collect()
     }
 
@@ -395,6 +397,21 @@ impl Inbox {
         let keys = keys::inbox(app, recipient);
         Ok(redis::cmd("DEL").arg(&keys).query_async(&mut self.connection()).await?)
     }
+}
+
+/// What the script that writes an item is told of it.
+pub(crate) fn push_new_item(call: &mut Call, item: &NewItem<'_>, now: Timestamp, publishing: &str) -> Result<(), InboxError> {
+    let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+    call.arg(now.as_millis()).arg(publishing).arg(item.card.id.to_string()).arg(item.variant);
+    call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
+    Ok(())
+}
+
+/// What it answers.
+pub(crate) fn written(value: Value) -> Result<Hot<Written>, InboxError> {
+    let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
+    let at = Timestamp::from_millis;
+    Ok(answer.map(|(new, seq, rev, unread, ms)| Written { seq, rev, unread, new: new == 1, at: at(ms) }))
 }
 
 fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {

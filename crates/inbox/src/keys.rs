@@ -27,8 +27,28 @@ pub(crate) fn write_call(script: &'static Script, app: &AppId, recipient: &Recip
     call_on(&WRITTEN, script, app, recipient)
 }
 
+/// A call of the script that writes an item ahead of its dispatch, with its keys: those of [`write_call`], then `record`, the profile and
+/// the content.
+pub(crate) fn ahead_call(
+    script: &'static Script,
+    app: &AppId,
+    recipient: &RecipientId,
+    record: &str,
+    notification: NotificationId,
+    variant: &str,
+) -> Call {
+    let mut call = call_with(3, &WRITTEN, script, app, recipient);
+    call.arg(record).arg(profile(app, recipient)).arg(content(app, notification, variant));
+    call
+}
+
 fn call_on(parts: &[&str], script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    let mut call = Call::new(script, parts.len() + 1);
+    call_with(0, parts, script, app, recipient)
+}
+
+/// The same, with room for `more` keys.
+fn call_with(more: usize, parts: &[&str], script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
+    let mut call = Call::new(script, parts.len() + 1 + more);
     let mut key = String::with_capacity(96);
     let tag = tag(app, recipient);
     for part in parts {

@@ -19,6 +19,7 @@
 //!
 //! The scripts under `src/scripts` document their keys, arguments and results; all keys of an inbox share a hash tag.
 
+mod ahead;
 mod cold;
 mod content;
 mod cursor;
@@ -37,6 +38,7 @@ mod timeline;
 mod types;
 mod view;
 
+pub use ahead::{Ahead, Done, Item};
 pub use cold::{ColdFuture, ColdStore};
 pub use cursor::{BadCursor, Cursor, Position};
 pub use error::InboxError;

@@ -4,23 +4,17 @@
 //! then the copy here is the newer, field by field, by the time at which the request was accepted. A copy that
 //! has not seen SQL yet is incomplete: [`Profiles::resolve`] names whose record is to be read.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::LazyLock;
 
 use redis::Script;
 use serde_json::Value;
 use stentor_connection::{Call, Connection, lua};
-use stentor_domain::{AppId, NotificationId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
-use tokio::sync::OnceCell;
+use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
 
 use crate::{InboxError, keys};
 
 /// How long a hot copy lives after it was last written: longer than events wait for SQL in anything but a disaster.
 const LIFE_MS: u64 = 48 * 3_600 * 1_000;
-/// How many notifications may have profiles that were read ahead and not asked for yet.
-const MOST_AHEAD: usize = 256;
 
 static SET: LazyLock<Script> =
     LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/profile_set.lua"))));
@@ -29,11 +23,7 @@ static SET: LazyLock<Script> =
 #[derive(Clone)]
 pub struct Profiles {
     conn: Connection,
-    ahead: Arc<Mutex<HashMap<NotificationId, Ahead>>>,
 }
-
-/// Profiles that are read ahead of whoever will ask for them: who asks before they are there reads them too, or waits.
-type Ahead = Arc<OnceCell<Vec<HotProfile>>>;
 
 /// A profile as far as it is hot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,50 +34,19 @@ pub struct HotProfile {
     pub complete: bool,
 }
 
+impl HotProfile {
+    /// That of the fields as they are kept, each with when it was set: "at json".
+    pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
+        let complete = fields.iter().any(|(name, _)| name == "complete");
+        let profile = profile(fields.iter().filter_map(|(name, held)| Some((&**name, held.split_once(' ')?.1))));
+        Self { profile, complete }
+    }
+}
+
 impl Profiles {
     /// Profiles in the Redis behind `conn`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn, ahead: Arc::default() }
-    }
-
-    /// Reads what the dispatch of a notification will ask for in this process, in the same round trip with what comes before it.
-    pub fn read_ahead(
-        &self,
-        id: NotificationId,
-        app: AppId,
-        recipients: Vec<RecipientId>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let cell = Ahead::default();
-        {
-            let mut ahead = self.ahead();
-            if ahead.len() >= MOST_AHEAD {
-                ahead.clear(); // of notifications that were dispatched elsewhere
-            }
-            ahead.insert(id, cell.clone());
-        }
-        let this = self.clone();
-        async move {
-            // What fails here is tried again by whoever asks.
-            let _ = cell.get_or_try_init(|| this.read(&app, &recipients)).await;
-        }
-    }
-
-    /// What was read ahead for a notification, or [`read`](Self::read) now.
-    pub async fn read_for(
-        &self,
-        id: NotificationId,
-        app: &AppId,
-        recipients: &[RecipientId],
-    ) -> Result<Vec<HotProfile>, InboxError> {
-        let ahead = self.ahead().remove(&id);
-        match ahead {
-            Some(cell) => Ok(cell.get_or_try_init(|| self.read(app, recipients)).await?.clone()),
-            None => self.read(app, recipients).await,
-        }
-    }
-
-    fn ahead(&self) -> MutexGuard<'_, HashMap<NotificationId, Ahead>> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { conn }
     }
 
     /// Sets the fields of each patch that are not held newer, as of `at`, and gives back what is known, in order.
@@ -143,14 +102,7 @@ impl Profiles {
                 pipe.cmd("HGETALL").arg(keys::profile(app, recipient));
             }
             let found: Vec<Vec<(String, String)>> = pipe.query_async(&mut self.conn.clone()).await?;
-            out.extend(found.into_iter().map(|fields| {
-                let complete = fields.iter().any(|(name, _)| name == "complete");
-                // "at json"
-                HotProfile {
-                    profile: profile(fields.iter().filter_map(|(name, held)| Some((&**name, held.split_once(' ')?.1)))),
-                    complete,
-                }
-            }));
+            out.extend(found.into_iter().map(HotProfile::of));
         }
         Ok(out)
     }

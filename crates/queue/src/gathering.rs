@@ -107,6 +107,12 @@ impl Gathering {
         told.await.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "the process ends")).into()))
     }
 
+    /// True if a call is free for what comes now, and nothing waits for it.
+    pub(crate) fn is_calm(&self) -> bool {
+        let gathered = self.lock();
+        gathered.waiting.is_empty() && gathered.under_way < UNDER_WAY
+    }
+
     /// What waits; `None` ends the call that asks.
     fn take(&self) -> Option<Vec<Waiting>> {
         let mut gathered = self.lock();

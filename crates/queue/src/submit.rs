@@ -65,6 +65,16 @@ impl Queue {
         self.handover.has_place(lane)
     }
 
+    /// True if what is submitted now goes out by itself, and not with others.
+    pub fn is_calm(&self) -> bool {
+        self.gathering.is_calm()
+    }
+
+    /// The key of a job's record: for scripts of others, that do something only if the job was added. One of a bundle has none.
+    pub fn record_key(&self, id: &str) -> String {
+        self.keys.job(id)
+    }
+
     /// What `submit.lua` is told of one job: its keys, then three arguments.
     pub(crate) fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
         let body = job.body.unwrap_or_default();

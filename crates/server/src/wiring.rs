@@ -18,8 +18,8 @@ use stentor_channels::{
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
 use stentor_inbox::{
-    ColdFuture, ColdStore, HotItem, Inbox, Inboxes, LiveFeed, Presences, Profiles, RETENTION, Reader, Stay, Suppressions,
-    Treated, UnreadItem, WarmState,
+    Ahead, ColdFuture, ColdStore, HotItem, Inbox, Inboxes, Presences, Profiles, RETENTION, Reader, Stay, Suppressions, Treated,
+    UnreadItem, WarmState,
 };
 use stentor_queue::{EventLog, Queue};
 use stentor_worker::{Links, Parts, Settings, Worker};
@@ -201,6 +201,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let events = EventLog::new(conn.clone(), "0");
     let inboxes = Inboxes::new(Inbox::new(conn.clone()), Arc::new(SqlInboxes(archive.clone())));
     let profiles = Profiles::new(conn.clone());
+    let ahead = Ahead::new(inboxes.hot().clone(), profiles.clone());
     let suppressions = Suppressions::new(conn.clone());
 
     let listener = TcpListener::bind(config.http.listen)
@@ -220,6 +221,7 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
             sms: sms.clone(),
             events: events.clone(),
             inboxes: inboxes.clone(),
+            ahead: ahead.clone(),
             profiles: profiles.clone(),
             suppressions: suppressions.clone(),
             archive: archive.clone(),
@@ -246,19 +248,18 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
 
     // Every role answers /livez, /readyz and /metrics; only `api` and `gateway` the rest.
     let console = Feed::start(events.clone(), redis.clone(), stop.clone());
-    let (feed, live) = LiveFeed::connect(redis).await.context(away)?;
     let receipts = Receipts::start(events.clone(), clock.clone());
     let presences = Presences::new(conn.clone());
     let manners = Manners { origins: config.realtime.origins.clone(), connects_per_second: config.realtime.connects_per_second };
-    let parts =
-        HubParts { feed, events: live, inboxes: inboxes.clone(), presences: presences.clone(), receipts, clock: clock.clone() };
-    let hub = Hub::start(parts, &manners, stop.clone()).context("the threads of the sockets cannot be started")?;
+    let parts = HubParts { redis, inboxes: inboxes.clone(), presences: presences.clone(), receipts, clock: clock.clone() };
+    let hub = Hub::start(parts, &manners, stop.clone()).await?;
     let state = ApiState::new(ApiParts {
         dispatch,
         outside: vec![email, sms],
         events,
         inboxes,
         profiles,
+        ahead,
         suppressions,
         archive,
         templates,

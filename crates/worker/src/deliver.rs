@@ -22,7 +22,7 @@ use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Tu
 
 use crate::{
     archiver::RECEIPT_LIFE,
-    dispatch::{category, chain},
+    dispatch::chain,
     facts::Facts,
     jobs::{DeliveryJob, OutsideJob},
     message::{Made, Messages, NoMessage},
@@ -140,7 +140,7 @@ impl Deliver {
             return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
         };
         let words = Words::of(&notification, &self.templates).await?;
-        let category = words.as_ref().ok().and_then(|words| category(&notification, words));
+        let category = words.as_ref().ok().and_then(|words| words.category(&notification));
         // It may have been suppressed since it was dispatched: by the mail before it.
         if self.is_suppressed(job, category).await? {
             let reason = SkipReason::Suppressed.as_str().to_owned();

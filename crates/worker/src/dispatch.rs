@@ -20,7 +20,7 @@ use stentor_domain::{
     routing::{Route, route},
     timeline::EntryBody,
 };
-use stentor_inbox::{HotProfile, InboxError, Inboxes, NewItem, Profiles};
+use stentor_inbox::{Ahead, Done, InboxError, Inboxes, Item, NewItem, Profiles, Written as ItemWritten};
 use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
 use stentor_templates::RenderError;
 
@@ -57,6 +57,7 @@ pub(crate) struct Dispatch {
     pub facts: Facts,
     pub inboxes: Inboxes,
     pub profiles: Profiles,
+    pub ahead: Ahead,
     pub suppressed: Suppressed,
     pub archive: Archive,
     pub notifications: Notifications,
@@ -112,9 +113,9 @@ impl Dispatch {
     async fn dispatch(&self, job: &DispatchJob, lease: &Lease) -> Result<Outcome, DispatchError> {
         let gone = || Ok(Outcome::Dead { reason: "its record is gone".into() });
         let (record, ahead) = if let Some(record) = lease.added() {
-            (Ok(Some(record)), self.profiles.read_for(job.notification, &job.app, &job.to).await)
+            (Ok(Some(record)), self.ahead.take(job.notification, &job.app, &job.to).await)
         } else {
-            tokio::join!(lease.record(), self.profiles.read(&job.app, &job.to))
+            tokio::join!(lease.record(), self.ahead.take(job.notification, &job.app, &job.to))
         };
         let Some(record) = record? else { return gone() };
         let Some(body) = &record.body else { return gone() };
@@ -163,7 +164,7 @@ impl Dispatch {
         progress: Progress,
         lease: &Lease,
         facts: &mut Vec<Event>,
-        ahead: Vec<HotProfile>,
+        ahead: Done,
     ) -> Result<Resolved, DispatchError> {
         match Words::of(n, &self.templates).await? {
             Ok(words) => self.deliver_to_all(n, &words, progress, lease, facts, ahead).await,
@@ -208,7 +209,7 @@ impl Dispatch {
         progress: Progress,
         lease: &Lease,
         facts: &mut Vec<Event>,
-        ahead: Vec<HotProfile>,
+        ahead: Done,
     ) -> Result<Resolved, DispatchError> {
         let target = match &n.request.audience {
             Audience::Recipients(recipients) => return self.deliver_to_named(n, words, recipients, lease, facts, ahead).await,
@@ -217,7 +218,7 @@ impl Dispatch {
         };
         self.facts.flush(facts).await?;
         let now = self.clock.now();
-        let mut channels = channels(n, words).to_vec();
+        let mut channels = words.channels(n).to_vec();
         // One entry for all, unless each reads something else.
         if channels.contains(&Channel::Inbox) && !words.is_personal() {
             channels.retain(|channel| *channel != Channel::Inbox);
@@ -241,10 +242,11 @@ impl Dispatch {
         named: &[RecipientRef],
         lease: &Lease,
         facts: &mut Vec<Event>,
-        mut ahead: Vec<HotProfile>,
+        ahead: Done,
     ) -> Result<Resolved, DispatchError> {
         let mut deliveries = 0;
-        let mut written = Written::default();
+        let Done { profiles: mut ahead, item } = ahead;
+        let mut written = Written { ahead: item, ..Written::default() };
         let mut last: Vec<RecipientId> = Vec::new();
         for (chunk, first) in named.chunks(PAGE).zip((0..).step_by(PAGE)) {
             if !last.is_empty() {
@@ -254,8 +256,7 @@ impl Dispatch {
             let ahead = std::mem::take(&mut ahead);
             let profiles = resolve(&self.profiles, &self.archive, &n.app, &recipients, n.accepted_at, ahead).await?;
             self.upsert(n, &recipients, facts).await?;
-            let (channels, category) = (channels(n, words), category(n, words));
-            let page = Page { n, words, channels, category, first, now: self.clock.now() };
+            let page = Page { n, words, channels: words.channels(n), first, now: self.clock.now() };
             last = recipients.into_iter().map(|(id, _)| id).collect();
             deliveries += self.deliver_to_page(&page, &last, &profiles, &mut written, facts).await?;
         }
@@ -313,8 +314,8 @@ impl Dispatch {
         target: Target,
         now: Timestamp,
     ) -> Result<Result<EntryBody, RenderError>, DispatchError> {
-        let (category, nothing) = (category(n, words), serde_json::Map::new());
-        let page = Page { n, words, channels: &[], category, first: 0, now };
+        let nothing = serde_json::Map::new();
+        let page = Page { n, words, channels: &[], first: 0, now };
         let (mut cards, mut default_variant, mut contents) = (BTreeMap::new(), None, Vec::new());
         for locale in words.locales() {
             let reader =
@@ -324,7 +325,7 @@ impl Dispatch {
                 Ok(rendered) => rendered,
                 Err(error) => return Ok(Err(error)),
             };
-            cards.insert(variant.clone(), page.card(&rendered));
+            cards.insert(variant.clone(), page.words.card(page.n, &rendered));
             default_variant.get_or_insert(variant.clone());
             contents.push((variant, rendered.content));
         }
@@ -356,7 +357,7 @@ impl Dispatch {
             }
             let ids = self.next_page(n, progress.after.as_ref()).await?;
             let profiles = look_up(&self.profiles, &self.archive, &n.app, &ids).await?;
-            let page = Page { n, words, channels, category: category(n, words), first: 0, now: self.clock.now() };
+            let page = Page { n, words, channels, first: 0, now: self.clock.now() };
             let mut facts = Vec::new();
             progress.deliveries += self.deliver_to_page(&page, &ids, &profiles, &mut written, &mut facts).await?;
             self.look_again(n, &ids, lease, &mut facts).await?;
@@ -409,10 +410,11 @@ impl Dispatch {
         let mut inbox = Vec::new();
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
-        let suppressed = self.suppressed.of_page(&page.n.app, profiles, page.channels, page.category).await?;
+        let category = page.words.category(page.n);
+        let suppressed = self.suppressed.of_page(&page.n.app, profiles, page.channels, category).await?;
         for (place, ((recipient, profile), suppressed)) in recipients.iter().zip(profiles).zip(&suppressed).enumerate() {
             let invalid = page.n.invalid_channels(page.first + place);
-            for route in route(profile, page.channels, page.category, &invalid, suppressed) {
+            for route in route(profile, page.channels, category, &invalid, suppressed) {
                 deliveries += 1;
                 match route {
                     _ if page.n.is_expired(page.now) => {
@@ -452,7 +454,7 @@ impl Dispatch {
                 Some(card) => card.clone(),
                 None => match page.words.inbox(page.n, reader) {
                     Ok(rendered) => {
-                        let card = Arc::new(page.card(&rendered));
+                        let card = Arc::new(page.words.card(page.n, &rendered));
                         contents.push((variant.clone(), rendered.content));
                         if !page.words.is_personal() {
                             written.cards.insert(variant.clone(), card.clone());
@@ -478,6 +480,12 @@ impl Dispatch {
         written: &mut Written,
         facts: &mut Vec<Event>,
     ) -> Result<(), DispatchError> {
+        if let (Some((item, outcome)), [(recipient, _)]) = (written.ahead.take(), readers) {
+            let Item { card, variant, content } = item;
+            page.tell_contents(vec![(variant.clone(), content)], facts);
+            page.tell_item(recipient, card, variant, outcome, facts);
+            return Ok(());
+        }
         let (cards, contents) = Self::write_out(page, readers, written, facts);
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
@@ -487,16 +495,8 @@ impl Dispatch {
             self.inboxes.write(&page.n.app, &items, page.now)
         )?;
         page.tell_contents(contents, facts);
-        for ((recipient, card, variant), outcome) in cards.iter().zip(outcomes) {
-            let kind = EventKind::ItemWritten {
-                recipient: (*recipient).clone(),
-                card: Box::new(Card::clone(card)),
-                seq: outcome.seq,
-                rev: outcome.rev,
-                variant: variant.clone(),
-            };
-            facts.push(Event::new(page.n.app.clone(), outcome.at, kind));
-            facts.push(page.report(recipient, Channel::Inbox, DeliveryState::Sent, None));
+        for ((recipient, card, variant), outcome) in cards.into_iter().zip(outcomes) {
+            page.tell_item(recipient, Card::clone(&card), variant, outcome, facts);
         }
         Ok(())
     }
@@ -564,14 +564,8 @@ type Contents = Vec<(String, ItemContent)>;
 #[derive(Default)]
 pub(crate) struct Written {
     cards: HashMap<String, Arc<Card>>,
-}
-
-fn channels<'a>(n: &'a Notification, words: &'a Words<'_>) -> &'a [Channel] {
-    n.request.channels.as_deref().unwrap_or_else(|| words.default_channels())
-}
-
-pub(crate) fn category<'a>(n: &'a Notification, words: &'a Words<'_>) -> Option<&'a str> {
-    n.request.category.as_deref().or_else(|| words.default_category())
+    /// What was written ahead: of a notification to one person.
+    ahead: Option<(Item, ItemWritten)>,
 }
 
 fn channel(route: &Route) -> Channel {

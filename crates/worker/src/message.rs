@@ -13,7 +13,6 @@ use stentor_templates::RenderedEmail;
 
 use crate::{
     attachments::{Files, NoFiles},
-    dispatch::category,
     images::{Images, MailImages},
     jobs::DeliveryJob,
 };
@@ -92,7 +91,7 @@ impl Messages {
         match job.channel {
             Channel::Email => {
                 let to = job.to.parse().map_err(|_| refused("the address is no mailbox"))?;
-                let category = category(n, words);
+                let category = words.category(n);
                 let secret = self.secrets.find(&self.archive, &job.app).await?.ok_or_else(|| refused("its app is gone"))?;
                 let unsubscribe = self.unsubscribe(&to, job, n, category, &secret);
                 let reader = Reader { unsubscribe: unsubscribe.as_deref(), ..reader };

@@ -5,6 +5,7 @@ use stentor_domain::{
     Card, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, RecipientId, SkipReason, Timestamp,
     event::DeliveryReport, item::ItemContent,
 };
+use stentor_inbox::Written;
 
 use crate::jobs::DeliveryJob;
 
@@ -13,7 +14,6 @@ pub(crate) struct Page<'a> {
     pub n: &'a Notification,
     pub words: &'a Words<'a>,
     pub channels: &'a [Channel],
-    pub category: Option<&'a str>,
     /// The place of its first recipient among those that the request names, if it names any.
     pub first: usize,
     pub now: Timestamp,
@@ -31,26 +31,26 @@ impl Page<'_> {
         }
     }
 
-    pub(crate) fn card(&self, rendered: &stentor_templates::RenderedInbox) -> Card {
-        Card {
-            id: self.n.id,
-            title: rendered.title.clone(),
-            summary: rendered.summary.clone(),
-            image: rendered.image.clone(),
-            link: rendered.link.clone(),
-            actions: rendered.actions.clone(),
-            category: self.category.map(str::to_owned),
-            priority: self.n.request.priority,
-            created_at: self.n.accepted_at,
-            expires_at: self.n.request.expires_at,
-        }
-    }
-
     /// The facts of contents that were stored.
     pub(crate) fn tell_contents(&self, contents: Vec<(String, ItemContent)>, facts: &mut Vec<Event>) {
         let (notification, version) = (self.n.id, self.n.version());
         let kind = |(variant, content)| EventKind::Content { notification, variant, content, version };
         facts.extend(contents.into_iter().map(kind).map(|kind| Event::new(self.n.app.clone(), self.now, kind)));
+    }
+
+    /// The facts of an item that was written.
+    pub(crate) fn tell_item(
+        &self,
+        recipient: &RecipientId,
+        card: Card,
+        variant: String,
+        written: Written,
+        facts: &mut Vec<Event>,
+    ) {
+        let Written { seq, rev, at, .. } = written;
+        let kind = EventKind::ItemWritten { recipient: recipient.clone(), card: Box::new(card), seq, rev, variant };
+        facts.push(Event::new(self.n.app.clone(), at, kind));
+        facts.push(self.report(recipient, Channel::Inbox, DeliveryState::Sent, None));
     }
 
     pub(crate) fn job(&self, recipient: &RecipientId, profile: &Profile, channel: Channel, to: &str) -> DeliveryJob {

@@ -12,7 +12,7 @@ use stentor_domain::{
     Channel, Clock,
     sms::{SmsLimits, SmsPrices},
 };
-use stentor_inbox::{Inboxes, Profiles, Suppressions};
+use stentor_inbox::{Ahead, Inboxes, Profiles, Suppressions};
 use stentor_queue::{EventLog, Lease, Outcome, Queue, QueueError, WorkerConfig};
 use tokio::{
     runtime::Handle,
@@ -70,6 +70,8 @@ pub struct Parts {
     pub inboxes: Inboxes,
     /// Hot profiles.
     pub profiles: Profiles,
+    /// What was done ahead of dispatches in this process.
+    pub ahead: Ahead,
     /// Whom not to write to.
     pub suppressions: Suppressions,
     /// The SQL side.
@@ -176,6 +178,7 @@ impl Worker {
             facts: facts.clone(),
             inboxes: parts.inboxes,
             profiles: parts.profiles,
+            ahead: parts.ahead,
             suppressed: suppressed.clone(),
             archive: parts.archive,
             notifications: notifications.clone(),

@@ -9,7 +9,7 @@ use stentor_inbox::{EntryEdit, NewItem};
 use stentor_queue::{JobRecord, Lease, Outcome};
 
 use crate::{
-    dispatch::{Dispatch, DispatchError, KEPT, PAGE, Written, category},
+    dispatch::{Dispatch, DispatchError, KEPT, PAGE, Written},
     page::Page,
     profiles::look_up,
     recall::UNDER_WAY,
@@ -114,7 +114,7 @@ impl Dispatch {
 
     async fn update_page(&self, n: &Notification, words: &Words<'_>, ids: &[RecipientId]) -> Result<(), DispatchError> {
         let profiles: Vec<Profile> = look_up(&self.profiles, &self.archive, &n.app, ids).await?;
-        let page = Page { n, words, channels: &[], category: category(n, words), first: 0, now: self.clock.now() };
+        let page = Page { n, words, channels: &[], first: 0, now: self.clock.now() };
         let readers: Vec<(&RecipientId, &Profile)> = ids.iter().zip(&profiles).collect();
         let mut facts = Vec::new();
         let (cards, contents) = Self::write_out(&page, &readers, &mut Written::default(), &mut facts);

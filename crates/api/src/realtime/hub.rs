@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use stentor_connection::Place as RedisPlace;
 use stentor_domain::{AppId, Clock, Entry, RecipientId, Timestamp};
 use stentor_inbox::{Applied, InboxError, Inboxes, LiveEvent, LiveFeed, Position, Presence, Presences, Timelines};
 use tokio::{
@@ -35,10 +36,8 @@ const MAX_SHARDS: usize = 16;
 
 /// What a hub is built on.
 pub struct HubParts {
-    /// What happens in Redis, as far as it is subscribed to.
-    pub feed: LiveFeed,
-    /// What `feed` tells.
-    pub events: mpsc::Receiver<LiveEvent>,
+    /// The Redis in which it happens.
+    pub redis: RedisPlace,
     /// Where what was missed is read.
     pub inboxes: Inboxes,
     /// Where it is told who is connected.
@@ -76,13 +75,24 @@ struct Inner {
     main: Handle,
 }
 
+/// A hub cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The system gives no thread.
+    #[error("the threads of the sockets cannot be started")]
+    Threads(#[from] std::io::Error),
+    /// Redis does not answer.
+    #[error("Redis (redis.url) does not answer")]
+    Redis(#[from] InboxError),
+}
+
 /// The person has too many connections already.
 pub(crate) struct TooMany;
 
 impl Hub {
     /// A hub over `parts`, until `closing` is cancelled.
-    pub fn start(parts: HubParts, manners: &Manners, closing: CancellationToken) -> std::io::Result<Self> {
-        let HubParts { feed, events, inboxes, presences, receipts, clock } = parts;
+    pub async fn start(parts: HubParts, manners: &Manners, closing: CancellationToken) -> Result<Self, HubError> {
+        let HubParts { redis, inboxes, presences, receipts, clock } = parts;
         let (gone, leavers) = mpsc::unbounded_channel();
         let sockets = Arc::<AtomicUsize>::default();
         let shards = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
@@ -97,11 +107,15 @@ impl Hub {
             sockets: sockets.clone(),
             gone,
         };
+        let shards: Vec<Shard> = (0..shards).map(|number| Shard::start(number, parts.clone())).collect::<Result<_, _>>()?;
+        // The subscription lives on the thread of the first: what is pushed waits for nothing that the rest of the process does.
+        let first = shards.first().map_or_else(Handle::current, |shard| shard.runtime().clone());
+        let (feed, events) = first.spawn(LiveFeed::connect(redis)).await.map_err(std::io::Error::other)??;
         let hub = Self(Arc::new(Inner {
             feed,
             timelines: inboxes.timelines().clone(),
             clock,
-            shards: (0..shards).map(|number| Shard::start(number, parts.clone())).collect::<Result<_, _>>()?,
+            shards,
             hasher: RandomState::new(),
             told: Mutex::default(),
             busy: Mutex::default(),
@@ -117,7 +131,7 @@ impl Hub {
         }));
         tokio::spawn(hub.clone().report());
         tokio::spawn(hub.clone().unsubscribe(leavers));
-        tokio::spawn(hub.clone().feed(events));
+        first.spawn(hub.clone().feed(events));
         Ok(hub)
     }
 

@@ -27,7 +27,7 @@ mod socket;
 mod told;
 
 pub(crate) use http::{events, poll};
-pub use hub::{Hub, HubParts};
+pub use hub::{Hub, HubError, HubParts};
 pub use manners::Manners;
 pub(crate) use manners::is_own;
 pub use receipts::Receipts;

@@ -9,10 +9,12 @@ use std::{
 use axum::http::StatusCode;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use stentor_catalog::{Reader, Words};
 use stentor_domain::{
-    AppId, Audience, Event, EventKind, InvalidAddress, Locale, Notification, NotificationId, NotificationRequest, Priority,
-    ProfilePatch, RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
+    AppId, Audience, Channel, Event, EventKind, InvalidAddress, Locale, Notification, NotificationId, NotificationRequest,
+    Priority, ProfilePatch, RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
 };
+use stentor_inbox::Item;
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
 use crate::{problem::ApiError, state::ApiState};
@@ -189,7 +191,8 @@ impl ApiState {
         let n = &checked.notification;
         let is_few = few(n).next().is_some();
         let submitted = if is_few && job.due.is_none() && self.dispatch.has_place(job.lane) {
-            let ahead = self.profiles.read_ahead(n.id, n.app.clone(), few(n).cloned().collect());
+            let item = if self.dispatch.is_calm() { self.item_ahead(n, &job) } else { None };
+            let ahead = self.ahead.begin(n.id, n.app.clone(), few(n).cloned().collect(), item, self.now());
             self.dispatch.submit_along(&job, idempotency, ahead).await?
         } else {
             self.dispatch.submit(&job, idempotency).await?
@@ -200,6 +203,22 @@ impl ApiState {
         let answer = checked.answer(&submitted)?;
         count_accepted(answer.replayed, 1);
         self.as_at_first(checked, answer).await
+    }
+
+    /// The item of a short notification to one person that brings its words along, with the key of its record: what can be written
+    /// without asking who they are, and in no time.
+    fn item_ahead(&self, n: &Notification, job: &NewJob<'_>) -> Option<(Item, String)> {
+        let content = n.request.content.as_ref().filter(|_| n.request.template.is_none())?;
+        let (words, is_short) = (Words::Content(content), job.body.is_some_and(|body| body.len() <= SHORT));
+        if !(is_short && few(n).count() == 1 && words.channels(n).contains(&Channel::Inbox) && self.ahead.can_write()) {
+            return None;
+        }
+        let nothing = serde_json::Map::new();
+        let reader =
+            Reader { recipient: None, locale: None, timezone: None, attributes: &nothing, now: self.now(), unsubscribe: None };
+        let rendered = words.inbox(n, reader).ok()?; // why not is told by its dispatch
+        let item = Item { card: words.card(n, &rendered), variant: words.variant(reader), content: rendered.content };
+        Some((item, self.dispatch.record_key(job.id)))
     }
 
     /// The answer of the first to its repeat: what was set aside then was, whatever is on record since.

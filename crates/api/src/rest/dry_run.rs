@@ -155,8 +155,7 @@ impl ApiState {
     /// Decides as dispatch does, by the same rules, for the first recipients of the audience.
     pub(crate) async fn dry_run(&self, n: &Notification, trial: &mut Trial) -> Result<DryRun, ApiError> {
         let words = Words::of(n, &self.templates).await?.map_err(|_| ApiError::not_found("template"))?;
-        let channels = n.request.channels.clone().unwrap_or_else(|| words.default_channels().to_vec());
-        let category = n.request.category.as_deref().or_else(|| words.default_category());
+        let (channels, category) = (words.channels(n).to_vec(), words.category(n));
         let by_sms = channels.contains(&Channel::Sms);
         let may_show = trial.shown;
         let (people, more) = self.first_of(n, if by_sms { Ord::max(trial.priced, may_show) } else { may_show }).await?;

@@ -1,6 +1,7 @@
 //! Inboxes on a real redis-server, in one executable: linking is what its build takes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ahead;
 mod cold;
 mod content;
 mod hot;

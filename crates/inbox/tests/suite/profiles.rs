@@ -4,7 +4,7 @@ use serde_json::{Value, from_value, json};
 use stentor_domain::{Preferences, Profile, ProfilePatch, RecipientId};
 use stentor_inbox::{HotProfile, Profiles};
 
-use crate::support::{Fixture, at, id};
+use crate::support::{Fixture, at};
 
 fn profile(value: Value) -> Profile {
     from_value(value).unwrap()
@@ -144,30 +144,4 @@ async fn a_copy_lives_for_two_days_after_it_was_last_written() {
     p.resolve(json!({ "locale": "de" }), 1).await;
     let life = life().await;
     assert!((172_000_000..=172_800_000).contains(&life), "{life}");
-}
-
-#[tokio::test]
-async fn what_was_read_ahead_is_given_once_and_to_its_notification_alone() {
-    let p = People::new().await;
-    let (app, me) = (p.f.app.clone(), vec![p.f.me.clone()]);
-    let read_for = async |n| p.profiles.read_for(id(n), &app, &me).await.unwrap().pop().unwrap();
-    let [old, new] = ["de", "fr"].map(|locale| hot(false, json!({ "locale": locale })));
-    p.resolve(json!({ "locale": "de" }), 1).await;
-    p.profiles.read_ahead(id(1), app.clone(), me.clone()).await;
-    p.resolve(json!({ "locale": "fr" }), 2).await;
-    assert_eq!(read_for(2).await, new, "for another nothing was read ahead");
-    assert_eq!(read_for(1).await, old);
-    assert_eq!(read_for(1).await, new);
-
-    // Who was to read ahead has gone away before the answer: whoever asks reads.
-    drop(p.profiles.read_ahead(id(3), app.clone(), me.clone()));
-    assert_eq!(read_for(3).await, new);
-
-    // Those that are never asked for do not heap up.
-    for n in 10..2_000 {
-        drop(p.profiles.read_ahead(id(n), app.clone(), me.clone()));
-    }
-    p.profiles.read_ahead(id(4), app.clone(), me.clone()).await;
-    p.resolve(json!({ "locale": "it" }), 3).await;
-    assert_eq!(read_for(4).await, new);
 }

@@ -89,18 +89,21 @@ pub(crate) struct ShardParts {
 
 /// A handle to a shard's thread.
 #[derive(Clone)]
-pub(crate) struct Shard(mpsc::Sender<Message>);
+pub(crate) struct Shard {
+    tx: mpsc::Sender<Message>,
+    runtime: Handle,
+}
 
 impl Shard {
     /// Starts a thread. It ends when the hub has gone, or at the end of the process.
     pub(crate) fn start(number: usize, parts: ShardParts) -> std::io::Result<Self> {
         let (tx, rx) = mpsc::channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = Self(tx);
-        let own = handle.clone();
+        let handle = Self { tx, runtime: runtime.handle().clone() };
+        let own = handle.tx.clone();
         std::thread::Builder::new().name(format!("sockets-{number}")).spawn(move || {
             let state =
-                Rc::new(RefCell::new(State { parts, own: own.0.downgrade(), apps: HashMap::new(), memory: Memory::default() }));
+                Rc::new(RefCell::new(State { parts, own: own.downgrade(), apps: HashMap::new(), memory: Memory::default() }));
             drop(own);
             let serve = || tokio::task::LocalSet::new().block_on(&runtime, run(state, rx));
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve)).is_err() {
@@ -115,7 +118,12 @@ impl Shard {
     /// Tells the shard; waits while too much waits for it.
     pub(crate) async fn tell(&self, message: Message) {
         // Closed only at the end of the process.
-        let _ = self.0.send(message).await;
+        let _ = self.tx.send(message).await;
+    }
+
+    /// What runs on its thread.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 }
 

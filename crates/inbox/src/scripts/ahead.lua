@@ -1,0 +1,19 @@
+-- Reads the profile of the one person whom a notification is for, and writes its item and its content if they take whatever comes:
+-- ahead of its dispatch, in the round trip that submits it. Stands behind write.lua, which is the function `write` here.
+--
+-- KEYS as write.lua, then the record of the notification's job, the profile, the content
+-- ARGV as write.lua, then the content (JSON)
+-- Returns {the profile's fields, what write.lua returns, or '' if nothing was written}
+local record, profile, content = KEYS[7], KEYS[8], KEYS[9]
+local fields = redis.call('HGETALL', profile)
+-- Without a record it was not accepted: it is a repeat, or Redis is full.
+if redis.call('EXISTS', record) == 0 then return { fields, '' } end
+local complete, preferences
+for i = 1, #fields, 2 do
+  if fields[i] == 'complete' then complete = true end
+  if fields[i] == 'preferences' then preferences = fields[i + 1] end
+end
+-- Whoever has chosen anything is asked what, where routes are decided.
+if not complete or preferences and not string.find(preferences, '^%d+ {}$') then return { fields, '' } end
+redis.call('SET', content, ARGV[7])
+return { fields, write() }

@@ -38,27 +38,31 @@ pub struct Roles {
 /// The routes of `roles`.
 pub fn router(state: ApiState, roles: Roles) -> Router {
     let (operations, _) = rest::operations_router().split_for_parts();
-    let mut routes = operations;
+    let (mut routes, mut of_inbox) = (operations, Router::new());
     if roles.api {
         let (rest, _) = rest::router().split_for_parts();
         routes = routes.merge(rest).merge(openapi::routes(openapi_json())).merge(pages::routes()).merge(console::routes(&state));
+        of_inbox = of_inbox.merge(rest::inbox_router().split_for_parts().0);
     }
     if roles.gateway {
-        routes = routes
+        of_inbox = of_inbox
             .route("/v1/inbox/ws", get(realtime::upgrade))
             .route("/v1/inbox/events", get(realtime::events))
             .route("/v1/inbox/poll", get(realtime::poll));
     }
+    // A layer is a box around each of its routes, and what does not need it is spared it.
+    let of_inbox = of_inbox.method_not_allowed_fallback(trace::method_not_allowed).layer(state.manners.cors());
     routes
+        .merge(of_inbox)
         .fallback(trace::not_found)
         .method_not_allowed_fallback(trace::method_not_allowed)
-        .layer(state.manners.cors())
-        .layer(axum::middleware::from_fn(trace::request))
+        .layer(trace::TraceLayer)
         .with_state(state)
 }
 
 /// The OpenAPI 3.1 description of the REST routes, as JSON.
 pub fn openapi_json() -> String {
-    let (_, description) = openapi::describe(rest::router().merge(rest::operations_router())).split_for_parts();
+    let (_, description) =
+        openapi::describe(rest::router().merge(rest::inbox_router()).merge(rest::operations_router())).split_for_parts();
     description.to_pretty_json().unwrap_or_default()
 }

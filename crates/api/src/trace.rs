@@ -3,36 +3,90 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    pin::Pin,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use axum::{
     extract::{MatchedPath, Request},
     http::{Method, StatusCode},
-    middleware::Next,
     response::Response,
 };
 use metrics::Histogram;
-use tracing::Instrument;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+use tracing::{Instrument, instrument::Instrumented};
 
 use crate::problem::{ApiError, Unserved};
 
 /// One measurement a request, and a line of the log if it could not be served; a span where debugging asks for it, since each costs
 /// about as much as to check the request. The path is told as its pattern: ids of people stay out of the log.
-pub(crate) async fn request(request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let path = || path.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let method = request.method().clone();
-    let span = tracing::debug_span!("request", %method, path = path());
-    let started = Instant::now();
-    let response = next.run(request).instrument(span.clone()).await;
-    let (status, took) = (response.status(), started.elapsed());
-    if let Some(Unserved { code, error }) = response.extensions().get() {
-        tracing::warn!(%method, path = path(), status = status.as_u16(), code, error, "a request was not served");
+///
+/// A service of its own, since a function as a layer is two boxes and a copy of the route for each request.
+#[derive(Clone)]
+pub(crate) struct TraceLayer;
+
+/// A service whose requests are traced.
+#[derive(Clone)]
+pub(crate) struct Trace<S>(S);
+
+impl<S> Layer<S> for TraceLayer {
+    type Service = Trace<S>;
+
+    fn layer(&self, inner: S) -> Trace<S> {
+        Trace(inner)
     }
-    span.in_scope(|| tracing::debug!(status = status.as_u16(), took_ms = took.as_secs_f64() * 1e3, "answered"));
-    measure(known(&method), path(), status, took);
-    response
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Trace<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Traced<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Traced<S::Future> {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        let method = request.method().clone();
+        let span = tracing::debug_span!("request", %method, path = pattern(path.as_ref()));
+        let started = Instant::now();
+        Traced { answer: self.0.call(request).instrument(span), path, method, started }
+    }
+}
+
+pin_project! {
+    /// A request that is traced until it is answered.
+    pub(crate) struct Traced<F> {
+        #[pin]
+        answer: Instrumented<F>,
+        path: Option<MatchedPath>,
+        method: Method,
+        started: Instant,
+    }
+}
+
+impl<F: Future<Output = Result<Response, E>>, E> Future for Traced<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let response = ready!(this.answer.as_mut().poll(cx))?;
+        let (method, path, status, took) = (this.method, pattern(this.path.as_ref()), response.status(), this.started.elapsed());
+        if let Some(Unserved { code, error }) = response.extensions().get() {
+            tracing::warn!(%method, path, status = status.as_u16(), code, error, "a request was not served");
+        }
+        let took_ms = took.as_secs_f64() * 1e3;
+        this.answer.span().in_scope(|| tracing::debug!(status = status.as_u16(), took_ms, "answered"));
+        measure(known(method), path, status, took);
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn pattern(path: Option<&MatchedPath>) -> &str {
+    path.map_or("unmatched", MatchedPath::as_str)
 }
 
 /// The name of a method. Anybody may make one up, and each would have a histogram of its own for ever.

@@ -1,5 +1,7 @@
 //! What differs between two versions.
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 use similar::{
     ChangeTag, DiffOp,
@@ -72,9 +74,9 @@ fn unified(names: [&str; 2], before: &str, after: &str) -> String {
     let hunks = group_diff_ops(found.into_inner().into_inner().into_ops(), CONTEXT);
     let mut text = if hunks.is_empty() { String::new() } else { format!("--- {}\n+++ {}\n", names[0], names[1]) };
     for hunk in &hunks {
-        text += &format!("{}\n", UnifiedHunkHeader::new(hunk));
+        let _ = writeln!(text, "{}", UnifiedHunkHeader::new(hunk)); // into memory: it cannot fail
         for (tag, line) in hunk.iter().flat_map(|op| lines(op, &old, &new)) {
-            text += &format!("{tag}{line}");
+            let _ = write!(text, "{tag}{line}");
             if !line.ends_with('\n') {
                 text += "\n\\ No newline at end of file\n";
             }

@@ -45,12 +45,14 @@ pub struct Done {
     /// The profiles of those whom it is for, in order.
     pub profiles: Vec<HotProfile>,
     /// The item, if it was written.
-    pub item: Option<(Item, Written)>,
+    pub item: Option<(ItemAhead, Written)>,
 }
 
 /// The item of a notification to one person, who alone decides whether they get it.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct ItemAhead {
+    /// The key of the job's record, without which it is not written.
+    pub record: String,
     /// Its card.
     pub card: Card,
     /// Which content belongs to it.
@@ -70,14 +72,14 @@ impl Ahead {
         self.inbox.is_on_one_node()
     }
 
-    /// Begins what the dispatch of a notification will ask for. `item` is written if the notification goes to one recipient, by then
-    /// there is a `record` (its key) of its job, and they take whatever comes.
+    /// Begins what the dispatch of a notification will ask for. `item` is written if the notification goes to one recipient, its job is
+    /// queued by then, and they take whatever comes.
     pub fn begin(
         &self,
         id: NotificationId,
         app: AppId,
         recipients: Vec<RecipientId>,
-        item: Option<(Item, String)>,
+        item: Option<ItemAhead>,
         now: Timestamp,
     ) -> impl Future<Output = ()> + Send + 'static {
         let cell = Begun::default();
@@ -92,7 +94,7 @@ impl Ahead {
         async move {
             let done = || async {
                 match (item, &recipients[..]) {
-                    (Some((item, record)), [recipient]) => this.write(&app, recipient, item, &record, now).await,
+                    (Some(item), [recipient]) => this.write(&app, recipient, item, now).await,
                     _ => this.read(&app, &recipients).await,
                 }
             };
@@ -104,10 +106,18 @@ impl Ahead {
     /// What was done ahead of the dispatch of a notification; what only had to be read is read now if it was not.
     pub async fn take(&self, id: NotificationId, app: &AppId, recipients: &[RecipientId]) -> Result<Done, InboxError> {
         let begun = self.begun().remove(&id);
-        match begun {
-            Some(cell) => Ok(cell.get_or_try_init(|| self.read(app, recipients)).await?.clone()),
-            None => self.read(app, recipients).await,
+        let Some(cell) = begun else { return self.read(app, recipients).await };
+        cell.get_or_try_init(|| self.read(app, recipients)).await?;
+        Ok(Arc::try_unwrap(cell).map_or_else(|cell| cell.get().cloned(), OnceCell::into_inner).unwrap_or_default())
+    }
+
+    /// What is so now, for a dispatch that comes late: what was done ahead may not be true any more. What is still being done ends first.
+    pub async fn read_anew(&self, id: NotificationId, app: &AppId, recipients: &[RecipientId]) -> Result<Done, InboxError> {
+        let begun = self.begun().remove(&id);
+        if let Some(cell) = begun {
+            let _ = cell.get_or_try_init(|| self.read(app, recipients)).await;
         }
+        self.read(app, recipients).await
     }
 
     fn begun(&self) -> MutexGuard<'_, HashMap<NotificationId, Begun>> {
@@ -118,16 +128,9 @@ impl Ahead {
         Ok(Done { profiles: self.profiles.read(app, recipients).await?, item: None })
     }
 
-    async fn write(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        item: Item,
-        record: &str,
-        now: Timestamp,
-    ) -> Result<Done, InboxError> {
+    async fn write(&self, app: &AppId, recipient: &RecipientId, item: ItemAhead, now: Timestamp) -> Result<Done, InboxError> {
         let content = serde_json::to_vec(&item.content).map_err(|e| InboxError::Malformed(e.to_string()))?;
-        let mut call = keys::ahead_call(&AHEAD, app, recipient, record, item.card.id, &item.variant);
+        let mut call = keys::ahead_call(&AHEAD, app, recipient, &item.record, item.card.id, &item.variant);
         push_new_item(&mut call, &NewItem { recipient, card: &item.card, variant: &item.variant }, now, self.inbox.publishing())?;
         call.arg(content);
         let (fields, outcome): (Vec<(String, String)>, Value) =

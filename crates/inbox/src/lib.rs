@@ -38,7 +38,7 @@ mod timeline;
 mod types;
 mod view;
 
-pub use ahead::{Ahead, Done, Item};
+pub use ahead::{Ahead, Done, ItemAhead};
 pub use cold::{ColdFuture, ColdStore};
 pub use cursor::{BadCursor, Cursor, Position};
 pub use error::InboxError;

@@ -55,7 +55,7 @@ pub struct HotItem {
 pub struct Written {
     /// The item's place.
     pub seq: u64,
-    /// The revision of the item's latest change.
+    /// The revision of the item's latest change; 0 if it was seen, read or archived since.
     pub rev: u64,
     /// How many items are unread.
     pub unread: u64,

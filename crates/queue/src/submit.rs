@@ -65,7 +65,7 @@ impl Queue {
         self.handover.has_place(lane)
     }
 
-    /// True if what is submitted now goes out by itself, and not with others.
+    /// True if what is submitted now waits for nothing, and most likely goes by itself.
     pub fn is_calm(&self) -> bool {
         self.gathering.is_calm()
     }

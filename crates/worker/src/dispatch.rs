@@ -20,7 +20,7 @@ use stentor_domain::{
     routing::{Route, route},
     timeline::EntryBody,
 };
-use stentor_inbox::{Ahead, Done, InboxError, Inboxes, Item, NewItem, Profiles, Written as ItemWritten};
+use stentor_inbox::{Ahead, Done, InboxError, Inboxes, ItemAhead, NewItem, Profiles};
 use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
 use stentor_templates::RenderError;
 
@@ -115,7 +115,7 @@ impl Dispatch {
         let (record, ahead) = if let Some(record) = lease.added() {
             (Ok(Some(record)), self.ahead.take(job.notification, &job.app, &job.to).await)
         } else {
-            tokio::join!(lease.record(), self.ahead.take(job.notification, &job.app, &job.to))
+            tokio::join!(lease.record(), self.ahead.read_anew(job.notification, &job.app, &job.to))
         };
         let Some(record) = record? else { return gone() };
         let Some(body) = &record.body else { return gone() };
@@ -407,7 +407,7 @@ impl Dispatch {
         written: &mut Written,
         facts: &mut Vec<Event>,
     ) -> Result<u32, DispatchError> {
-        let mut inbox = Vec::new();
+        let (mut inbox, mut kept_out) = (Vec::new(), Vec::new());
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
         let category = page.words.category(page.n);
@@ -416,6 +416,9 @@ impl Dispatch {
             let invalid = page.n.invalid_channels(page.first + place);
             for route in route(profile, page.channels, category, &invalid, suppressed) {
                 deliveries += 1;
+                if channel(&route) == Channel::Inbox && (page.n.is_expired(page.now) || route != Route::Inbox) {
+                    kept_out.push((recipient, None));
+                }
                 match route {
                     _ if page.n.is_expired(page.now) => {
                         facts.push(page.report(recipient, channel(&route), DeliveryState::Expired, None));
@@ -428,6 +431,9 @@ impl Dispatch {
                     Route::Sms(to) => sms.push(page.job(recipient, profile, Channel::Sms, to.as_str())),
                 }
             }
+        }
+        if page.may_be_written_ahead() && !kept_out.is_empty() {
+            self.inboxes.hot().recall(&page.n.app, page.n.id, &kept_out, page.now).await?;
         }
         self.write_items(page, &inbox, written, facts).await?;
         if !(email.is_empty() && sms.is_empty()) {
@@ -481,7 +487,7 @@ impl Dispatch {
         facts: &mut Vec<Event>,
     ) -> Result<(), DispatchError> {
         if let (Some((item, outcome)), [(recipient, _)]) = (written.ahead.take(), readers) {
-            let Item { card, variant, content } = item;
+            let ItemAhead { card, variant, content, .. } = item;
             page.tell_contents(vec![(variant.clone(), content)], facts);
             page.tell_item(recipient, card, variant, outcome, facts);
             return Ok(());
@@ -565,7 +571,7 @@ type Contents = Vec<(String, ItemContent)>;
 pub(crate) struct Written {
     cards: HashMap<String, Arc<Card>>,
     /// What was written ahead: of a notification to one person.
-    ahead: Option<(Item, ItemWritten)>,
+    ahead: Option<(ItemAhead, stentor_inbox::Written)>,
 }
 
 fn channel(route: &Route) -> Channel {

@@ -2,8 +2,8 @@
 
 use stentor_catalog::{Reader, Words};
 use stentor_domain::{
-    Card, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, RecipientId, SkipReason, Timestamp,
-    event::DeliveryReport, item::ItemContent,
+    Audience, Card, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, Profile, RecipientId, SkipReason,
+    Timestamp, event::DeliveryReport, item::ItemContent,
 };
 use stentor_inbox::Written;
 
@@ -20,6 +20,12 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// True if an attempt, or the process that accepted it, may have written an item before anybody looked who it is for.
+    pub(crate) fn may_be_written_ahead(&self) -> bool {
+        matches!(self.words, Words::Content(_))
+            && matches!(&self.n.request.audience, Audience::Recipients(named) if named.len() == 1)
+    }
+
     pub(crate) fn reader<'b>(&'b self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {
         Reader {
             recipient: Some(recipient),

@@ -108,8 +108,9 @@ impl Hub {
             gone,
         };
         let shards: Vec<Shard> = (0..shards).map(|number| Shard::start(number, parts.clone())).collect::<Result<_, _>>()?;
-        // The subscription lives on the thread of the first: what is pushed waits for nothing that the rest of the process does.
-        let first = shards.first().map_or_else(Handle::current, |shard| shard.runtime().clone());
+        // The subscription lives on the thread of the first: a push waits for what that one does, at most a stride of a broadcast, and for
+        // nothing that the rest of the process does.
+        let first = shards[0].runtime().clone();
         let (feed, events) = first.spawn(LiveFeed::connect(redis)).await.map_err(std::io::Error::other)??;
         let hub = Self(Arc::new(Inner {
             feed,
@@ -305,7 +306,10 @@ impl Hub {
 
     /// Reads what is new in a timeline and hands it on: what was published may have been lost.
     async fn check_timeline(&self, app: &AppId, now: Timestamp) {
-        let view = match self.0.timelines.fresh(app, now).await {
+        // Not on the thread of a shard: a connection to Redis that is made anew stays with who asked for it.
+        let (timelines, of) = (self.0.timelines.clone(), app.clone());
+        let Ok(fresh) = self.0.main.spawn(async move { timelines.fresh(&of, now).await }).await else { return };
+        let view = match fresh {
             Ok(view) => view,
             Err(error) => {
                 tracing::debug!(%error, "a timeline is read again in a while");

@@ -37,11 +37,10 @@ impl Manners {
     /// Lets pages of the listed origins, and of no other, read the inbox over HTTP.
     pub(crate) fn cors(&self) -> CorsLayer {
         let manners = self.clone();
-        let of_inbox =
-            move |origin: &HeaderValue, parts: &Parts| parts.uri.path().starts_with("/v1/inbox") && manners.is_listed(origin);
+        let is_listed = move |origin: &HeaderValue, _: &Parts| manners.is_listed(origin);
         let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::HeaderName::from_static("last-event-id")];
         CorsLayer::new()
-            .allow_origin(AllowOrigin::predicate(of_inbox))
+            .allow_origin(AllowOrigin::predicate(is_listed))
             .allow_methods([Method::GET, Method::POST, Method::PUT])
             .allow_headers(headers)
             .max_age(Duration::from_hours(1))

@@ -14,7 +14,7 @@ use stentor_domain::{
     AppId, Audience, Channel, Event, EventKind, InvalidAddress, Locale, Notification, NotificationId, NotificationRequest,
     Priority, ProfilePatch, RecipientId, Timestamp, Violation, notification::NotificationStatus, text::check_line,
 };
-use stentor_inbox::Item;
+use stentor_inbox::ItemAhead;
 use stentor_queue::{Idempotency, Lane, NewJob, Submitted};
 
 use crate::{problem::ApiError, state::ApiState};
@@ -205,9 +205,9 @@ impl ApiState {
         self.as_at_first(checked, answer).await
     }
 
-    /// The item of a short notification to one person that brings its words along, with the key of its record: what can be written
-    /// without asking who they are, and in no time.
-    fn item_ahead(&self, n: &Notification, job: &NewJob<'_>) -> Option<(Item, String)> {
+    /// The item of a short notification to one person that brings its words along: what can be written without asking who they are,
+    /// and in no time.
+    fn item_ahead(&self, n: &Notification, job: &NewJob<'_>) -> Option<ItemAhead> {
         let content = n.request.content.as_ref().filter(|_| n.request.template.is_none())?;
         let (words, is_short) = (Words::Content(content), job.body.is_some_and(|body| body.len() <= SHORT));
         if !(is_short && few(n).count() == 1 && words.channels(n).contains(&Channel::Inbox) && self.ahead.can_write()) {
@@ -217,8 +217,8 @@ impl ApiState {
         let reader =
             Reader { recipient: None, locale: None, timezone: None, attributes: &nothing, now: self.now(), unsubscribe: None };
         let rendered = words.inbox(n, reader).ok()?; // why not is told by its dispatch
-        let item = Item { card: words.card(n, &rendered), variant: words.variant(reader), content: rendered.content };
-        Some((item, self.dispatch.record_key(job.id)))
+        let (record, card) = (self.dispatch.record_key(job.id), words.card(n, &rendered));
+        Some(ItemAhead { record, card, variant: words.variant(reader), content: rendered.content })
     }
 
     /// The answer of the first to its repeat: what was set aside then was, whatever is on record since.

@@ -25,7 +25,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::ApiState;
 
-/// Every REST route, with its description.
+/// Every REST route but those of an inbox, with its description.
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(notifications::send))
@@ -48,15 +48,6 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(topics::list_topics_of))
         .routes(routes!(suppressions::list, suppressions::suppress))
         .routes(routes!(suppressions::lift))
-        .routes(routes!(inbox::list))
-        .routes(routes!(inbox::unread))
-        .routes(routes!(inbox::content))
-        .routes(routes!(inbox::mark_read))
-        .routes(routes!(inbox::mark_unread))
-        .routes(routes!(inbox::archive))
-        .routes(routes!(inbox::unarchive))
-        .routes(routes!(inbox::read_all))
-        .routes(routes!(inbox::preferences, inbox::put_preferences))
         .routes(routes!(callbacks::sms, callbacks::sms_by_get))
         .routes(routes!(mail_callbacks::email))
         .routes(routes!(incoming::sms, incoming::sms_by_get))
@@ -66,6 +57,20 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(dead_letters::replay_all))
         .routes(routes!(dead_letters::discard))
         .merge(templates_router())
+}
+
+/// The routes of people with an inbox, which pages of other sites may ask for.
+pub(crate) fn inbox_router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::unread))
+        .routes(routes!(inbox::content))
+        .routes(routes!(inbox::mark_read))
+        .routes(routes!(inbox::mark_unread))
+        .routes(routes!(inbox::archive))
+        .routes(routes!(inbox::unarchive))
+        .routes(routes!(inbox::read_all))
+        .routes(routes!(inbox::preferences, inbox::put_preferences))
 }
 
 /// The routes of templates, which the console's studio speaks to as well.

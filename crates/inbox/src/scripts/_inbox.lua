@@ -1,4 +1,4 @@
--- The head of every inbox script but write.lua: the keys by name, and what all of them do first.
+-- The head of every inbox script but write.lua and ahead.lua: the keys by name, and what all of them do first.
 --
 -- KEYS (the same for all, one hash tag): head, items, order, unread, known, expires, revs, gone, cold_unread, live
 --   head         hash: whole -> "epoch rev unread seq at base floor due", the inbox as a whole: rev (latest), unread (how many are), seq

@@ -6,8 +6,10 @@
 -- Returns {the profile's fields, what write.lua returns, or '' if nothing was written}
 local record, profile, content = KEYS[7], KEYS[8], KEYS[9]
 local fields = redis.call('HGETALL', profile)
--- Without a record it was not accepted: it is a repeat, or Redis is full.
-if redis.call('EXISTS', record) == 0 then return { fields, '' } end
+-- Without a record it was not accepted: it is a repeat, or Redis is full. And this may be late: what was withdrawn, said otherwise or
+-- dispatched since is not written any more.
+local state, withdrawn, rewritten = unpack(redis.call('HMGET', record, 'state', 'cancel', 'rewritten'))
+if state ~= 'queued' or withdrawn or rewritten then return { fields, '' } end
 local complete, preferences
 for i = 1, #fields, 2 do
   if fields[i] == 'complete' then complete = true end
@@ -15,5 +17,6 @@ for i = 1, #fields, 2 do
 end
 -- Whoever has chosen anything is asked what, where routes are decided.
 if not complete or preferences and not string.find(preferences, '^%d+ {}$') then return { fields, '' } end
-redis.call('SET', content, ARGV[7])
+-- Its end is set anew once it is on record; a dispatch that decides otherwise never says that it is.
+redis.call('SET', content, ARGV[7], 'PX', 48 * 60 * 60 * 1000)
 return { fields, write() }

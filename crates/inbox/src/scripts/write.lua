@@ -6,7 +6,8 @@
 -- KEYS head, items, order, unread, expires, live
 -- ARGV[1] present time in ms, [2] the publishing command, [3] notification id, [4] variant of its content, [5] expiry in ms or 0,
 -- [6] card
--- Returns {1 if new, seq, rev of its latest change, unread, when it was written (ms)}, 'cold', or 'due': tidy up first.
+-- Returns {1 if new, seq, rev, unread, when it was written (ms)}, 'cold', or 'due': tidy up first. The rev is that of its latest change
+-- for as long as nobody has seen, read or archived it, then 0.
 local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, LIVE = unpack(KEYS)
 local now, publishing, id, variant, expiry, card = unpack(ARGV)
 local call, format = redis.call, string.format
@@ -18,7 +19,9 @@ local known = call('HGET', ITEMS, 'i' .. id)
 if known then
   local seq = string.match(known, '^%d+')
   local item = call('HGET', ITEMS, seq)
-  local rev, written = string.match(item or last_rev .. '\n' .. now, '^(%d+)[^\n]*\n(%d+)')
+  local rev, done, written = string.match(item or last_rev .. '\n' .. now, '^(%d+)([^\n]*)\n(%d+)')
+  -- Whoever tells the record that it was written knows nothing of what was done to it since, which is told by others, and then is newer.
+  if string.find(done, '^ %d+ %d+ %d+ ') and not string.find(done, '^ 0 0 0 ') then rev = '0' end
   return { 0, seq, rev, call('SCARD', UNREAD), written }
 end
 local seq, rev = format('%.0f', last_seq + 1), format('%.0f', last_rev + 1)

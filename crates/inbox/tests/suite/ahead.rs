@@ -2,7 +2,7 @@
 
 use serde_json::{from_value, json};
 use stentor_domain::{Preferences, Profile, ProfilePatch, item::ItemContent};
-use stentor_inbox::{Ahead, Done, HotProfile, Item, NewItem, Profiles};
+use stentor_inbox::{Ahead, Change, Done, HotProfile, ItemAhead, NewItem, Profiles};
 
 use crate::support::{Fixture, at, card, id, warm};
 
@@ -45,11 +45,15 @@ impl People {
     }
 
     async fn accept(&self) {
-        redis::cmd("HSET").arg(RECORD).arg("state").arg("queued").query_async::<()>(&mut self.f.conn.clone()).await.unwrap();
+        self.set("state", "queued").await;
     }
 
-    fn begin(&self, n: u32, item: Option<Item>) -> impl Future<Output = ()> {
-        let item = item.map(|item| (item, RECORD.to_owned()));
+    /// Sets a field of the job's record.
+    async fn set(&self, field: &str, value: &str) {
+        redis::cmd("HSET").arg(RECORD).arg(field).arg(value).query_async::<()>(&mut self.f.conn.clone()).await.unwrap();
+    }
+
+    fn begin(&self, n: u32, item: Option<ItemAhead>) -> impl Future<Output = ()> {
         self.ahead.begin(id(n), self.f.app.clone(), vec![self.f.me.clone()], item, at(1))
     }
 
@@ -79,9 +83,9 @@ impl People {
     }
 }
 
-fn item(n: u32) -> Item {
+fn item(n: u32) -> ItemAhead {
     let content = ItemContent { body_html: "<p>hello</p>\n".into(), body_text: "hello".into(), articles: Vec::new() };
-    Item { card: card(n), variant: "inline".into(), content }
+    ItemAhead { record: RECORD.into(), card: card(n), variant: "inline".into(), content }
 }
 
 #[tokio::test]
@@ -124,6 +128,12 @@ async fn the_item_of_who_takes_whatever_comes_is_written_with_its_content() {
     let again = warm(p.f.inbox.write(&p.f.app, &[new], at(2)).await.unwrap().remove(0));
     assert_eq!((again.seq, again.rev, again.new), (written.seq, written.rev, false));
     assert_eq!(p.f.overview(at(2)).await.unread, 1);
+
+    // What was done to it since is newer, on record too, than that it was written.
+    p.f.mark(Change::Read, [1], at(3)).await;
+    let new = NewItem { recipient: &p.f.me, card: &card(1), variant: "inline" };
+    let read = warm(p.f.inbox.write(&p.f.app, &[new], at(4)).await.unwrap().remove(0));
+    assert_eq!((read.seq, read.rev, read.unread, read.new), (written.seq, 0, 0, false));
 }
 
 #[tokio::test]
@@ -133,6 +143,25 @@ async fn nothing_is_written_of_what_was_not_accepted() {
     p.assert_left(1).await;
     p.accept().await;
     assert!(p.write(2).await.item.is_some());
+}
+
+#[tokio::test]
+async fn what_comes_late_writes_nothing_that_was_withdrawn_said_otherwise_or_dispatched_meanwhile() {
+    for (field, value) in [("cancel", "recalled"), ("rewritten", "1"), ("state", "dispatched")] {
+        let p = People::known().await;
+        p.set(field, value).await;
+        p.assert_left(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_dispatch_that_comes_late_goes_by_what_is_so_by_then() {
+    let p = People::known().await;
+    p.begin(1, Some(item(1))).await;
+    p.set_locale("de", 1).await;
+    let done = p.ahead.read_anew(id(1), &p.f.app, std::slice::from_ref(&p.f.me)).await.unwrap();
+    assert!(done.item.is_none() && done.profiles[0].profile.locale.is_some(), "{done:?}");
+    assert!(p.take(1).await.item.is_none(), "it is not kept either");
 }
 
 #[tokio::test]

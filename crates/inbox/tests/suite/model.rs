@@ -255,7 +255,8 @@ impl Run {
                 let picked = Model::pick(&m.known.iter().copied().collect::<Vec<_>>(), picks);
                 let cards: Vec<_> = picked.iter().map(|seq| m.items[seq].item.card.clone()).collect();
                 let again: Vec<_> = cards.iter().map(|card| NewItem { recipient: me, card, variant: "en" }).collect();
-                let rev = |seq| if m.hot.contains(seq) { m.items[seq].item.rev } else { m.cursor.own.rev };
+                let of_hot = |item: &Item| if item.state == ItemState::default() { item.rev } else { 0 };
+                let rev = |seq| if m.hot.contains(seq) { of_hot(&m.items[seq].item) } else { m.cursor.own.rev };
                 let expected: Vec<_> =
                     picked.iter().map(|seq| Written { seq: *seq, rev: rev(seq), unread: m.unread(), new: false }).collect();
                 assert_eq!(write(inboxes, app, &again, m.now).await, expected);

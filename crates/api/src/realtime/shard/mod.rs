@@ -95,7 +95,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// Starts a thread. It ends when the hub has gone, or at the end of the process.
+    /// Starts a thread. It ends with the process.
     pub(crate) fn start(number: usize, parts: ShardParts) -> std::io::Result<Self> {
         let (tx, rx) = mpsc::channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

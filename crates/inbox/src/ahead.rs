@@ -143,6 +143,6 @@ impl Ahead {
             Hot::Warm(written) => Some(written),
             Hot::Cold => None,
         };
-        Ok(Done { profiles: vec![HotProfile::of(fields)], item: written.map(|written| (item, written)) })
+        Ok(Done { profiles: vec![HotProfile::of(&fields)], item: written.map(|written| (item, written)) })
     }
 }

@@ -36,7 +36,7 @@ pub struct HotProfile {
 
 impl HotProfile {
     /// That of the fields as they are kept, each with when it was set: "at json".
-    pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
+    pub(crate) fn of(fields: &[(String, String)]) -> Self {
         let complete = fields.iter().any(|(name, _)| name == "complete");
         let profile = profile(fields.iter().filter_map(|(name, held)| Some((&**name, held.split_once(' ')?.1))));
         Self { profile, complete }
@@ -102,7 +102,7 @@ impl Profiles {
                 pipe.cmd("HGETALL").arg(keys::profile(app, recipient));
             }
             let found: Vec<Vec<(String, String)>> = pipe.query_async(&mut self.conn.clone()).await?;
-            out.extend(found.into_iter().map(HotProfile::of));
+            out.extend(found.iter().map(|fields| HotProfile::of(fields)));
         }
         Ok(out)
     }

@@ -2,7 +2,13 @@
 
 use futures_util::StreamExt;
 use serde_json::json;
-use stentor_tests::{Dev, device::Device};
+use stentor_testkit::RedisServer;
+use stentor_tests::{
+    Dev,
+    device::Device,
+    eventually,
+    serve::{Process, bank, settings, sqlite},
+};
 
 #[tokio::test]
 async fn whoever_takes_whatever_comes_is_looked_up_and_written_to_in_one_call_and_its_content_is_there() {
@@ -38,4 +44,41 @@ async fn whoever_takes_whatever_comes_is_looked_up_and_written_to_in_one_call_an
     // Now and then the worker is busy with something else, and reads for itself.
     let looks = calls.iter().filter(|call| call.contains("\"HGETALL\"") && call.contains("profile:{demo:eve}"));
     assert!(looks.count() < ids.len(), "{calls:#?}");
+}
+
+#[tokio::test]
+async fn what_was_shown_is_told_as_sent_even_if_the_person_chose_otherwise_before_its_dispatch() {
+    let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
+    let database = sqlite(&dir);
+    let accepting = settings(&redis.url(), &database, &[("STENTOR__ROLES", "api,gateway")]);
+    let api = bank(&accepting);
+    let _accepting = Process::start(&accepting).await;
+    api.put("/v1/recipients/ada", &json!({})).await;
+    let content = json!({"title": "For you"});
+    let send = async || {
+        let body = json!({"audience": {"recipients": ["ada"]}, "channels": ["inbox"], "category": "news", "content": content});
+        api.send(&body).await
+    };
+    let (shown, other) = (send().await, send().await);
+    assert_eq!(api.get("/v1/recipients/ada/inbox").await["items"], json!([]), "nobody dispatches");
+    // As the process that accepted it does, which then died.
+    let card =
+        json!({"id": shown, "title": "For you", "category": "news", "priority": "normal", "created_at": stentor_tests::at(0.0)});
+    let keys = ["head", "items", "order", "unread", "expires"].map(|part| format!("stentor:inbox:{{bank:ada}}:{part}"));
+    let (script, card) = (include_str!("../../crates/inbox/src/scripts/write.lua"), card.to_string());
+    let mut write = vec!["EVAL", script, "6"];
+    write.extend(keys.iter().map(String::as_str));
+    write.extend(["stentor:live:{bank:ada}", "0", "PUBLISH", &shown, "inline", "0", &card]);
+    redis.command(&write);
+    api.put("/v1/recipients/ada/preferences", &json!({"categories": {"news": {"inbox": false}}})).await;
+
+    let _working = Process::start(&settings(&redis.url(), &database, &[("STENTOR__ROLES", "worker")])).await;
+    let state = async |id: &str| {
+        let list = api.get(&format!("/v1/notifications/{id}/deliveries")).await;
+        list["items"][0]["state"].as_str().map(str::to_owned)
+    };
+    assert_eq!(eventually("it is dispatched", async || state(&shown).await).await, "sent");
+    assert_eq!(eventually("it is dispatched", async || state(&other).await).await, "skipped");
+    let inbox = api.get("/v1/recipients/ada/inbox").await;
+    assert_eq!((&inbox["items"][0]["id"], inbox["items"].as_array().unwrap().len()), (&json!(shown), 1), "{inbox}");
 }

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Hot, HotProfile, Inbox, InboxError, NewItem, Profiles, Written,
-    inbox::{WRITE, push_new_item, written},
+    inbox::{FLAGS, WRITE, push_new_item, written},
     keys,
 };
 
@@ -24,8 +24,7 @@ use crate::{
 const MOST: usize = 256;
 
 static AHEAD: LazyLock<Script> = LazyLock::new(|| {
-    let (head, write) = WRITE.split_once('\n').unwrap_or_default();
-    Script::new(&[head, "\nlocal function write()\n", write, "\nend\n", lua!(include_str!("scripts/ahead.lua"))].concat())
+    Script::new(&[FLAGS, "local function write()\n", WRITE, "end\n", lua!(include_str!("scripts/ahead.lua"))].concat())
 });
 
 /// A cheap handle to what is done ahead in this process.
@@ -135,14 +134,13 @@ impl Ahead {
         call.arg(content);
         let (fields, outcome): (Vec<(String, String)>, Value) =
             FromRedisValue::from_redis_value(self.inbox.ask(&call).await?).map_err(redis::RedisError::from)?;
-        let written = match outcome {
-            Value::Array(_) => written(outcome)?,
-            _ => Hot::Cold, // or the person is to be asked, or the inbox to be tidied up first
+        let item = match outcome {
+            Value::Array(_) => match written(outcome)? {
+                Hot::Warm(written) => Some((item, written)),
+                Hot::Cold => None,
+            },
+            _ => None, // the person is to be asked, or the inbox is cold or to be tidied up first
         };
-        let written = match written {
-            Hot::Warm(written) => Some(written),
-            Hot::Cold => None,
-        };
-        Ok(Done { profiles: vec![HotProfile::of(&fields)], item: written.map(|written| (item, written)) })
+        Ok(Done { profiles: vec![HotProfile::of(&fields)], item })
     }
 }

@@ -16,6 +16,8 @@ const SEQ_JUMP: u64 = 1_000_000;
 /// The most items written in one pipeline.
 const PIPELINE: usize = 500;
 
+/// How scripts begin that go on beyond `maxmemory`.
+pub(crate) const FLAGS: &str = "#!lua flags=allow-oom\n";
 pub(crate) const HEAD: &str = lua!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
 pub(crate) const ITEMS: &str = lua!(include_str!("scripts/_items.lua"));
 pub(crate) const DO_TIDY: &str = lua!(include_str!("scripts/_tidy.lua"));
@@ -58,9 +60,9 @@ script!(TRIM, "trim.lua", on items);
 script!(SET_READER, "set_reader.lua", on items);
 script!(RECALL, "recall.lua", on items);
 script!(UPDATE, "update.lua", on items);
-/// What writes an item.
-pub(crate) const WRITE: &str = lua!("#!lua flags=allow-oom\n", include_str!("scripts/write.lua"));
-static WRITE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(WRITE));
+/// What writes an item, behind [`FLAGS`].
+pub(crate) const WRITE: &str = lua!(include_str!("scripts/write.lua"));
+static WRITE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&[FLAGS, WRITE].concat()));
 static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.

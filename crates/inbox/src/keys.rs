@@ -19,12 +19,12 @@ const EXPIRES: &str = "expires";
 
 /// A call of an inbox's script with all its keys, the live channel last.
 pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    call_on(&PARTS, script, app, recipient)
+    call_on(&PARTS, 0, script, app, recipient)
 }
 
 /// A call of the script that writes an item, with its keys, the live channel last.
 pub(crate) fn write_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    call_on(&WRITTEN, script, app, recipient)
+    call_on(&WRITTEN, 0, script, app, recipient)
 }
 
 /// A call of the script that writes an item ahead of its dispatch, with its keys: those of [`write_call`], then `record`, the profile and
@@ -37,17 +37,13 @@ pub(crate) fn ahead_call(
     notification: NotificationId,
     variant: &str,
 ) -> Call {
-    let mut call = call_with(3, &WRITTEN, script, app, recipient);
+    let mut call = call_on(&WRITTEN, 3, script, app, recipient);
     call.arg(record).arg(profile(app, recipient)).arg(content(app, notification, variant));
     call
 }
 
-fn call_on(parts: &[&str], script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    call_with(0, parts, script, app, recipient)
-}
-
-/// The same, with room for `more` keys.
-fn call_with(more: usize, parts: &[&str], script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
+/// A call with these parts of an inbox and its live channel for keys, and so many `more` that follow.
+fn call_on(parts: &[&str], more: usize, script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
     let mut call = Call::new(script, parts.len() + 1 + more);
     let mut key = String::with_capacity(96);
     let tag = tag(app, recipient);

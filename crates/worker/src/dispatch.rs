@@ -20,7 +20,7 @@ use stentor_domain::{
     routing::{Route, route},
     timeline::EntryBody,
 };
-use stentor_inbox::{Ahead, Done, InboxError, Inboxes, ItemAhead, NewItem, Profiles};
+use stentor_inbox::{Ahead, Done, Hot, InboxError, Inboxes, ItemAhead, NewItem, Profiles};
 use stentor_queue::{Lane, Lease, NewJob, Outcome, Queue, QueueError};
 use stentor_templates::RenderError;
 
@@ -407,7 +407,7 @@ impl Dispatch {
         written: &mut Written,
         facts: &mut Vec<Event>,
     ) -> Result<u32, DispatchError> {
-        let (mut inbox, mut kept_out) = (Vec::new(), Vec::new());
+        let mut inbox = Vec::new();
         let (mut email, mut sms) = (Vec::new(), Vec::new());
         let mut deliveries = 0;
         let category = page.words.category(page.n);
@@ -416,13 +416,11 @@ impl Dispatch {
             let invalid = page.n.invalid_channels(page.first + place);
             for route in route(profile, page.channels, category, &invalid, suppressed) {
                 deliveries += 1;
-                if channel(&route) == Channel::Inbox && (page.n.is_expired(page.now) || route != Route::Inbox) {
-                    kept_out.push((recipient, None));
-                }
                 match route {
                     _ if page.n.is_expired(page.now) => {
                         facts.push(page.report(recipient, channel(&route), DeliveryState::Expired, None));
                     }
+                    Route::Skip(Channel::Inbox, _) if self.was_shown(page, recipient).await? => inbox.push((recipient, profile)),
                     Route::Skip(channel, reason) => {
                         facts.push(page.report(recipient, channel, DeliveryState::Skipped, Some(reason)));
                     }
@@ -432,9 +430,6 @@ impl Dispatch {
                 }
             }
         }
-        if page.may_be_written_ahead() && !kept_out.is_empty() {
-            self.inboxes.hot().recall(&page.n.app, page.n.id, &kept_out, page.now).await?;
-        }
         self.write_items(page, &inbox, written, facts).await?;
         if !(email.is_empty() && sms.is_empty()) {
             self.facts.flush(facts).await?; // whoever delivers them tells of a notification that is on record
@@ -443,6 +438,16 @@ impl Dispatch {
             self.enqueue(page, queue, &jobs, facts).await?;
         }
         Ok(deliveries)
+    }
+
+    /// True if the process that accepted it, or an attempt that died, has written the item already: then it is told as it is, whatever the
+    /// person has chosen since.
+    async fn was_shown(&self, page: &Page<'_>, recipient: &RecipientId) -> Result<bool, DispatchError> {
+        if !page.may_be_written_ahead() {
+            return Ok(false);
+        }
+        let found = self.inboxes.hot().find(&page.n.app, recipient, page.n.id, page.now).await?;
+        Ok(matches!(found, Hot::Warm(Some(_))))
     }
 
     /// Writes a card for each reader out, and the content of each variant that is not `written` yet.

@@ -20,7 +20,7 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// True if an attempt, or the process that accepted it, may have written an item before anybody looked who it is for.
+    /// True if the process that accepted it may have written the item before its dispatch.
     pub(crate) fn may_be_written_ahead(&self) -> bool {
         matches!(self.words, Words::Content(_))
             && matches!(&self.n.request.audience, Audience::Recipients(named) if named.len() == 1)

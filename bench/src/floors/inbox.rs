@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use redis::{Script, aio::MultiplexedConnection};
 
 static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("inbox_write.lua")));
-const PARTS: [&str; 5] = ["head", "items", "order", "unread", "live"];
+const PARTS: [&str; 3] = ["head", "items", "live"];
 
 /// Connects to the Redis at `url`.
 pub(crate) async fn connect(url: &str) -> MultiplexedConnection {

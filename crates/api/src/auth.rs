@@ -4,7 +4,9 @@
 //! that it needs in its type.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
+    hash::Hash,
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -181,11 +183,11 @@ impl Credentials {
     }
 
     async fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, ApiError> {
-        cached(&self.keys, id.to_owned(), || self.archive.find_key(id)).await
+        cached(&self.keys, id, || self.archive.find_key(id)).await
     }
 
     pub(crate) async fn app(&self, id: &AppId) -> Result<Option<Arc<App>>, ApiError> {
-        cached(&self.apps, id.clone(), || self.archive.find_app(id)).await
+        cached(&self.apps, id, || self.archive.find_app(id)).await
     }
 
     /// Whose inbox `token` opens.
@@ -213,12 +215,12 @@ impl Credentials {
 
 /// The cached value, asked for anew once it is old. If asking fails, what is known stays true: with SQL down, keys that
 /// were in use go on working. What was not found is remembered only as briefly, and the map is bounded.
-async fn cached<K: std::hash::Hash + Eq + Clone, V>(
+async fn cached<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ToOwned<Owned = K> + ?Sized, V>(
     cache: &Cache<K, V>,
-    key: K,
+    key: &Q,
     ask: impl AsyncFnOnce() -> Result<Option<V>, ArchiveError>,
 ) -> Result<Option<Arc<V>>, ApiError> {
-    let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
     if let Some((at, value)) = &known
         && at.elapsed() < CACHE_LIFE
     {
@@ -232,7 +234,7 @@ async fn cached<K: std::hash::Hash + Eq + Clone, V>(
             if cache.len() >= 10_000 {
                 cache.clear(); // guessed ids must not fill the memory
             }
-            cache.insert(key, (Instant::now(), value.clone()));
+            cache.insert(key.to_owned(), (Instant::now(), value.clone()));
             Ok(value)
         }
         (Err(_), Some((_, Some(value)))) => Ok(Some(value)),

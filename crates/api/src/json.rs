@@ -1,10 +1,12 @@
 //! Reading JSON bodies: strict, and precise about what is wrong.
 
 use axum::{
-    body::{Body, Bytes},
+    BoxError,
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use bytes::BytesMut;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::error::Category;
@@ -63,14 +65,27 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Ap
         let detail = "send the body as Content-Type: application/json";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+    match whole(Limited::new(body, limit)).await {
+        Ok(bytes) => Ok(bytes),
         Err(error) if error.is::<LengthLimitError>() => {
             let detail = format!("the body is larger than {limit} bytes");
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail))
         }
         Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "incomplete", "the body ended early")),
     }
+}
+
+/// All bytes of a body.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(bytes) = frame?.into_data() else { continue }; // trailers
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(bytes); // as nearly all are: in one piece, which is not copied
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole.freeze())
 }
 
 /// Parses a document; the error says where it is wrong by a JSON pointer.

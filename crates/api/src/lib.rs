@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bounces;
 mod console;
+mod door;
 mod json;
 mod openapi;
 mod packed;
@@ -18,7 +19,9 @@ mod rest;
 mod state;
 mod trace;
 
-use axum::{Router, routing::get};
+use std::convert::Infallible;
+
+use axum::{Router, extract::Request, response::Response, routing::get};
 
 pub use console::Feed;
 pub use pressure::Pressure;
@@ -35,8 +38,18 @@ pub struct Roles {
     pub gateway: bool,
 }
 
+/// Answers what the doors of `roles` are asked, and has `pages` beside them.
+pub fn service(
+    state: ApiState,
+    roles: Roles,
+    pages: Router,
+) -> impl tower::Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    let router = pages.merge(router(state.clone(), roles));
+    door::service(roles.api.then_some(state), router)
+}
+
 /// The routes of `roles`.
-pub fn router(state: ApiState, roles: Roles) -> Router {
+fn router(state: ApiState, roles: Roles) -> Router {
     let (operations, _) = rest::operations_router().split_for_parts();
     let (mut routes, mut of_inbox) = (operations, Router::new());
     if roles.api {

@@ -50,31 +50,43 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Trace<S> {
 
     fn call(&mut self, request: Request) -> Traced<S::Future> {
         let path = request.extensions().get::<MatchedPath>().cloned();
-        let method = request.method().clone();
-        let span = tracing::debug_span!("request", %method, path = pattern(path.as_ref()));
-        let started = Instant::now();
-        Traced { answer: self.0.call(request).instrument(span), path, method, started }
+        traced(request.method().clone(), Pattern(path), self.0.call(request))
     }
+}
+
+/// The pattern of a path, if one matched.
+pub(crate) struct Pattern(Option<MatchedPath>);
+
+impl AsRef<str> for Pattern {
+    fn as_ref(&self) -> &str {
+        self.0.as_ref().map_or("unmatched", MatchedPath::as_str)
+    }
+}
+
+/// Traces `answer` to a request of a path with this pattern.
+pub(crate) fn traced<F, P: AsRef<str>>(method: Method, path: P, answer: F) -> Traced<F, P> {
+    let span = tracing::debug_span!("request", %method, path = path.as_ref());
+    Traced { answer: answer.instrument(span), path, method, started: Instant::now() }
 }
 
 pin_project! {
     /// A request that is traced until it is answered.
-    pub(crate) struct Traced<F> {
+    pub(crate) struct Traced<F, P = Pattern> {
         #[pin]
         answer: Instrumented<F>,
-        path: Option<MatchedPath>,
+        path: P,
         method: Method,
         started: Instant,
     }
 }
 
-impl<F: Future<Output = Result<Response, E>>, E> Future for Traced<F> {
+impl<F: Future<Output = Result<Response, E>>, E, P: AsRef<str>> Future for Traced<F, P> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let response = ready!(this.answer.as_mut().poll(cx))?;
-        let (method, path, status, took) = (this.method, pattern(this.path.as_ref()), response.status(), this.started.elapsed());
+        let (method, path, status, took) = (this.method, (*this.path).as_ref(), response.status(), this.started.elapsed());
         if let Some(Unserved { code, error }) = response.extensions().get() {
             tracing::warn!(%method, path, status = status.as_u16(), code, error, "a request was not served");
         }
@@ -83,10 +95,6 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Traced<F> {
         measure(known(method), path, status, took);
         Poll::Ready(Ok(response))
     }
-}
-
-fn pattern(path: Option<&MatchedPath>) -> &str {
-    path.map_or("unmatched", MatchedPath::as_str)
 }
 
 /// The name of a method. Anybody may make one up, and each would have a histogram of its own for ever.
@@ -106,10 +114,10 @@ thread_local! {
 
 fn measure(method: &'static str, path: &str, status: StatusCode, took: Duration) {
     HISTOGRAMS.with_borrow_mut(|all| {
-        if !all.contains_key(path) {
-            all.insert(path.into(), Vec::new());
-        }
-        let Some(of_path) = all.get_mut(path) else { return };
+        let of_path = match all.get_mut(path) {
+            Some(known) => known,
+            None => all.entry(path.into()).or_default(),
+        };
         let known = of_path.iter().position(|(kind, _)| *kind == (method, status));
         let at = known.unwrap_or_else(|| {
             let (path, status_text) = (path.to_owned(), status.as_str().to_owned());

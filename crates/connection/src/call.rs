@@ -36,7 +36,11 @@ impl Call {
 
     /// A further argument that is made of these parts.
     pub fn arg_of(&mut self, parts: &[&[u8]]) -> &mut Self {
-        push_arg_of(&mut self.cmd, parts);
+        let mut arg = self.cmd.writer_for_next_arg();
+        for part in parts {
+            let _ = arg.write_all(part); // into memory: it cannot fail
+        }
+        drop(arg);
         self
     }
 
@@ -76,14 +80,6 @@ impl Call {
             }
             answers => answers,
         }
-    }
-}
-
-/// Adds an argument that is made of these parts.
-pub fn push_arg_of(cmd: &mut Cmd, parts: &[&[u8]]) {
-    let mut arg = cmd.writer_for_next_arg();
-    for part in parts {
-        let _ = arg.write_all(part); // into memory: it cannot fail
     }
 }
 

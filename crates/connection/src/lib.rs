@@ -26,7 +26,7 @@ use redis::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-pub use call::{Call, push_arg_of};
+pub use call::Call;
 pub use place::{BadUrl, Place};
 use sentinel::SentinelMaster;
 

@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::future::BoxFuture;
 use redis::{FromRedisValue, Script, Value};
 use stentor_connection::lua;
 use stentor_domain::{AppId, Card, NotificationId, RecipientId, Timestamp, item::ItemContent};
@@ -16,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Hot, HotProfile, Inbox, InboxError, NewItem, Profiles, Written,
-    inbox::{FLAGS, WRITE, push_new_item, written},
+    inbox::{FLAGS, WRITE, encoded, push_new_item, written},
     keys,
 };
 
@@ -80,7 +81,7 @@ impl Ahead {
         recipients: Vec<RecipientId>,
         item: Option<ItemAhead>,
         now: Timestamp,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    ) -> BoxFuture<'static, ()> {
         let cell = Begun::default();
         {
             let mut begun = self.begun();
@@ -90,7 +91,7 @@ impl Ahead {
             begun.insert(id, cell.clone());
         }
         let this = self.clone();
-        async move {
+        Box::pin(async move {
             let done = || async {
                 match (item, &recipients[..]) {
                     (Some(item), [recipient]) => this.write(&app, recipient, item, now).await,
@@ -99,7 +100,7 @@ impl Ahead {
             };
             // What fails here is tried again by whoever asks.
             let _ = cell.get_or_try_init(done).await;
-        }
+        })
     }
 
     /// What was done ahead of the dispatch of a notification; what only had to be read is read now if it was not.
@@ -128,8 +129,9 @@ impl Ahead {
     }
 
     async fn write(&self, app: &AppId, recipient: &RecipientId, item: ItemAhead, now: Timestamp) -> Result<Done, InboxError> {
-        let content = serde_json::to_vec(&item.content).map_err(|e| InboxError::Malformed(e.to_string()))?;
-        let mut call = keys::ahead_call(&AHEAD, app, recipient, &item.record, item.card.id, &item.variant);
+        let content = encoded(&item.content)?;
+        let (profile, kept) = (keys::profile(app, recipient), keys::content(app, item.card.id, &item.variant));
+        let mut call = keys::write_call(&AHEAD, app, recipient, &[&item.record, &profile, &kept], item.card.expires_at.is_some());
         push_new_item(&mut call, &NewItem { recipient, card: &item.card, variant: &item.variant }, now, self.inbox.publishing())?;
         call.arg(content);
         let (fields, outcome): (Vec<(String, String)>, Value) =

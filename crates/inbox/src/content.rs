@@ -6,7 +6,7 @@ use redis::Script;
 use stentor_connection::Call;
 use stentor_domain::{AppId, NotificationId, item::ItemContent};
 
-use crate::{Inbox, InboxError, keys};
+use crate::{Inbox, InboxError, inbox::encoded, keys};
 
 /// A script, because a plain SET is refused beyond `maxmemory`. KEYS content. ARGV JSON.
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])"));
@@ -22,7 +22,7 @@ impl Inbox {
     ) -> Result<(), InboxError> {
         let mut calls = Vec::with_capacity(contents.len());
         for (variant, content) in contents {
-            let json = serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))?;
+            let json = encoded(content)?;
             let mut call = Call::new(&PUT, 1);
             call.arg(keys::content(app, notification, variant.as_ref())).arg(json);
             calls.push(call);

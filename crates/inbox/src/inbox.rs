@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use redis::{Script, Value};
 use stentor_connection::{Call, Connection, lua};
-use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
+use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId, item::ItemContent};
 
 use crate::{
     Change, Hot, HotItem, HotMarked, InboxError, NewItem, Position, Reader, Recalled, Stay, WarmState, Written, keys,
@@ -63,6 +63,9 @@ script!(UPDATE, "update.lua", on items);
 /// What writes an item, behind [`FLAGS`].
 pub(crate) const WRITE: &str = lua!(include_str!("scripts/write.lua"));
 static WRITE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&[FLAGS, WRITE].concat()));
+/// The same with the content of the item, whose key stands behind those of all, as the content itself does behind what all are told.
+static WRITE_WHOLE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[FLAGS, "redis.call('SET', KEYS[4], ARGV[7])\n", WRITE].concat()));
 static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
@@ -109,19 +112,49 @@ impl Inbox {
     ///
     /// A notification that an inbox knows changes nothing and is answered with the place that it has.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
-        let call = |item: &NewItem<'_>| {
-            let mut call = keys::write_call(&WRITE_SCRIPT, app, item.recipient);
+        self.write_as(app, items, now, |item| {
+            let mut call = keys::write_call(&WRITE_SCRIPT, app, item.recipient, &[], item.card.expires_at.is_some());
             push_new_item(&mut call, item, now, self.publishing())?;
-            Ok::<_, InboxError>(call)
-        };
-        let mut answers = self.ask_many(items.iter().map(call).collect::<Result<_, _>>()?).await?;
+            Ok(call)
+        })
+        .await
+    }
+
+    /// Writes an item along with its content, in one script call: for those whose keys are on [one node](Self::is_on_one_node).
+    pub(crate) async fn write_whole(
+        &self,
+        app: &AppId,
+        item: &NewItem<'_>,
+        content: &ItemContent,
+        now: Timestamp,
+    ) -> Result<Vec<Hot<Written>>, InboxError> {
+        let key = keys::content(app, item.card.id, item.variant);
+        let content = encoded(content)?;
+        self.write_as(app, std::slice::from_ref(item), now, |item| {
+            let mut call = keys::write_call(&WRITE_WHOLE, app, item.recipient, &[&key], item.card.expires_at.is_some());
+            push_new_item(&mut call, item, now, self.publishing())?;
+            call.arg(&content);
+            Ok(call)
+        })
+        .await
+    }
+
+    /// Writes items by the calls that `call` makes; tidies up where that is due.
+    async fn write_as(
+        &self,
+        app: &AppId,
+        items: &[NewItem<'_>],
+        now: Timestamp,
+        call: impl Fn(&NewItem<'_>) -> Result<Call, InboxError>,
+    ) -> Result<Vec<Hot<Written>>, InboxError> {
+        let mut answers = self.ask_many(items.iter().map(&call).collect::<Result<_, InboxError>>()?).await?;
         loop {
             let due: Vec<usize> = (0..answers.len()).filter(|at| reply::is(&answers[*at], "due")).collect();
             if due.is_empty() {
                 break;
             }
             self.purge(app, due.iter().map(|at| items[*at].recipient), now).await?;
-            let again = due.iter().map(|at| call(&items[*at])).collect::<Result<_, _>>()?;
+            let again = due.iter().map(|at| call(&items[*at])).collect::<Result<_, InboxError>>()?;
             for (at, answer) in due.into_iter().zip(self.ask_many(again).await?) {
                 answers[at] = answer;
             }
@@ -399,6 +432,11 @@ impl Inbox {
         let keys = keys::inbox(app, recipient);
         Ok(redis::cmd("DEL").arg(&keys).query_async(&mut self.connection()).await?)
     }
+}
+
+/// A content as it is stored.
+pub(crate) fn encoded(content: &ItemContent) -> Result<Vec<u8>, InboxError> {
+    serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))
 }
 
 /// What the script that writes an item is told of it.

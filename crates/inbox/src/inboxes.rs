@@ -99,12 +99,47 @@ impl Inboxes {
 
     /// Writes items, one script call each, in few round trips. Answers in order.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Written>, InboxError> {
+        self.write_hot(app, items, None, now).await
+    }
+
+    /// Writes the items of a notification, and those contents of theirs that are not stored yet, by variant.
+    ///
+    /// In the same breath: an item whose content is not there yet says so, and that it will be in a moment.
+    pub async fn write_with(
+        &self,
+        app: &AppId,
+        notification: NotificationId,
+        items: &[NewItem<'_>],
+        contents: &[(String, ItemContent)],
+        now: Timestamp,
+    ) -> Result<Vec<Written>, InboxError> {
+        match (items, contents) {
+            ([_], [(_, content)]) if self.hot.is_on_one_node() => self.write_hot(app, items, Some(content), now).await,
+            _ => {
+                let contents = self.hot.put_contents(app, notification, contents);
+                Ok(tokio::try_join!(contents, self.write(app, items, now))?.1)
+            }
+        }
+    }
+
+    /// Writes items, with the content if it is a single one, and builds the inboxes that are cold.
+    async fn write_hot(
+        &self,
+        app: &AppId,
+        items: &[NewItem<'_>],
+        content: Option<&ItemContent>,
+        now: Timestamp,
+    ) -> Result<Vec<Written>, InboxError> {
         let mut done: Vec<Option<Written>> = vec![None; items.len()];
         for _ in 0..=WARMINGS {
             let open: Vec<usize> = (0..items.len()).filter(|i| done[*i].is_none()).collect();
             let batch: Vec<NewItem<'_>> = open.iter().map(|i| items[*i].clone()).collect();
             let mut cold = Vec::new();
-            for (i, outcome) in open.into_iter().zip(self.hot.write(app, &batch, now).await?) {
+            let outcomes = match (content, &batch[..]) {
+                (Some(content), [item]) => self.hot.write_whole(app, item, content, now).await?,
+                _ => self.hot.write(app, &batch, now).await?,
+            };
+            for (i, outcome) in open.into_iter().zip(outcomes) {
                 match outcome {
                     Hot::Warm(written) => done[i] = Some(written),
                     Hot::Cold => cold.push(items[i].recipient),

@@ -7,7 +7,7 @@ use stentor_domain::{AppId, NotificationId, RecipientId};
 /// What an inbox keeps, in the order in which its scripts take it (`scripts/_inbox.lua` explains each).
 const PARTS: [&str; 9] = [HEAD, ITEMS, ORDER, UNREAD, "known", EXPIRES, "revs", "gone", "cold_unread"];
 /// What of it is touched by writing an item, in the order in which that script takes it.
-const WRITTEN: [&str; 5] = [HEAD, ITEMS, ORDER, UNREAD, EXPIRES];
+const WRITTEN: [&str; 2] = [HEAD, ITEMS];
 /// What an inbox is as a whole.
 pub(crate) const HEAD: &str = "head";
 /// Its hot items.
@@ -19,32 +19,25 @@ const EXPIRES: &str = "expires";
 
 /// A call of an inbox's script with all its keys, the live channel last.
 pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    call_on(&PARTS, 0, script, app, recipient)
-}
-
-/// A call of the script that writes an item, with its keys, the live channel last.
-pub(crate) fn write_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    call_on(&WRITTEN, 0, script, app, recipient)
-}
-
-/// A call of the script that writes an item ahead of its dispatch, with its keys: those of [`write_call`], then `record`, the profile and
-/// the content.
-pub(crate) fn ahead_call(
-    script: &'static Script,
-    app: &AppId,
-    recipient: &RecipientId,
-    record: &str,
-    notification: NotificationId,
-    variant: &str,
-) -> Call {
-    let mut call = call_on(&WRITTEN, 3, script, app, recipient);
-    call.arg(record).arg(profile(app, recipient)).arg(content(app, notification, variant));
+    let mut call = Call::new(script, PARTS.len() + 1);
+    push(&mut call, &PARTS, app, recipient);
     call
 }
 
-/// A call with these parts of an inbox and its live channel for keys, and so many `more` that follow.
-fn call_on(parts: &[&str], more: usize, script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
-    let mut call = Call::new(script, parts.len() + 1 + more);
+/// A call of a script that writes an item, with its keys: those that all have, the live channel, what the script needs besides, and
+/// where it is told when items expire, if this one does.
+pub(crate) fn write_call(script: &'static Script, app: &AppId, recipient: &RecipientId, more: &[&str], expires: bool) -> Call {
+    let mut call = Call::new(script, WRITTEN.len() + 1 + more.len() + usize::from(expires));
+    push(&mut call, &WRITTEN, app, recipient);
+    call.args(more);
+    if expires {
+        call.arg(inbox_part(app, recipient, EXPIRES));
+    }
+    call
+}
+
+/// Adds these parts of an inbox and its live channel.
+fn push(call: &mut Call, parts: &[&str], app: &AppId, recipient: &RecipientId) {
     let mut key = String::with_capacity(96);
     let tag = tag(app, recipient);
     for part in parts {
@@ -53,7 +46,6 @@ fn call_on(parts: &[&str], more: usize, script: &'static Script, app: &AppId, re
         call.arg(&key);
     }
     call.arg(live(app, recipient));
-    call
 }
 
 /// The keys of what an inbox keeps.

@@ -73,8 +73,8 @@ impl Inbox {
         Ok(listed.map(|listed| listed.items))
     }
 
-    /// What is hot below `before_seq` and not below the floor, newest first, archived items among it; `None` if something is due, or
-    /// was trimmed meanwhile.
+    /// What is hot below `before_seq` and not below the floor, newest first, archived items among it; `None` if something is due or to be
+    /// filed, or was trimmed meanwhile.
     async fn list(
         &self,
         app: &AppId,
@@ -92,7 +92,7 @@ impl Inbox {
         pipe.cmd("HGETALL").arg(&head_key);
         let (mut seqs, fields): (Vec<u64>, Value) = pipe.query_async(&mut conn).await?;
         let Hot::Warm(head) = Head::read(&fields)? else { return Ok(Some(Hot::Cold)) };
-        if head.is_due(now) {
+        if head.is_due(now) || !head.whole.is_filed {
             return Ok(None);
         }
         seqs.retain(|seq| *seq >= head.whole.floor); // what lies below was put back

@@ -92,16 +92,18 @@ pub(crate) struct Whole {
     pub(crate) floor: u64,
     /// From when on there is something to tidy up, in ms; 0: there is nothing.
     due: i64,
+    /// Whether all items are in its list.
+    pub(crate) is_filed: bool,
 }
 
 impl Whole {
-    /// Reads "epoch rev unread seq at base floor due".
+    /// Reads "epoch rev unread seq at base floor due filed"; the last is missing in what was kept before.
     pub(crate) fn read(text: &str) -> Result<Self, InboxError> {
         let mut parts = text.split(' ').map(|part| part.parse::<u64>().map_err(|_| malformed(text)));
         let mut part = |skipped| parts.nth(skipped).unwrap_or_else(|| Err(malformed(text)));
-        let (epoch, rev, unread) = (part(0)?, part(0)?, part(0)?);
-        let (floor, due) = (part(3)?, part(0)?);
-        Ok(Self { epoch, rev, unread, floor, due: due.cast_signed() })
+        let (epoch, rev, unread, seq) = (part(0)?, part(0)?, part(0)?, part(0)?);
+        let (floor, due, filed) = (part(2)?, part(0)?, part(0).ok());
+        Ok(Self { epoch, rev, unread, floor, due: due.cast_signed(), is_filed: filed == Some(seq) })
     }
 
     pub(crate) fn position(&self) -> Position {

@@ -1,6 +1,10 @@
 //! Batches: many jobs that are submitted in one call. Those that are alike go as [bundles](crate::bundle).
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -31,7 +35,9 @@ pub struct Batch<'q> {
     singles: Vec<(usize, Submission)>,
     /// Those whose key an earlier one has: they come last, and so meet the first.
     repeats: Vec<(usize, Submission)>,
-    keys: HashSet<String>,
+    /// The hashes of the keys of those before. Of two keys of one hash the later one only comes last, as a repeat would.
+    keys: HashSet<u64>,
+    hasher: RandomState,
 }
 
 /// Jobs of one lane whose ids differ in their last two characters alone.
@@ -44,20 +50,30 @@ struct NewBundle {
     /// For each '1' if it has an idempotency key, else '0'.
     keyed: Vec<u8>,
     keys: Vec<Key>,
+    /// Each key, and "id fingerprint" behind it, which is what is remembered of it.
+    words: Vec<u8>,
 }
 
-/// An idempotency key of one of them.
+/// An idempotency key of one of them: where in the words of its bundle it ends, and what is remembered of it.
 struct Key {
-    name: String,
-    /// What is remembered of it: "id fingerprint".
-    words: Vec<u8>,
+    begin: usize,
+    name: usize,
+    end: usize,
     ttl: Duration,
 }
 
 impl Queue {
     /// A batch without jobs.
     pub fn batch(&self) -> Batch<'_> {
-        Batch { queue: self, len: 0, alike: Vec::new(), singles: Vec::new(), repeats: Vec::new(), keys: HashSet::new() }
+        Batch {
+            queue: self,
+            len: 0,
+            alike: Vec::new(),
+            singles: Vec::new(),
+            repeats: Vec::new(),
+            keys: HashSet::new(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Adds many jobs in one round trip, or two. Answers in order; earlier ones count for later ones of the same key.
@@ -75,20 +91,20 @@ impl Batch<'_> {
     pub fn push(&mut self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) {
         let place = self.place();
         if self.is_repeat(idempotency) {
-            self.repeats.push((place, self.queue.submission(job, idempotency)));
+            self.repeats.push((place, Submission::new(job, idempotency)));
         } else if let Some(bundle) = self.bundle_for(job) {
             bundle.push(place, job, idempotency);
         } else {
-            self.singles.push((place, self.queue.submission(job, idempotency)));
+            self.singles.push((place, Submission::new(job, idempotency)));
         }
     }
 
     /// Takes a submission that waited.
     pub(crate) fn push_waiting(&mut self, submission: Submission) {
-        let (place, idempotency) = (self.place(), submission.idempotency());
+        let (place, job, idempotency) = (self.place(), submission.job(), submission.idempotency());
         if self.is_repeat(idempotency) {
             self.repeats.push((place, submission));
-        } else if let Some((bundle, job)) = submission.new_job().and_then(|job| Some((self.bundle_for(&job)?, job))) {
+        } else if let Some(bundle) = self.bundle_for(&job) {
             bundle.push(place, &job, idempotency);
         } else {
             self.singles.push((place, submission));
@@ -102,7 +118,7 @@ impl Batch<'_> {
     }
 
     fn is_repeat(&mut self, idempotency: Option<Idempotency<'_>>) -> bool {
-        idempotency.is_some_and(|idempotency| !self.keys.insert(idempotency.key.to_owned()))
+        idempotency.is_some_and(|idempotency| !self.keys.insert(self.hasher.hash_one(idempotency.key)))
     }
 
     /// The bundle that a job goes in, if it does.
@@ -125,7 +141,7 @@ impl Batch<'_> {
         let bundles = self.bundles()?;
         let others = self.queue.submit_bundles(&bundles, &mut submitted).await?;
         for bundle in others {
-            bundle.part(self.queue, &mut self.singles)?;
+            bundle.part(&mut self.singles)?;
         }
         self.singles.sort_unstable_by_key(|(place, _)| *place);
         self.singles.append(&mut self.repeats);
@@ -139,12 +155,12 @@ impl Batch<'_> {
         for bundle in std::mem::take(&mut self.alike) {
             let namesake = bundles.iter_mut().find(|known| known.id == bundle.id);
             match namesake {
-                _ if bundle.places.len() < FEWEST => bundle.part(self.queue, &mut self.singles)?,
+                _ if bundle.places.len() < FEWEST => bundle.part(&mut self.singles)?,
                 None => bundles.push(bundle),
                 Some(known) if known.places.len() < bundle.places.len() => {
-                    std::mem::replace(known, bundle).part(self.queue, &mut self.singles)?;
+                    std::mem::replace(known, bundle).part(&mut self.singles)?;
                 }
-                Some(_) => bundle.part(self.queue, &mut self.singles)?,
+                Some(_) => bundle.part(&mut self.singles)?,
             }
         }
         Ok(bundles)
@@ -154,18 +170,29 @@ impl Batch<'_> {
 impl NewBundle {
     fn new(job: &NewJob<'_>) -> Self {
         let (id, lane) = (bundle_of(job.id), job.lane);
-        Self { id, lane, places: Vec::new(), body: Vec::new(), keyed: Vec::new(), keys: Vec::new() }
+        Self { id, lane, places: Vec::new(), body: Vec::new(), keyed: Vec::new(), keys: Vec::new(), words: Vec::new() }
     }
 
     fn push(&mut self, place: usize, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) {
         self.places.push(place);
         bundle::write(job, &mut self.body);
         self.keyed.push(if idempotency.is_some() { b'1' } else { b'0' });
-        self.keys.extend(idempotency.map(|Idempotency { key, fingerprint, ttl }| Key {
-            name: key.to_owned(),
-            words: [job.id.as_bytes(), b" ", fingerprint].concat(),
-            ttl,
-        }));
+        if let Some(Idempotency { key, fingerprint, ttl }) = idempotency {
+            let begin = self.words.len();
+            for part in [key.as_bytes(), job.id.as_bytes(), b" ", fingerprint] {
+                self.words.extend_from_slice(part);
+            }
+            self.keys.push(Key { begin, name: begin + key.len(), end: self.words.len(), ttl });
+        }
+    }
+
+    fn name_of(&self, key: &Key) -> &str {
+        str::from_utf8(&self.words[key.begin..key.name]).unwrap_or_default()
+    }
+
+    /// "id fingerprint".
+    fn words_of(&self, key: &Key) -> &[u8] {
+        &self.words[key.name..key.end]
     }
 
     /// What its entry keeps: "id payload".
@@ -181,17 +208,17 @@ impl NewBundle {
     }
 
     /// Its jobs, each by itself.
-    fn part(&self, queue: &Queue, singles: &mut Vec<(usize, Submission)>) -> Result<(), QueueError> {
+    fn part(&self, singles: &mut Vec<(usize, Submission)>) -> Result<(), QueueError> {
         for (place, (job, key)) in self.places.iter().zip(self.keyed_jobs()?) {
             let bundle::Bundled { id, lane, expires, payload, body, .. } = &job;
             let body = Some(&**body).filter(|body| !body.is_empty());
             let job = NewJob { id, lane: *lane, payload, body, due: None, expires: *expires, is_new: true };
-            let key = key.map(|Key { name, words, ttl }| Idempotency {
-                key: name,
-                fingerprint: words.get(id.len() + 1..).unwrap_or_default(),
-                ttl: *ttl,
+            let key = key.map(|key| Idempotency {
+                key: self.name_of(key),
+                fingerprint: self.words_of(key).get(id.len() + 1..).unwrap_or_default(),
+                ttl: key.ttl,
             });
-            singles.push((*place, queue.submission(&job, key)));
+            singles.push((*place, Submission::new(&job, key)));
         }
         Ok(())
     }
@@ -206,7 +233,7 @@ impl Queue {
     ) -> Result<(), QueueError> {
         let reserve = |chunk: &[(usize, Submission)]| {
             let mut wanted = [0; 3];
-            for (_, submission) in chunk.iter().filter(|(_, submission)| !submission.waits) {
+            for (_, submission) in chunk.iter().filter(|(_, submission)| !submission.waits()) {
                 wanted[submission.lane as usize] += 1;
             }
             self.handover.reserve(wanted)
@@ -215,9 +242,9 @@ impl Queue {
         let call = |(chunk, reserved): (&[(usize, Submission)], &Option<Reserved>)| {
             let of = || chunk.iter().map(|(_, submission)| submission);
             let mut call = self.adding(&scripts::SUBMIT, of().map(Submission::count_keys).sum());
-            call.args(of().flat_map(Submission::keys));
+            of().for_each(|submission| submission.tell_keys(&self.keys, &mut call));
             tell_reader(&mut call, reserved.as_ref());
-            call.args(of().flat_map(Submission::args));
+            of().for_each(|submission| submission.tell_args(&mut call));
             call
         };
         let calls = jobs.chunks(STEP).zip(&reserved).map(call).collect();
@@ -226,7 +253,8 @@ impl Queue {
             let (answers, entries): (Vec<(usize, String)>, Vec<Read>) = from_reply(reply)?;
             for (lane, id, fields) in entries {
                 let (Some(reserved), Some(lane)) = (reserved.as_mut(), Lane::ALL.get(lane).copied()) else { continue };
-                let is_of = |(_, submission): &&(usize, Submission)| fields.get(1).is_some_and(|job| submission.job() == *job);
+                let is_of =
+                    |(_, submission): &&(usize, Submission)| fields.get(1).is_some_and(|entry| submission.entry() == *entry);
                 let body = chunk.iter().find(is_of).map(|(_, found)| Bytes::copy_from_slice(found.body()));
                 reserved.hand_over(lane, (id, fields), body);
             }
@@ -257,13 +285,16 @@ impl Queue {
             let mut call = self.adding(&scripts::SUBMIT_BUNDLES, 1 + records);
             call.arg(&self.keys.bundled);
             for bundle in step {
-                call.arg(self.keys.job(&bundle.id)).args(bundle.keys.iter().map(|key| self.keys.idempotency(&key.name)));
+                call.arg(self.keys.job(&bundle.id));
+                for key in &bundle.keys {
+                    call.arg_of(&self.keys.idempotency(bundle.name_of(key)));
+                }
             }
             tell_reader(&mut call, reserved.as_ref());
             for bundle in step {
                 let ttl = bundle.keys.iter().map(|key| millis(key.ttl)).max().unwrap_or_default();
                 call.arg(bundle.job()).arg(bundle.lane as u8).arg(&bundle.body).arg(ttl).arg(&bundle.keyed);
-                call.args(bundle.keys.iter().map(|key| &key.words));
+                call.args(bundle.keys.iter().map(|key| bundle.words_of(key)));
             }
             call
         };

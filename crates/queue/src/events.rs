@@ -2,19 +2,23 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use redis::RedisResult;
 use stentor_connection::{Call, Connection};
+use tokio::sync::oneshot;
 
-use crate::{QueueError, error::has_code, keys, scripts};
+use crate::{QueueError, error::has_code, gathering::Gathering, keys, scripts, submit::ends};
 
 /// How long a batch may be with a reader before another takes it over.
 const ABANDONED_MS: u64 = 10_000;
 
 /// The most events that one script appends: about 1 ms of Redis's single thread.
 const STEP: usize = 64 * TOGETHER;
+/// With so many bytes a script that appends takes no more events of others.
+const FULL: usize = 1 << 20;
 /// The most events of one entry: what was written at once mostly stands together, and a batch of entries stays of a size.
 pub(crate) const TOGETHER: usize = 8;
 
@@ -23,6 +27,22 @@ pub(crate) const TOGETHER: usize = 8;
 pub struct EventLog {
     conn: Connection,
     key: String,
+    gathering: Arc<Gathering<Append>>,
+}
+
+/// Events that wait for the end of a call.
+struct Append {
+    /// One behind the other, and where each ends.
+    events: Vec<u8>,
+    ends: Vec<usize>,
+    tell: oneshot::Sender<Result<(), QueueError>>,
+}
+
+impl Append {
+    fn events(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.events[begin..*end])
+    }
 }
 
 /// A place, and the events that stand there; each is named `d`.
@@ -33,25 +53,61 @@ pub(crate) type Read = Option<Vec<(String, Vec<Entry>)>>;
 impl EventLog {
     /// The log `name` in the Redis behind `conn`.
     pub fn new(conn: Connection, name: &str) -> Self {
-        Self { conn, key: keys::events(name) }
+        Self { conn, key: keys::events(name), gathering: Arc::new(Gathering::new(1)) }
     }
 
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
-    /// Appends events in order, up to 8 in one entry, in one round trip per 512. Not idempotent: readers recognise events by what is
-    /// in them.
+    /// Appends events in order, up to 8 in one entry, in one round trip per 512; a few go along with those of others. Not idempotent:
+    /// readers recognise events by what is in them.
     pub async fn append(&self, events: &[Vec<u8>]) -> Result<(), QueueError> {
-        for chunk in events.chunks(STEP) {
-            let mut call = Call::new(&scripts::APPEND, 1);
-            call.arg(&self.key).arg(TOGETHER);
-            for event in chunk {
-                call.arg(event.as_slice());
-            }
-            call.ask::<()>(&mut self.conn.clone()).await?;
+        if events.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        if events.len() > TOGETHER {
+            for chunk in events.chunks(STEP) {
+                self.write(chunk.iter().map(Vec::as_slice)).await?;
+            }
+            return Ok(());
+        }
+        let end_of_each = events.iter().scan(0, |end, event| {
+            *end += event.len();
+            Some(*end)
+        });
+        let (tell, told) = oneshot::channel();
+        if self.gathering.add(Append { ends: end_of_each.collect(), events: events.concat(), tell }) {
+            let log = self.clone();
+            tokio::spawn(async move { log.write_waiting().await });
+        }
+        told.await.unwrap_or_else(|_| Err(ends()))
+    }
+
+    /// Appends whatever waits, until nothing does.
+    async fn write_waiting(&self) {
+        while let Some(mut waiting) = self.gathering.take() {
+            while !waiting.is_empty() {
+                let fitting = count_fitting(&waiting);
+                let mut together: Vec<Append> = waiting.drain(..fitting).collect();
+                let written = self.write(together.iter().flat_map(Append::events)).await;
+                if let Err(QueueError::Redis(_)) = written {
+                    // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
+                    together.append(&mut waiting);
+                    together.extend(self.gathering.take_all());
+                }
+                for append in together {
+                    let _ = append.tell.send(written.clone()); // or nobody waits for it any more
+                }
+            }
+        }
+    }
+
+    /// Appends events in one round trip.
+    async fn write<'e>(&self, events: impl Iterator<Item = &'e [u8]>) -> Result<(), QueueError> {
+        let mut call = Call::new(&scripts::APPEND, 1);
+        call.arg(&self.key).arg(TOGETHER).args(events);
+        Ok(call.ask::<()>(&mut self.conn.clone()).await?)
     }
 
     /// A reader of `group`: each event goes to one reader of the group, until that one acknowledges it. `reader` blocks and
@@ -121,6 +177,16 @@ impl EventLog {
     pub async fn depth(&self) -> Result<u64, QueueError> {
         Ok(redis::cmd("XLEN").arg(&self.key).query_async(&mut self.conn.clone()).await?)
     }
+}
+
+/// How many of these go in one call; at least one.
+fn count_fitting(waiting: &[Append]) -> usize {
+    let mut bytes = 0;
+    let fits = |append: &&Append| {
+        bytes += append.events.len();
+        bytes <= FULL
+    };
+    waiting.iter().take(STEP / TOGETHER).take_while(fits).count().max(1)
 }
 
 fn place(id: &str) -> Option<(u64, u64)> {

@@ -72,9 +72,9 @@ impl Keys {
         format!("{}held:{name}", self.prefix)
     }
 
-    /// The string that remembers an idempotency key: "id fingerprint".
-    pub(crate) fn idempotency(&self, key: &str) -> String {
-        format!("{}idem:{key}", self.prefix)
+    /// The string that remembers an idempotency key: "id fingerprint". In parts: many are named in one call.
+    pub(crate) fn idempotency<'a>(&'a self, key: &'a str) -> [&'a [u8]; 3] {
+        [self.prefix.as_bytes(), b"idem:", key.as_bytes()]
     }
 }
 

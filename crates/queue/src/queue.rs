@@ -4,10 +4,13 @@ use std::{collections::HashMap, time::Duration};
 
 use stentor_connection::{Call, Connection};
 
-use crate::{Lane, QueueError, backend::Handover, gathering::Gathering, keys::Keys, millis, scripts};
+use crate::{Lane, QueueError, backend::Handover, gathering::Gathering, keys::Keys, millis, scripts, submit::Waiting};
 
 /// The most jobs that one script adds: about 1 ms of Redis's single thread.
 pub(crate) const STEP: usize = 100;
+
+/// The most calls that submit and are under way. Two keep Redis and this process busy at the same time; with more, each has fewer jobs.
+const UNDER_WAY: usize = 2;
 
 /// A cheap handle to a queue.
 #[derive(Clone)]
@@ -16,7 +19,7 @@ pub struct Queue {
     pub(crate) keys: std::sync::Arc<Keys>,
     name: std::sync::Arc<str>,
     pub(crate) replication: Option<Replication>,
-    pub(crate) gathering: std::sync::Arc<Gathering>,
+    pub(crate) gathering: std::sync::Arc<Gathering<Waiting>>,
     pub(crate) handover: std::sync::Arc<Handover>,
 }
 
@@ -138,7 +141,7 @@ impl Queue {
             keys: std::sync::Arc::new(Keys::new(name)),
             name: name.into(),
             replication: None,
-            gathering: std::sync::Arc::default(),
+            gathering: std::sync::Arc::new(Gathering::new(UNDER_WAY)),
             handover: std::sync::Arc::default(),
         }
     }

@@ -1,14 +1,17 @@
 //! Submitting: under an idempotency key if there is one, by itself or in a [batch](crate::batch).
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use futures_util::FutureExt;
-use redis::{Cmd, RedisError, Value};
-use stentor_connection::{Call, push_arg_of};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use redis::{ErrorKind, RedisError, Value};
+use stentor_connection::Call;
+use tokio::sync::oneshot;
 
 use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
+    batch::FEWEST,
+    keys::Keys,
     millis,
     queue::Replication,
 };
@@ -47,7 +50,7 @@ impl Queue {
     /// Without a key, a job whose record exists is left alone and counts as accepted: it is a repeat of this very call. (One that
     /// [is new](NewJob::is_new) has none, and may not be looked for.)
     pub async fn submit(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Result<Submitted, QueueError> {
-        self.gathering.submit(self, self.submission(job, idempotency), None).await
+        self.submit_with_others(Submission::new(job, idempotency), None).await
     }
 
     /// The same, with `along` begun in the same breath: what it asks Redis goes out with the submission. Nobody waits for its end.
@@ -55,9 +58,63 @@ impl Queue {
         &self,
         job: &NewJob<'_>,
         idempotency: Option<Idempotency<'_>>,
-        along: impl Future<Output = ()> + Send + 'static,
+        along: BoxFuture<'static, ()>,
     ) -> Result<Submitted, QueueError> {
-        self.gathering.submit(self, self.submission(job, idempotency), Some(along.boxed())).await
+        self.submit_with_others(Submission::new(job, idempotency), Some(along)).await
+    }
+
+    async fn submit_with_others(
+        &self,
+        submission: Submission,
+        along: Option<BoxFuture<'static, ()>>,
+    ) -> Result<Submitted, QueueError> {
+        let (tell, told) = oneshot::channel();
+        if self.gathering.add(Waiting { submission, tell, along }) {
+            // In a task of its own: that the first caller goes away must not take the others along.
+            let queue = self.clone();
+            tokio::spawn(async move { queue.submit_waiting().await });
+        }
+        told.await.unwrap_or_else(|_| Err(ends()))
+    }
+
+    /// Submits whatever waits, until nothing does.
+    async fn submit_waiting(&self) {
+        while let Some(waiting) = self.gathering.take() {
+            let (mut all, mut tell, mut along) = (Vec::new(), Vec::new(), FuturesUnordered::new());
+            for one in waiting {
+                all.push(one.submission);
+                tell.push(one.tell);
+                along.extend(one.along);
+            }
+            match with(self.submit_gathered(all), along).await {
+                Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
+                Err(error) => {
+                    // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
+                    let behind = if matches!(error, QueueError::Redis(_)) { self.gathering.take_all() } else { Vec::new() };
+                    let tell = tell.into_iter().chain(behind.into_iter().map(|one| one.tell));
+                    tell.for_each(|tell| drop(tell.send(Err(error.clone()))));
+                }
+            }
+        }
+    }
+
+    async fn submit_gathered(&self, all: Vec<Submission>) -> Result<Vec<Submitted>, QueueError> {
+        if all.len() >= FEWEST {
+            let mut batch = self.batch();
+            for submission in all {
+                batch.push_waiting(submission);
+            }
+            return batch.submit().await;
+        }
+        let mut submitted = vec![Submitted::Accepted; all.len()];
+        let all: Vec<(usize, Submission)> = all.into_iter().enumerate().collect();
+        self.submit_singles(&all, &mut submitted).await?;
+        Ok(submitted)
+    }
+
+    /// A number that changes whenever a call goes out: what is submitted under the same number most likely goes in the same call.
+    pub fn gathering(&self) -> u64 {
+        self.gathering.calls()
     }
 
     /// True if a worker of this process has a place for a job of `lane` now: then it will most likely be given one that is submitted.
@@ -73,27 +130,6 @@ impl Queue {
     /// The key of a job's record: for scripts of others, that do something only if the job was added. One of a bundle has none.
     pub fn record_key(&self, id: &str) -> String {
         self.keys.job(id)
-    }
-
-    /// What `submit.lua` is told of one job: its keys, then three arguments.
-    pub(crate) fn submission(&self, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Submission {
-        let body = job.body.unwrap_or_default();
-        let mut told = Cmd::with_capacity(SUBMISSION_KEYS + 3, 256 + job.payload.len() + body.len());
-        told.arg(self.keys.job(job.id));
-        let mut keyed = None;
-        let how = match idempotency {
-            None => job.how().into_bytes(),
-            Some(Idempotency { key, fingerprint, ttl }) => {
-                let remembered = self.keys.idempotency(key);
-                keyed = Some(Keyed { key: remembered.len() - key.len(), ttl, fingerprint: fingerprint.len() });
-                told.arg(remembered);
-                [format!("{} {} ", job.how_in_full(), millis(ttl)).as_bytes(), fingerprint].concat()
-            }
-        };
-        push_arg_of(&mut told, &job.entry());
-        told.arg(how).arg(body);
-        let NewJob { lane, expires, is_new, .. } = *job;
-        Submission { told, keyed, lane, waits: job.due.is_some(), expires, is_new }
     }
 
     /// Makes calls that submit, and waits for the replicas that are to have what they wrote. What was added is added, and read for a worker,
@@ -121,6 +157,35 @@ impl Queue {
     }
 }
 
+/// A submission that waits for its call.
+pub(crate) struct Waiting {
+    submission: Submission,
+    tell: oneshot::Sender<Result<Submitted, QueueError>>,
+    along: Option<BoxFuture<'static, ()>>,
+}
+
+/// `first`, with `along` begun right behind it. What of that has not ended with it goes on by itself.
+async fn with<T>(first: impl Future<Output = T>, mut along: FuturesUnordered<BoxFuture<'static, ()>>) -> T {
+    let mut first = pin!(first);
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut first => break answer,
+            Some(()) = along.next() => {}
+        }
+    };
+    while let Some(Some(())) = along.next().now_or_never() {}
+    if !along.is_empty() {
+        tokio::spawn(along.collect::<()>());
+    }
+    answer
+}
+
+/// What is told to whoever waits for a call that nobody makes any more.
+pub(crate) fn ends() -> QueueError {
+    RedisError::from((ErrorKind::Io, "the process ends")).into()
+}
+
 /// Tells a script for which worker to read what it has added, and how many entries of each lane.
 pub(crate) fn tell_reader(call: &mut Call, reserved: Option<&Reserved>) {
     let (consumer, counts) = reserved.map_or(("", [0; 3]), |reserved| (reserved.consumer(), reserved.counts()));
@@ -142,74 +207,98 @@ fn too_short() -> QueueError {
 /// An entry that was read along with an answer: its lane, its id, its fields and values in turn.
 pub(crate) type Read = (usize, String, Vec<Vec<u8>>);
 
-/// The most keys of a submission: its record, and what remembers its idempotency key.
-const SUBMISSION_KEYS: usize = 2;
-
-/// A submission.
+/// A copy of a job that is to be submitted, in one buffer.
 pub(crate) struct Submission {
-    /// As its script is told it, in one buffer: its keys, then three arguments.
-    told: Cmd,
-    keyed: Option<Keyed>,
+    /// "id payload", body, idempotency key and fingerprint, one behind the other.
+    words: Vec<u8>,
+    /// Where the id ends, the payload, the body, the key.
+    ends: [usize; 4],
+    /// How long its idempotency key is known, if it has one.
+    ttl: Option<Duration>,
     pub lane: Lane,
-    /// Not for any worker yet.
-    pub waits: bool,
+    due: Option<i64>,
     expires: Option<i64>,
     is_new: bool,
 }
 
-/// What there is to its idempotency key, besides.
-#[derive(Clone, Copy)]
-struct Keyed {
-    /// Where it begins in the name of what remembers it.
-    key: usize,
-    /// How long it is remembered.
-    ttl: Duration,
-    /// How many bytes its fingerprint has, which are the last of how it is added.
-    fingerprint: usize,
-}
-
 impl Submission {
-    /// The job, if it may go in a bundle.
-    pub(crate) fn new_job(&self) -> Option<NewJob<'_>> {
-        let (id, payload) = self.job().split_at_checked(self.job().iter().position(|byte| *byte == b' ')?)?;
-        let (id, body) = (str::from_utf8(id).ok()?, Some(self.body()).filter(|body| !body.is_empty()));
-        let job = NewJob { id, lane: self.lane, payload: &payload[1..], body, due: None, expires: self.expires, is_new: true };
-        (self.is_new && !self.waits).then_some(job)
+    pub(crate) fn new(job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) -> Self {
+        let (key, fingerprint) = idempotency.map_or_else(Default::default, |of| (of.key.as_bytes(), of.fingerprint));
+        let [id, space, payload] = job.entry();
+        let parts = [id, space, payload, job.body.unwrap_or_default(), key, fingerprint];
+        let end_of = |part: usize| parts[..=part].iter().map(|part| part.len()).sum();
+        Self {
+            words: parts.concat(),
+            ends: [end_of(0), end_of(2), end_of(3), end_of(4)],
+            ttl: idempotency.map(|of| of.ttl),
+            lane: job.lane,
+            due: job.due,
+            expires: job.expires,
+            is_new: job.is_new,
+        }
     }
 
-    pub(crate) fn idempotency(&self) -> Option<Idempotency<'_>> {
-        let (keyed, how) = (self.keyed?, self.args().nth(1)?);
-        let key = str::from_utf8(self.keys().nth(1)?).ok()?.get(keyed.key..)?;
-        Some(Idempotency { key, fingerprint: how.get(how.len().checked_sub(keyed.fingerprint)?..)?, ttl: keyed.ttl })
+    /// True if it is not for any worker yet.
+    pub(crate) fn waits(&self) -> bool {
+        self.due.is_some()
     }
 
     /// "id payload".
-    pub(crate) fn job(&self) -> &[u8] {
-        self.args().next().unwrap_or_default()
+    pub(crate) fn entry(&self) -> &[u8] {
+        &self.words[..self.ends[1]]
     }
 
     pub(crate) fn body(&self) -> &[u8] {
-        self.args().nth(2).unwrap_or_default()
+        &self.words[self.ends[1]..self.ends[2]]
     }
 
+    pub(crate) fn job(&self) -> NewJob<'_> {
+        let [id, payload, ..] = self.ends;
+        NewJob {
+            id: text(&self.words[..id]),
+            lane: self.lane,
+            payload: &self.words[id + 1..payload],
+            body: Some(self.body()).filter(|body| !body.is_empty()),
+            due: self.due,
+            expires: self.expires,
+            is_new: self.is_new,
+        }
+    }
+
+    pub(crate) fn idempotency(&self) -> Option<Idempotency<'_>> {
+        let [_, _, body, key] = self.ends;
+        self.ttl.map(|ttl| Idempotency { key: text(&self.words[body..key]), fingerprint: &self.words[key..], ttl })
+    }
+
+    /// How many keys `submit.lua` is told of it: its record, and what remembers its idempotency key.
     pub(crate) fn count_keys(&self) -> usize {
-        1 + usize::from(self.keyed.is_some())
+        1 + usize::from(self.ttl.is_some())
     }
 
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts().take(self.count_keys())
+    pub(crate) fn tell_keys(&self, keys: &Keys, call: &mut Call) {
+        call.arg(keys.job(self.job().id));
+        if let Some(Idempotency { key, .. }) = self.idempotency() {
+            call.arg_of(&keys.idempotency(key));
+        }
     }
 
-    pub(crate) fn args(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts().skip(self.count_keys())
+    /// The arguments that `submit.lua` is told of it: job, how, body.
+    pub(crate) fn tell_args(&self, call: &mut Call) {
+        call.arg(self.entry());
+        match self.idempotency() {
+            None => call.arg(self.job().how()),
+            Some(Idempotency { fingerprint, ttl, .. }) => {
+                let how = format!("{} {} ", self.job().how_in_full(), millis(ttl));
+                call.arg_of(&[how.as_bytes(), fingerprint])
+            }
+        };
+        call.arg(self.body());
     }
+}
 
-    fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.told.args_iter().filter_map(|arg| match arg {
-            redis::Arg::Simple(bytes) => Some(bytes),
-            _ => None,
-        })
-    }
+/// What was copied from text.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Reads what `submit.lua` says of a job that it did not add.

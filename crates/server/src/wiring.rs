@@ -3,7 +3,7 @@
 use std::{collections::HashSet, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::Router;
+use axum::{Router, ServiceExt};
 use metrics_exporter_prometheus::PrometheusHandle;
 use stentor_api::{
     ApiParts, ApiState, Feed, Pressure,
@@ -289,11 +289,11 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
         bounces = Some(tokio::spawn(served));
     }
     let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
-    // Made a service once: of a bare router axum makes one for each connection, with a copy of every route.
-    let router = pages(&state).merge(stentor_api::router(state, roles)).into_make_service();
+    let pages = pages(&state);
+    let service = stentor_api::service(state, roles, pages);
     let stopped = stop.clone();
     let server = tokio::spawn(async move {
-        axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await }).await
+        axum::serve(listener, service.into_make_service()).with_graceful_shutdown(async move { stopped.cancelled().await }).await
     });
     tracing::info!(%address, roles = ?config.roles, "ready");
     ready(address).await?;

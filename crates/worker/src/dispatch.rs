@@ -500,11 +500,7 @@ impl Dispatch {
         let (cards, contents) = Self::write_out(page, readers, written, facts);
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
-        // In the same breath: an item whose content is not there yet says so, and that it will be in a moment.
-        let ((), outcomes) = tokio::try_join!(
-            self.inboxes.hot().put_contents(&page.n.app, page.n.id, &contents),
-            self.inboxes.write(&page.n.app, &items, page.now)
-        )?;
+        let outcomes = self.inboxes.write_with(&page.n.app, page.n.id, &items, &contents, page.now).await?;
         page.tell_contents(contents, facts);
         for ((recipient, card, variant), outcome) in cards.into_iter().zip(outcomes) {
             page.tell_item(recipient, Card::clone(&card), variant, outcome, facts);

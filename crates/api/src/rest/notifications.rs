@@ -37,6 +37,9 @@ const MAX_BATCH: usize = 1_000;
 /// The largest body of a batch, in bytes. Each request in it is bounded like a single one.
 const MAX_BATCH_BODY: usize = 8 * 1024 * 1024;
 
+/// Where notifications are sent.
+pub(crate) const PATH: &str = "/v1/notifications";
+
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// An accepted notification.
@@ -66,7 +69,7 @@ impl From<Accepted> for Receipt {
 ///
 /// What is wrong is 422 and changes nothing, with one exception: of several recipients, one whose `email` or `phone` is no address holds up
 /// nobody else. It is told in `warnings`, and they hear of it on their other channels. If no recipient's addresses are right it is 422, too.
-#[utoipa::path(post, path = "/v1/notifications", tag = "notifications", request_body = NotificationRequest,
+#[utoipa::path(post, path = PATH, tag = "notifications", request_body = NotificationRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 bytes")),
     responses((status = 200, body = DryRun, description = "the answer to a dry run"), (status = 202, body = Receipt, headers(("Idempotency-Replayed" = String, description = "`true` on a repeat"))), Problems, BadBody))]
 pub(crate) async fn send(

@@ -1,10 +1,11 @@
 -- The head of every inbox script but write.lua and ahead.lua: the keys by name, and what all of them do first.
 --
 -- KEYS (the same for all, one hash tag): head, items, order, unread, known, expires, revs, gone, cold_unread, live
---   head         hash: whole -> "epoch rev unread seq at base floor due", the inbox as a whole: rev (latest), unread (how many are), seq
---                (highest given), at (when the latest item was written; 0: none), base (changes up to it cannot be told any more),
---                floor (every item from this seq on is hot; 0: all there are), due (from when on there is something to tidy up; 0:
---                nothing), in one word, since each word of an answer costs; and what this person is to the app's timeline: e -> the
+--   head         hash: whole -> "epoch rev unread seq at base floor due filed", the inbox as a whole: rev (latest), unread (how many
+--                are), seq (highest given), at (when the latest item was written; 0: none), base (changes up to it cannot be told any
+--                more), floor (every item from this seq on is hot; 0: all there are), due (from when on there is something to tidy up;
+--                0: nothing), filed (the items up to this seq are in `order`, and in `unread` if they are; those beyond are unread),
+--                in one word, since each word of an answer costs; and what this person is to the app's timeline: e -> the
 --                revision by which they were there, t:TOPIC -> "joined-left …", u -> "seq at rev" up to which all is read, SEQ ->
 --                "rev seen read archived id" of an entry that they treated otherwise, l -> locale, p -> preferences (JSON)
 --   items        hash: SEQ -> "rev seen read archived id" (the state: times in ms, 0: not) LF "written_at variant" LF card (JSON,
@@ -32,7 +33,6 @@ if not WHOLE then
   if not parts[1] then return 'cold' end
   for i = 2, 8 do parts[i] = parts[i] or '0' end
   WHOLE = table.concat(parts, ' ')
-  redis.call('HSET', HEAD, 'whole', WHOLE)
   redis.call('HDEL', HEAD, 'epoch', 'rev', 'unread', 'seq', 'at', 'base', 'floor', 'due')
   for _, field in ipairs(redis.call('HKEYS', ITEMS)) do
     local seq = string.match(field, '^c(%d+)$')
@@ -41,14 +41,40 @@ if not WHOLE then
     if seq then redis.call('HDEL', ITEMS, field) end
   end
 end
-local EPOCH, REV, COUNT, SEQ, AT, BASE, FLOOR, DUE = string.match(WHOLE, '(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)')
+local EPOCH, REV, COUNT, SEQ, AT, BASE, FLOOR, DUE, FILED =
+  string.match(WHOLE, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)$')
 DUE = DUE == '0' and math.huge or tonumber(DUE)
 
 local function int(text) return string.format('%.0f', text) end
 
 local function keep_whole()
   local due = DUE == math.huge and '0' or int(DUE)
-  redis.call('HSET', HEAD, 'whole', table.concat({ EPOCH, REV, COUNT, SEQ, AT, BASE, FLOOR, due }, ' '))
+  redis.call('HSET', HEAD, 'whole', table.concat({ EPOCH, REV, COUNT, SEQ, AT, BASE, FLOOR, due, FILED }, ' '))
+end
+
+-- To write an item must cost little: what was written since is filed by whoever comes next, in few commands, however many they are.
+if FILED ~= SEQ then
+  local order, unread = {}, {}
+  local function file(seq, is_unread)
+    order[#order + 1] = seq
+    order[#order + 1] = seq
+    if is_unread then unread[#unread + 1] = seq end
+  end
+  if FILED ~= '' then
+    for seq = FILED + 1, SEQ do file(int(seq), true) end
+  else
+    -- Until November 2026 each was filed when it was written. A process of then may also have come by since, to which those that
+    -- wait mean nothing: so all are looked at.
+    for _, seq in ipairs(redis.call('HKEYS', ITEMS)) do
+      local item = string.find(seq, '^%d') and redis.call('HGET', ITEMS, seq)
+      local read, archived = string.match(item or '', '^%d+ %d+ (%d+) (%d+)')
+      if item then file(seq, read == '0' and archived == '0') end
+    end
+  end
+  for i = 1, #order, 1000 do redis.call('ZADD', ORDER, unpack(order, i, math.min(i + 999, #order))) end
+  for i = 1, #unread, 1000 do redis.call('SADD', UNREAD, unpack(unread, i, math.min(i + 999, #unread))) end
+  FILED, COUNT = SEQ, redis.call('SCARD', UNREAD)
+  keep_whole()
 end
 
 -- What is taken is written by `publish`, which must follow.

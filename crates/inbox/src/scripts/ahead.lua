@@ -1,10 +1,10 @@
 -- Reads the profile of the one person whom a notification is for, and writes its item and its content if they take whatever comes:
 -- ahead of its dispatch, in the round trip that submits it. Stands behind write.lua, which is the function `write` here.
 --
--- KEYS as write.lua, then the record of the notification's job, the profile, the content
+-- KEYS head, items, live, the record of the notification's job, the profile, the content, and `expires` if the item does
 -- ARGV as write.lua, then the content (JSON)
 -- Returns {the profile's fields, what write.lua returns, or '' if nothing was written}
-local record, profile, content = KEYS[7], KEYS[8], KEYS[9]
+local record, profile, content = KEYS[4], KEYS[5], KEYS[6]
 local fields = redis.call('HGETALL', profile)
 -- Without a record it was not accepted: it is a repeat, or Redis is full. And this may be late: what was withdrawn, said otherwise or
 -- dispatched since is not written any more.

@@ -40,5 +40,5 @@ while ARGV[at] do
   expire(expiry, seq, id)
 end
 for i = 1, #fields, 1000 do redis.call('HSET', HEAD, unpack(fields, i, math.min(i + 999, #fields))) end
-redis.call('HSET', HEAD, 'whole', table.concat({ ARGV[1], ARGV[2], unread, ARGV[3], '0', ARGV[2], ARGV[4], due }, ' '))
+redis.call('HSET', HEAD, 'whole', table.concat({ ARGV[1], ARGV[2], unread, ARGV[3], '0', ARGV[2], ARGV[4], due, ARGV[3] }, ' '))
 return 1

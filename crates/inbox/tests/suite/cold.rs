@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use stentor_domain::{Item, ItemState, RecipientId};
+use stentor_domain::{Item, ItemState, RecipientId, item::ItemContent};
 use stentor_inbox::{Change, Cursor, Hot, HotItem, InboxError, NewItem, Position};
 
 use crate::support::{FULL, Fixture, at, card, expiring, found, id, ids, inboxes, is_alive, recorded};
@@ -98,6 +98,39 @@ async fn every_call_warms_a_cold_inbox() {
         inboxes.forget(&f.app, &f.me).await.unwrap();
         assert_eq!(inboxes.hot().overview(&f.app, &f.me, now).await.unwrap(), Hot::Cold);
     }
+}
+
+#[tokio::test]
+async fn an_item_is_written_with_its_content_where_its_inbox_is_cold_too() {
+    let (f, inboxes, record) = inboxes().await;
+    let text = |text: &str| ItemContent { body_html: String::new(), body_text: text.into(), articles: Vec::new() };
+    let calls = || {
+        let stats: String = f.redis.query(&["INFO", "commandstats"]);
+        let of_scripts = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+        of_scripts.split(',').next().unwrap().parse::<u32>().unwrap()
+    };
+    let write = async |n, contents: &[(String, ItemContent)]| {
+        let card = card(n);
+        let item = NewItem { recipient: &f.me, card: &card, variant: "en" };
+        inboxes.write_with(&f.app, id(n), &[item], contents, at(n)).await.unwrap()[0]
+    };
+    let first = write(1, &[("en".into(), text("one"))]).await;
+    assert_eq!((first.new, first.unread, record.loaded.load(SeqCst)), (true, 1, 1));
+    let expiring = expiring(2, at(9));
+    let item = NewItem { recipient: &f.me, card: &expiring, variant: "en" };
+    let before = calls();
+    inboxes.write_with(&f.app, id(2), &[item], &[("en".into(), text("two"))], at(2)).await.unwrap();
+    assert_eq!(calls() - before, 1, "one for both");
+    assert!(!write(1, &[("en".into(), text("one"))]).await.new);
+    for (n, said) in [(1, "one"), (2, "two")] {
+        assert_eq!(inboxes.content(&f.app, id(n), "en").await.unwrap(), Some(text(said)));
+    }
+    assert_eq!(inboxes.overview(&f.app, &f.me, at(3)).await.unwrap().unread, 2);
+    assert_eq!(inboxes.overview(&f.app, &f.me, at(10)).await.unwrap().unread, 1, "it expired");
+    // More contents than one are written by themselves.
+    let two = [("en".to_owned(), text("three")), ("de".to_owned(), text("drei"))];
+    assert_eq!(write(3, &two).await.unread, 2);
+    assert_eq!(inboxes.content(&f.app, id(3), "de").await.unwrap(), Some(text("drei")));
 }
 
 #[tokio::test]

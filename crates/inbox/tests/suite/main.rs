@@ -4,6 +4,7 @@
 mod ahead;
 mod cold;
 mod content;
+mod filing;
 mod hot;
 mod live;
 mod model;

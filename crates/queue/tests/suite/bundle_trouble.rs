@@ -139,13 +139,18 @@ async fn a_worker_that_was_frozen_beyond_its_lease_ends_nothing_of_its_bundle_an
 
 #[tokio::test]
 async fn jobs_leave_their_own_bundles_where_entries_of_two_lanes_have_one_id() {
-    let f = Fixture::new().await;
     let (urgent, usual) = (named("urgent"), named("usual"));
     let mut jobs = four(&urgent, Lane::High, "{\"n\":1}").to_vec();
     jobs.extend(four(&usual, Lane::Normal, "{\"n\":2}"));
-    submit(&f, &jobs).await;
-    let id = async |lane: &str| f.command::<Vec<(String, Vec<String>)>>(&format!("XRANGE @{lane} - +")).await.remove(0).0;
-    assert_eq!(id("high").await, id("normal").await, "they were added by one script");
+    // One script adds them, and nearly always in one millisecond.
+    let f = loop {
+        let f = Fixture::new().await;
+        submit(&f, &jobs).await;
+        let id = async |lane: &str| f.command::<Vec<(String, Vec<String>)>>(&format!("XRANGE @{lane} - +")).await.remove(0).0;
+        if id("high").await == id("normal").await {
+            break f;
+        }
+    };
     let (tx, mut rx) = mpsc::unbounded_channel();
     let handle = move |job: Job, lease: Lease| {
         let _ = tx.send((job.n, lease.job_id().to_owned(), lease.attempt()));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt, future::join_all};
 use stentor_queue::{EventLog, EventReader};
 use stentor_testkit::RedisServer;
 
@@ -160,4 +161,42 @@ async fn a_redis_that_forgot_everything_is_read_anew() {
     l.append(1..2).await;
     assert_eq!(reader.next_batch(10, NOW).await.unwrap(), [], "the group is made anew");
     assert_eq!(texts(&reader.next_batch(10, NOW).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn those_that_come_while_a_call_is_under_way_go_together() {
+    let l = Log::new().await;
+    let mut reader = l.reader("archive").await;
+    let of = |n: u8| [vec![n], vec![n, 1], vec![n, 2]];
+    let given_up = of(0);
+    assert!(l.events.append(&given_up).now_or_never().is_none(), "whoever began the call goes away");
+    let all: Vec<_> = (0..100).map(of).collect();
+    join_all(all[1..].iter().map(|events| l.events.append(events))).await.into_iter().collect::<Result<(), _>>().unwrap();
+    assert_eq!(l.events.depth().await.unwrap(), (64 * 3 / 8) + (36_u64 * 3).div_ceil(8), "calls of 64, entries of 8");
+    let batch = reader.next_batch(100, NOW).await.unwrap();
+    assert_eq!(batch.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), all.concat(), "each behind its own");
+
+    let large = vec![vec![7; 600_000]];
+    join_all([&large, &large, &large].map(|events| l.events.append(events)))
+        .await
+        .into_iter()
+        .collect::<Result<(), _>>()
+        .unwrap();
+    assert_eq!(l.events.depth().await.unwrap(), 24 + 14 + 3, "large ones are no burden to each other");
+}
+
+#[tokio::test]
+async fn whoever_waits_behind_a_redis_that_is_gone_is_told_so() {
+    let mut l = Log::new().await;
+    l.append(0..1).await;
+    l.redis.kill();
+    let told = join_all((1..200_u8).map(|n| {
+        let events = l.events.clone();
+        async move { events.append(&[vec![n]]).await }
+    }))
+    .await;
+    assert!(told.iter().all(Result::is_err));
+    l.redis.restart();
+    l.append(1..2).await;
+    assert_eq!(l.events.depth().await.unwrap(), 2);
 }

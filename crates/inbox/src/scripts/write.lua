@@ -26,17 +26,19 @@ if known then
   if string.find(done, '^ %d+ %d+ %d+ ') and not string.find(done, '^ 0 0 0 ') then rev = '0' end
   return { 0, seq, rev, unread, written }
 end
-local seq, rev = format('%.0f', last_seq + 1), format('%.0f', last_rev + 1)
+local seq, rev = format('%d', last_seq + 1), format('%d', last_rev + 1)
+unread = format('%d', unread + 1)
 -- by Redis's clock, as the timeline, so that the two merge into one order; never back, whatever the clock does
 local time = call('TIME')
-local at = format('%.0f', math.max(last_at, time[1] * 1000 + math.floor(time[2] / 1000)))
+local at = time[1] * 1000 + time[2] / 1000
+at = format('%d', at < tonumber(last_at) and last_at or at)
 local item = rev .. ' 0 0 0 ' .. id .. '\n' .. at .. ' ' .. variant .. '\n' .. card
 call('HSET', ITEMS, seq, item, 'i' .. id, seq .. ' ' .. now)
 if expiry ~= '0' then
   call('ZADD', KEYS[#KEYS], expiry, seq .. ' ' .. id)
   if due == '0' or tonumber(expiry) < tonumber(due) then due = expiry end
 end
-unread = format('%.0f', unread + 1)
-call('HSET', HEAD, 'whole', table.concat({ epoch, rev, unread, seq, at, rest, due, filed }, ' '))
+whole = epoch .. ' ' .. rev .. ' ' .. unread .. ' ' .. seq .. ' ' .. at .. ' ' .. rest .. ' ' .. due .. ' ' .. filed
+call('HSET', HEAD, 'whole', whole)
 call(publishing, LIVE, 'item ' .. epoch .. ' ' .. rev .. ' ' .. unread .. ' ' .. card)
 return { 1, seq, rev, unread, at }

@@ -184,7 +184,7 @@ pub(crate) struct Hotly {
 }
 
 impl Hotly {
-    /// So many people with so many items.
+    /// So many people with so many items, which they have looked at: what was written is filed by the first look.
     pub(crate) async fn warm(url: &str, people: usize, items: usize) -> Self {
         let place: Place = url.parse().expect("an address");
         let inbox = Inbox::new(place.connect().await.expect("Redis answers"));
@@ -195,6 +195,7 @@ impl Hotly {
             let cards: Vec<Card> = (0..items).map(|i| card(10_000_000 + i)).collect();
             let new: Vec<NewItem<'_>> = cards.iter().map(|card| NewItem { recipient: &recipient, card, variant: "en" }).collect();
             hot.inbox.write(&hot.app, &new, now()).await.expect("they are written");
+            hot.page(person, PAGE).await;
         }
         hot
     }

@@ -1,5 +1,5 @@
 //! The way past the router for what nearly all requests are: one notification. It is what the route of the same path does, extractor by
-//! extractor, without what the router keeps and boxes for each request, which took a fifth as long as all that we do.
+//! extractor, without what the router keeps and boxes for each request. The route stays for its description and for other methods.
 
 use std::convert::Infallible;
 

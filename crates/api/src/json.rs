@@ -95,9 +95,13 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Api
         refuse_nul(bytes)?;
     }
     // To keep track of the place costs as much as to parse: that is done only for what is wrong.
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return Ok(value);
-    }
+    serde_json::from_slice(bytes).or_else(|_| find_wrong(bytes))
+}
+
+/// Parses what cannot be, to find the place where it is wrong. By itself, and once a type: it is large, and rarely needed.
+#[cold]
+#[inline(never)]
+fn find_wrong<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer_of(error.path());

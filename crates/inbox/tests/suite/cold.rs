@@ -112,14 +112,14 @@ async fn an_item_is_written_with_its_content_where_its_inbox_is_cold_too() {
     let write = async |n, contents: &[(String, ItemContent)]| {
         let card = card(n);
         let item = NewItem { recipient: &f.me, card: &card, variant: "en" };
-        inboxes.write_with(&f.app, id(n), &[item], contents, at(n)).await.unwrap()[0]
+        inboxes.write_with_contents(&f.app, id(n), &[item], contents, at(n)).await.unwrap()[0]
     };
     let first = write(1, &[("en".into(), text("one"))]).await;
     assert_eq!((first.new, first.unread, record.loaded.load(SeqCst)), (true, 1, 1));
     let expiring = expiring(2, at(9));
     let item = NewItem { recipient: &f.me, card: &expiring, variant: "en" };
     let before = calls();
-    inboxes.write_with(&f.app, id(2), &[item], &[("en".into(), text("two"))], at(2)).await.unwrap();
+    inboxes.write_with_contents(&f.app, id(2), &[item], &[("en".into(), text("two"))], at(2)).await.unwrap();
     assert_eq!(calls() - before, 1, "one for both");
     assert!(!write(1, &[("en".into(), text("one"))]).await.new);
     for (n, said) in [(1, "one"), (2, "two")] {

@@ -1,5 +1,8 @@
 //! Items that were written and not filed yet: they wait for whoever looks for them, and nobody can tell.
 
+use std::future::ready;
+
+use futures_util::StreamExt;
 use stentor_inbox::Change;
 
 use crate::support::{Fixture, at, id};
@@ -50,6 +53,21 @@ async fn no_more_wait_than_are_filed_in_no_time() {
     }
     assert_eq!(f.shown().await, (1..=1_300).rev().collect::<Vec<_>>());
     assert_eq!((f.overview(at(3)).await.unread, f.filed().await), (1_300, (1_300, 1_300)));
+}
+
+/// Else what somebody files between the two would be called filed, and be missing from the list.
+#[tokio::test]
+async fn who_reads_by_plain_commands_reads_the_head_before_the_list() {
+    let f = Fixture::new().await;
+    f.write([1], at(1)).await;
+    f.shown().await;
+    let monitor = redis::Client::open(f.redis.url()).unwrap().get_async_monitor().await.unwrap();
+    f.shown().await;
+    f.redis.command(&["PING", "the end"]);
+    let calls: Vec<String> =
+        monitor.into_on_message().take_while(|line: &String| ready(!line.contains("the end"))).collect().await;
+    let place = |command: &str| calls.iter().position(|call| call.contains(command)).unwrap();
+    assert!(place("HGETALL") < place("ZREVRANGEBYSCORE"), "{calls:#?}");
 }
 
 /// Until November 2026 nothing waited: such a process leaves what does out of its count, and forgets that there is some.

@@ -54,7 +54,7 @@ struct NewBundle {
     words: Vec<u8>,
 }
 
-/// An idempotency key of one of them: where in the words of its bundle it ends, and what is remembered of it.
+/// An idempotency key of one of them: where it begins in the words of its bundle, where its name ends, and what is remembered of it.
 struct Key {
     begin: usize,
     name: usize,

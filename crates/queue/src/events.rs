@@ -10,7 +10,12 @@ use redis::RedisResult;
 use stentor_connection::{Call, Connection};
 use tokio::sync::oneshot;
 
-use crate::{QueueError, error::has_code, gathering::Gathering, keys, scripts, submit::ends};
+use crate::{
+    QueueError,
+    error::has_code,
+    gathering::{Gathering, Turn, broken_off},
+    keys, scripts,
+};
 
 /// How long a batch may be with a reader before another takes it over.
 const ABANDONED_MS: u64 = 10_000;
@@ -77,16 +82,16 @@ impl EventLog {
             Some(*end)
         });
         let (tell, told) = oneshot::channel();
-        if self.gathering.add(Append { ends: end_of_each.collect(), events: events.concat(), tell }) {
+        if let Some(turn) = self.gathering.add(Append { ends: end_of_each.collect(), events: events.concat(), tell }) {
             let log = self.clone();
-            tokio::spawn(async move { log.write_waiting().await });
+            tokio::spawn(async move { log.write_waiting(turn).await });
         }
-        told.await.unwrap_or_else(|_| Err(ends()))
+        told.await.unwrap_or_else(|_| Err(broken_off()))
     }
 
     /// Appends whatever waits, until nothing does.
-    async fn write_waiting(&self) {
-        while let Some(mut waiting) = self.gathering.take() {
+    async fn write_waiting(&self, mut turn: Turn<Append>) {
+        while let Some(mut waiting) = turn.next() {
             while !waiting.is_empty() {
                 let fitting = count_fitting(&waiting);
                 let mut together: Vec<Append> = waiting.drain(..fitting).collect();
@@ -94,7 +99,7 @@ impl EventLog {
                 if let Err(QueueError::Redis(_)) = written {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
                     together.append(&mut waiting);
-                    together.extend(self.gathering.take_all());
+                    together.extend(turn.take_all());
                 }
                 for append in together {
                     let _ = append.tell.send(written.clone()); // or nobody waits for it any more

@@ -4,10 +4,14 @@
 use std::{
     mem,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+
+use redis::{ErrorKind, RedisError};
+
+use crate::QueueError;
 
 /// What waits for the end of a call.
 pub(crate) struct Gathering<T> {
@@ -29,30 +33,14 @@ impl<T> Gathering<T> {
         Self { gathered: Mutex::new(Gathered { waiting: Vec::new(), under_way: 0 }), most, calls: AtomicU64::new(0) }
     }
 
-    /// Adds what is to go. If this is true a call is free for it: whoever added it sees to it that calls are made until
-    /// [`take`](Self::take) gives nothing more, whatever becomes of themselves.
-    pub(crate) fn add(&self, one: T) -> bool {
+    /// Adds what is to go. If a call is free for it, whoever added it gets its turn: they see to it that calls are made until
+    /// [`Turn::next`] gives nothing more, whatever becomes of themselves.
+    pub(crate) fn add(self: &Arc<Self>, one: T) -> Option<Turn<T>> {
         let mut gathered = self.lock();
         gathered.waiting.push(one);
         let is_free = gathered.under_way < self.most;
         gathered.under_way += usize::from(is_free);
-        is_free
-    }
-
-    /// What waits; `None` ends the call that asks.
-    pub(crate) fn take(&self) -> Option<Vec<T>> {
-        let mut gathered = self.lock();
-        if gathered.waiting.is_empty() {
-            gathered.under_way -= 1;
-            return None;
-        }
-        self.calls.fetch_add(1, Relaxed);
-        Some(mem::take(&mut gathered.waiting))
-    }
-
-    /// What waits, for a call that goes on.
-    pub(crate) fn take_all(&self) -> Vec<T> {
-        mem::take(&mut self.lock().waiting)
+        is_free.then(|| Turn { gathering: self.clone(), is_over: false })
     }
 
     /// How many calls have gone out.
@@ -68,5 +56,70 @@ impl<T> Gathering<T> {
 
     fn lock(&self) -> MutexGuard<'_, Gathered<T>> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who makes calls, until nothing waits.
+pub(crate) struct Turn<T> {
+    gathering: Arc<Gathering<T>>,
+    is_over: bool,
+}
+
+impl<T> Turn<T> {
+    /// What is to go in a call; `None` ends the turn.
+    pub(crate) fn next(&mut self) -> Option<Vec<T>> {
+        let mut gathered = self.gathering.lock();
+        if gathered.waiting.is_empty() {
+            gathered.under_way -= 1;
+            self.is_over = true;
+            return None;
+        }
+        self.gathering.calls.fetch_add(1, Relaxed);
+        Some(mem::take(&mut gathered.waiting))
+    }
+
+    /// What waits by now, for a turn that goes on.
+    pub(crate) fn take_all(&self) -> Vec<T> {
+        mem::take(&mut self.gathering.lock().waiting)
+    }
+}
+
+/// A turn that broke off, by a panic or since its runtime ends, is free for another; nobody is left waiting for it.
+impl<T> Drop for Turn<T> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut gathered = self.gathering.lock();
+        gathered.under_way -= 1;
+        let left = if gathered.under_way == 0 { mem::take(&mut gathered.waiting) } else { Vec::new() };
+        drop(gathered);
+        drop(left); // who waits for them hears of it
+    }
+}
+
+/// What is told to whoever waited for a turn that broke off.
+pub(crate) fn broken_off() -> QueueError {
+    RedisError::from((ErrorKind::Io, "the call was broken off")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_takes_what_came_meanwhile_and_one_that_breaks_off_leaves_nobody_waiting() {
+        let gathering = Arc::new(Gathering::new(1));
+        let mut turn = gathering.add(1).unwrap();
+        assert!(gathering.add(2).is_none() && !gathering.is_calm());
+        assert_eq!(turn.next(), Some(vec![1, 2]));
+        assert!(gathering.add(3).is_none());
+        assert_eq!((turn.next(), turn.next(), gathering.calls()), (Some(vec![3]), None, 2));
+        drop(turn);
+        let turn = gathering.add(4).unwrap();
+        assert!(gathering.add(5).is_none());
+        drop(turn);
+        assert!(gathering.is_calm());
+        assert_eq!(gathering.add(6).unwrap().next(), Some(vec![6]));
     }
 }

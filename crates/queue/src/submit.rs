@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use redis::{ErrorKind, RedisError, Value};
+use redis::{RedisError, Value};
 use stentor_connection::Call;
 use tokio::sync::oneshot;
 
@@ -11,6 +11,7 @@ use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
     batch::FEWEST,
+    gathering::{Turn, broken_off},
     keys::Keys,
     millis,
     queue::Replication,
@@ -69,17 +70,17 @@ impl Queue {
         along: Option<BoxFuture<'static, ()>>,
     ) -> Result<Submitted, QueueError> {
         let (tell, told) = oneshot::channel();
-        if self.gathering.add(Waiting { submission, tell, along }) {
+        if let Some(turn) = self.gathering.add(Waiting { submission, tell, along }) {
             // In a task of its own: that the first caller goes away must not take the others along.
             let queue = self.clone();
-            tokio::spawn(async move { queue.submit_waiting().await });
+            tokio::spawn(async move { queue.submit_waiting(turn).await });
         }
-        told.await.unwrap_or_else(|_| Err(ends()))
+        told.await.unwrap_or_else(|_| Err(broken_off()))
     }
 
     /// Submits whatever waits, until nothing does.
-    async fn submit_waiting(&self) {
-        while let Some(waiting) = self.gathering.take() {
+    async fn submit_waiting(&self, mut turn: Turn<Waiting>) {
+        while let Some(waiting) = turn.next() {
             let (mut all, mut tell, mut along) = (Vec::new(), Vec::new(), FuturesUnordered::new());
             for one in waiting {
                 all.push(one.submission);
@@ -90,7 +91,7 @@ impl Queue {
                 Ok(answers) => tell.into_iter().zip(answers).for_each(|(tell, answer)| drop(tell.send(Ok(answer)))),
                 Err(error) => {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
-                    let behind = if matches!(error, QueueError::Redis(_)) { self.gathering.take_all() } else { Vec::new() };
+                    let behind = if matches!(error, QueueError::Redis(_)) { turn.take_all() } else { Vec::new() };
                     let tell = tell.into_iter().chain(behind.into_iter().map(|one| one.tell));
                     tell.for_each(|tell| drop(tell.send(Err(error.clone()))));
                 }
@@ -179,11 +180,6 @@ async fn with<T>(first: impl Future<Output = T>, mut along: FuturesUnordered<Box
         tokio::spawn(along.collect::<()>());
     }
     answer
-}
-
-/// What is told to whoever waits for a call that nobody makes any more.
-pub(crate) fn ends() -> QueueError {
-    RedisError::from((ErrorKind::Io, "the process ends")).into()
 }
 
 /// Tells a script for which worker to read what it has added, and how many entries of each lane.

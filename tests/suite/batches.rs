@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stentor_testkit::RedisServer;
 use stentor_tests::{
     at, eventually,
-    serve::{Process, bank, settings, sqlite},
+    serve::{Process, Serve, settings, sqlite},
 };
 
 const N: usize = 300;
@@ -23,9 +23,8 @@ fn ids(answer: &Value) -> Vec<String> {
 async fn a_large_batch_is_there_at_once_may_be_changed_and_reaches_each_person_once() {
     let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
     let database = sqlite(&dir);
-    let accepting = settings(&redis.url(), &database, &[("STENTOR__ROLES", "api")]);
-    let api = bank(&accepting);
-    let _accepting = Process::start(&accepting).await;
+    let accepting = Serve::start(&redis.url(), &database, &[("STENTOR__ROLES", "api")]).await;
+    let api = &accepting.api;
 
     let mut requests: Vec<Value> = (0..N).map(request).collect();
     requests[5]["idempotency_key"] = json!("five");

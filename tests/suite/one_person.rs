@@ -7,7 +7,7 @@ use stentor_tests::{
     Dev,
     device::Device,
     eventually,
-    serve::{Process, bank, settings, sqlite},
+    serve::{Process, Serve, settings, sqlite},
 };
 
 #[tokio::test]
@@ -50,9 +50,8 @@ async fn whoever_takes_whatever_comes_is_looked_up_and_written_to_in_one_call_an
 async fn what_was_shown_is_told_as_sent_even_if_the_person_chose_otherwise_before_its_dispatch() {
     let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
     let database = sqlite(&dir);
-    let accepting = settings(&redis.url(), &database, &[("STENTOR__ROLES", "api,gateway")]);
-    let api = bank(&accepting);
-    let _accepting = Process::start(&accepting).await;
+    let accepting = Serve::start(&redis.url(), &database, &[("STENTOR__ROLES", "api,gateway")]).await;
+    let api = &accepting.api;
     api.put("/v1/recipients/ada", &json!({})).await;
     let content = json!({"title": "For you"});
     let send = async || {
@@ -64,9 +63,9 @@ async fn what_was_shown_is_told_as_sent_even_if_the_person_chose_otherwise_befor
     // As the process that accepted it does, which then died.
     let card =
         json!({"id": shown, "title": "For you", "category": "news", "priority": "normal", "created_at": stentor_tests::at(0.0)});
-    let keys = ["head", "items", "order", "unread", "expires"].map(|part| format!("stentor:inbox:{{bank:ada}}:{part}"));
+    let keys = ["head", "items"].map(|part| format!("stentor:inbox:{{bank:ada}}:{part}"));
     let (script, card) = (include_str!("../../crates/inbox/src/scripts/write.lua"), card.to_string());
-    let mut write = vec!["EVAL", script, "6"];
+    let mut write = vec!["EVAL", script, "3"];
     write.extend(keys.iter().map(String::as_str));
     write.extend(["stentor:live:{bank:ada}", "0", "PUBLISH", &shown, "inline", "0", &card]);
     redis.command(&write);

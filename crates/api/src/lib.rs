@@ -6,7 +6,7 @@
 pub mod auth;
 pub mod bounces;
 mod console;
-mod door;
+mod fast_path;
 mod json;
 mod openapi;
 mod packed;
@@ -45,7 +45,7 @@ pub fn service(
     pages: Router,
 ) -> impl tower::Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let router = pages.merge(router(state.clone(), roles));
-    door::service(roles.api.then_some(state), router)
+    fast_path::service(roles.api.then_some(state), router)
 }
 
 /// The routes of `roles`.

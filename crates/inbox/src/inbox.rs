@@ -64,7 +64,7 @@ script!(UPDATE, "update.lua", on items);
 pub(crate) const WRITE: &str = lua!(include_str!("scripts/write.lua"));
 static WRITE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&[FLAGS, WRITE].concat()));
 /// The same with the content of the item, whose key stands behind those of all, as the content itself does behind what all are told.
-static WRITE_WHOLE: LazyLock<Script> =
+static WRITE_WITH_CONTENT: LazyLock<Script> =
     LazyLock::new(|| Script::new(&[FLAGS, "redis.call('SET', KEYS[4], ARGV[7])\n", WRITE].concat()));
 static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
@@ -121,7 +121,7 @@ impl Inbox {
     }
 
     /// Writes an item along with its content, in one script call: for those whose keys are on [one node](Self::is_on_one_node).
-    pub(crate) async fn write_whole(
+    pub(crate) async fn write_with_content(
         &self,
         app: &AppId,
         item: &NewItem<'_>,
@@ -131,7 +131,7 @@ impl Inbox {
         let key = keys::content(app, item.card.id, item.variant);
         let content = encoded(content)?;
         self.write_as(app, std::slice::from_ref(item), now, |item| {
-            let mut call = keys::write_call(&WRITE_WHOLE, app, item.recipient, &[&key], item.card.expires_at.is_some());
+            let mut call = keys::write_call(&WRITE_WITH_CONTENT, app, item.recipient, &[&key], item.card.expires_at.is_some());
             push_new_item(&mut call, item, now, self.publishing())?;
             call.arg(&content);
             Ok(call)

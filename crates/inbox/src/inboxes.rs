@@ -105,7 +105,7 @@ impl Inboxes {
     /// Writes the items of a notification, and those contents of theirs that are not stored yet, by variant.
     ///
     /// In the same breath: an item whose content is not there yet says so, and that it will be in a moment.
-    pub async fn write_with(
+    pub async fn write_with_contents(
         &self,
         app: &AppId,
         notification: NotificationId,
@@ -136,7 +136,7 @@ impl Inboxes {
             let batch: Vec<NewItem<'_>> = open.iter().map(|i| items[*i].clone()).collect();
             let mut cold = Vec::new();
             let outcomes = match (content, &batch[..]) {
-                (Some(content), [item]) => self.hot.write_whole(app, item, content, now).await?,
+                (Some(content), [item]) => self.hot.write_with_content(app, item, content, now).await?,
                 _ => self.hot.write(app, &batch, now).await?,
             };
             for (i, outcome) in open.into_iter().zip(outcomes) {

@@ -500,7 +500,7 @@ impl Dispatch {
         let (cards, contents) = Self::write_out(page, readers, written, facts);
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
-        let outcomes = self.inboxes.write_with(&page.n.app, page.n.id, &items, &contents, page.now).await?;
+        let outcomes = self.inboxes.write_with_contents(&page.n.app, page.n.id, &items, &contents, page.now).await?;
         page.tell_contents(contents, facts);
         for ((recipient, card, variant), outcome) in cards.into_iter().zip(outcomes) {
             page.tell_item(recipient, Card::clone(&card), variant, outcome, facts);

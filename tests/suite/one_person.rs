@@ -64,10 +64,13 @@ async fn what_was_shown_is_told_as_sent_even_if_the_person_chose_otherwise_befor
     let card =
         json!({"id": shown, "title": "For you", "category": "news", "priority": "normal", "created_at": stentor_tests::at(0.0)});
     let keys = ["head", "items"].map(|part| format!("stentor:inbox:{{bank:ada}}:{part}"));
-    let (script, card) = (include_str!("../../crates/inbox/src/scripts/write.lua"), card.to_string());
-    let mut write = vec!["EVAL", script, "3"];
+    let script =
+        [include_str!("../../crates/inbox/src/scripts/_write.lua"), include_str!("../../crates/inbox/src/scripts/write.lua")]
+            .concat();
+    let card = card.to_string();
+    let mut write = vec!["EVAL", &script, "3"];
     write.extend(keys.iter().map(String::as_str));
-    write.extend(["stentor:live:{bank:ada}", "0", "PUBLISH", &shown, "inline", "0", &card]);
+    write.extend(["stentor:live:{bank:ada}", "PUBLISH", "0", &shown, "inline", "0", &card, ""]);
     redis.command(&write);
     api.put("/v1/recipients/ada/preferences", &json!({"categories": {"news": {"inbox": false}}})).await;
 

@@ -10,9 +10,11 @@
 //! is away, and tries again in their own time. Whatever was sent may have happened all the same.
 
 mod call;
+mod gathering;
 pub mod lua;
 mod place;
 mod sentinel;
+mod words;
 
 use std::time::Duration;
 
@@ -27,8 +29,10 @@ use redis::{
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use call::Call;
+pub use gathering::{Gathering, Turn, broken_off};
 pub use place::{BadUrl, Place};
 use sentinel::SentinelMaster;
+pub use words::Words;
 
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);

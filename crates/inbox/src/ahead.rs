@@ -11,22 +11,22 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use redis::{FromRedisValue, Script, Value};
-use stentor_connection::lua;
+use stentor_connection::{Call, lua};
 use stentor_domain::{AppId, Card, NotificationId, RecipientId, Timestamp, item::ItemContent};
 use tokio::sync::OnceCell;
 
 use crate::{
     Hot, HotProfile, Inbox, InboxError, NewItem, Profiles, Written,
-    inbox::{FLAGS, WRITE, encoded, push_new_item, written},
-    keys,
+    inbox::FLAGS,
+    keys, reply,
+    writing::{WRITE_ONE, encoded, words, written},
 };
 
 /// How many notifications may have something done ahead that nobody asked for yet.
 const MOST: usize = 256;
 
-static AHEAD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[FLAGS, "local function write()\n", WRITE, "end\n", lua!(include_str!("scripts/ahead.lua"))].concat())
-});
+static AHEAD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[FLAGS, WRITE_ONE, lua!(include_str!("scripts/ahead.lua"))].concat()));
 
 /// A cheap handle to what is done ahead in this process.
 #[derive(Clone)]
@@ -130,18 +130,22 @@ impl Ahead {
 
     async fn write(&self, app: &AppId, recipient: &RecipientId, item: ItemAhead, now: Timestamp) -> Result<Done, InboxError> {
         let content = encoded(&item.content)?;
-        let (profile, kept) = (keys::profile(app, recipient), keys::content(app, item.card.id, &item.variant));
-        let mut call = keys::write_call(&AHEAD, app, recipient, &[&item.record, &profile, &kept], item.card.expires_at.is_some());
-        push_new_item(&mut call, &NewItem { recipient, card: &item.card, variant: &item.variant }, now, self.inbox.publishing())?;
-        call.arg(content);
+        let expires = item.card.expires_at.map(|_| keys::inbox_part(app, recipient, keys::EXPIRES));
+        let keys = keys::written(app, recipient);
+        let mut call = Call::new(&AHEAD, keys.iter().len() + 3 + usize::from(expires.is_some()));
+        call.args(keys.iter()).arg(&item.record).arg(keys::profile(app, recipient));
+        call.arg(keys::content(app, item.card.id, &item.variant)).args(expires).arg(self.inbox.publishing());
+        let new = NewItem { recipient, card: &item.card, variant: &item.variant };
+        call.args(words(&new, &content, now)?.iter());
         let (fields, outcome): (Vec<(String, String)>, Value) =
             FromRedisValue::from_redis_value(self.inbox.ask(&call).await?).map_err(redis::RedisError::from)?;
         let item = match outcome {
-            Value::Array(_) => match written(outcome)? {
+            // The person is to be asked, or the inbox is to be tidied up first.
+            outcome if reply::is(&outcome, "") || reply::is(&outcome, "due") => None,
+            outcome => match written(&outcome)? {
                 Hot::Warm(written) => Some((item, written)),
                 Hot::Cold => None,
             },
-            _ => None, // the person is to be asked, or the inbox is cold or to be tidied up first
         };
         Ok(Done { profiles: vec![HotProfile::of(&fields)], item })
     }

@@ -6,7 +6,7 @@ use redis::Script;
 use stentor_connection::Call;
 use stentor_domain::{AppId, NotificationId, item::ItemContent};
 
-use crate::{Inbox, InboxError, inbox::encoded, keys};
+use crate::{Inbox, InboxError, keys, writing::encoded};
 
 /// A script, because a plain SET is refused beyond `maxmemory`. KEYS content. ARGV JSON.
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])"));

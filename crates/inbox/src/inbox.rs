@@ -1,20 +1,24 @@
 //! The hot state of inboxes, and what changes it: one script a call.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use redis::{Script, Value};
-use stentor_connection::{Call, Connection, lua};
-use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId, item::ItemContent};
+use stentor_connection::{Call, Connection, Gathering, lua};
+use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Timestamp, TopicId};
 
 use crate::{
-    Change, Hot, HotItem, HotMarked, InboxError, NewItem, Position, Reader, Recalled, Stay, WarmState, Written, keys,
+    Change, Hot, HotItem, HotMarked, InboxError, NewItem, Position, Reader, Recalled, Stay, WarmState, keys,
     reply::{self, Head},
+    writing::{UNDER_WAY, Waiting},
 };
 
 /// How far seqs jump when an inbox is rebuilt: beyond anything that was written and never archived.
 const SEQ_JUMP: u64 = 1_000_000;
-/// The most items written in one pipeline.
-const PIPELINE: usize = 500;
+/// The most calls, or items, of one pipeline.
+pub(crate) const PIPELINE: usize = 500;
 
 /// How scripts begin that go on beyond `maxmemory`.
 pub(crate) const FLAGS: &str = "#!lua flags=allow-oom\n";
@@ -60,12 +64,6 @@ script!(TRIM, "trim.lua", on items);
 script!(SET_READER, "set_reader.lua", on items);
 script!(RECALL, "recall.lua", on items);
 script!(UPDATE, "update.lua", on items);
-/// What writes an item, behind [`FLAGS`].
-pub(crate) const WRITE: &str = lua!(include_str!("scripts/write.lua"));
-static WRITE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&[FLAGS, WRITE].concat()));
-/// The same with the content of the item, whose key stands behind those of all, as the content itself does behind what all are told.
-static WRITE_WITH_CONTENT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[FLAGS, "redis.call('SET', KEYS[4], ARGV[7])\n", WRITE].concat()));
 static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
@@ -77,12 +75,13 @@ type MarkAllReply = (Value, Vec<String>, u8, Vec<String>, String);
 #[derive(Clone)]
 pub struct Inbox {
     conn: Connection,
+    pub(crate) gathering: Arc<Gathering<Waiting>>,
 }
 
 impl Inbox {
     /// The inboxes in the Redis behind `conn`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn }
+        Self { conn, gathering: Arc::new(Gathering::new(UNDER_WAY)) }
     }
 
     pub(crate) fn connection(&self) -> Connection {
@@ -106,60 +105,6 @@ impl Inbox {
 
     pub(crate) async fn ask(&self, call: &Call) -> Result<Value, InboxError> {
         Ok(call.ask(&mut self.connection()).await?)
-    }
-
-    /// Writes items, each with one script call, in one round trip per 500. Answers in order.
-    ///
-    /// A notification that an inbox knows changes nothing and is answered with the place that it has.
-    pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
-        self.write_as(app, items, now, |item| {
-            let mut call = keys::write_call(&WRITE_SCRIPT, app, item.recipient, &[], item.card.expires_at.is_some());
-            push_new_item(&mut call, item, now, self.publishing())?;
-            Ok(call)
-        })
-        .await
-    }
-
-    /// Writes an item along with its content, in one script call: for those whose keys are on [one node](Self::is_on_one_node).
-    pub(crate) async fn write_with_content(
-        &self,
-        app: &AppId,
-        item: &NewItem<'_>,
-        content: &ItemContent,
-        now: Timestamp,
-    ) -> Result<Vec<Hot<Written>>, InboxError> {
-        let key = keys::content(app, item.card.id, item.variant);
-        let content = encoded(content)?;
-        self.write_as(app, std::slice::from_ref(item), now, |item| {
-            let mut call = keys::write_call(&WRITE_WITH_CONTENT, app, item.recipient, &[&key], item.card.expires_at.is_some());
-            push_new_item(&mut call, item, now, self.publishing())?;
-            call.arg(&content);
-            Ok(call)
-        })
-        .await
-    }
-
-    /// Writes items by the calls that `call` makes; tidies up where that is due.
-    async fn write_as(
-        &self,
-        app: &AppId,
-        items: &[NewItem<'_>],
-        now: Timestamp,
-        call: impl Fn(&NewItem<'_>) -> Result<Call, InboxError>,
-    ) -> Result<Vec<Hot<Written>>, InboxError> {
-        let mut answers = self.ask_many(items.iter().map(&call).collect::<Result<_, InboxError>>()?).await?;
-        loop {
-            let due: Vec<usize> = (0..answers.len()).filter(|at| reply::is(&answers[*at], "due")).collect();
-            if due.is_empty() {
-                break;
-            }
-            self.purge(app, due.iter().map(|at| items[*at].recipient), now).await?;
-            let again = due.iter().map(|at| call(&items[*at])).collect::<Result<_, InboxError>>()?;
-            for (at, answer) in due.into_iter().zip(self.ask_many(again).await?) {
-                answers[at] = answer;
-            }
-        }
-        answers.into_iter().map(written).collect()
     }
 
     /// Changes the state of items (at most 100), each with its place in the timeline if it is an entry there. What is so already
@@ -432,26 +377,6 @@ impl Inbox {
         let keys = keys::inbox(app, recipient);
         Ok(redis::cmd("DEL").arg(&keys).query_async(&mut self.connection()).await?)
     }
-}
-
-/// A content as it is stored.
-pub(crate) fn encoded(content: &ItemContent) -> Result<Vec<u8>, InboxError> {
-    serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))
-}
-
-/// What the script that writes an item is told of it.
-pub(crate) fn push_new_item(call: &mut Call, item: &NewItem<'_>, now: Timestamp, publishing: &str) -> Result<(), InboxError> {
-    let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-    call.arg(now.as_millis()).arg(publishing).arg(item.card.id.to_string()).arg(item.variant);
-    call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
-    Ok(())
-}
-
-/// What it answers.
-pub(crate) fn written(value: Value) -> Result<Hot<Written>, InboxError> {
-    let answer: Hot<(u8, u64, u64, u64, i64)> = reply::hot(value)?;
-    let at = Timestamp::from_millis;
-    Ok(answer.map(|(new, seq, rev, unread, ms)| Written { seq, rev, unread, new: new == 1, at: at(ms) }))
 }
 
 fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {

@@ -1,12 +1,12 @@
 //! Every key of this crate, named here only. The braces are Redis Cluster's hash tag: what is in them shares a slot.
 
 use redis::Script;
-use stentor_connection::Call;
+use stentor_connection::{Call, Words};
 use stentor_domain::{AppId, NotificationId, RecipientId};
 
 /// What an inbox keeps, in the order in which its scripts take it (`scripts/_inbox.lua` explains each).
 const PARTS: [&str; 9] = [HEAD, ITEMS, ORDER, UNREAD, "known", EXPIRES, "revs", "gone", "cold_unread"];
-/// What of it is touched by writing an item, in the order in which that script takes it.
+/// What of it is touched by writing any item, in the order in which those scripts take it.
 const WRITTEN: [&str; 2] = [HEAD, ITEMS];
 /// What an inbox is as a whole.
 pub(crate) const HEAD: &str = "head";
@@ -15,37 +15,26 @@ pub(crate) const ITEMS: &str = "items";
 /// Their order.
 pub(crate) const ORDER: &str = "order";
 const UNREAD: &str = "unread";
-const EXPIRES: &str = "expires";
+pub(crate) const EXPIRES: &str = "expires";
 
 /// A call of an inbox's script with all its keys, the live channel last.
 pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &RecipientId) -> Call {
     let mut call = Call::new(script, PARTS.len() + 1);
-    push(&mut call, &PARTS, app, recipient);
-    call
-}
-
-/// A call of a script that writes an item, with its keys: those that all have, the live channel, what the script needs besides, and
-/// where it is told when items expire, if this one does.
-pub(crate) fn write_call(script: &'static Script, app: &AppId, recipient: &RecipientId, more: &[&str], expires: bool) -> Call {
-    let mut call = Call::new(script, WRITTEN.len() + 1 + more.len() + usize::from(expires));
-    push(&mut call, &WRITTEN, app, recipient);
-    call.args(more);
-    if expires {
-        call.arg(inbox_part(app, recipient, EXPIRES));
-    }
-    call
-}
-
-/// Adds these parts of an inbox and its live channel.
-fn push(call: &mut Call, parts: &[&str], app: &AppId, recipient: &RecipientId) {
-    let mut key = String::with_capacity(96);
     let tag = tag(app, recipient);
-    for part in parts {
-        key.clear();
-        key.extend([tag.as_str(), part]);
-        call.arg(&key);
+    for part in PARTS {
+        call.arg_of(&[tag.as_bytes(), part.as_bytes()]);
     }
     call.arg(live(app, recipient));
+    call
+}
+
+/// What all who write an item touch, in the order in which their scripts take it: its parts and the live channel.
+pub(crate) fn written(app: &AppId, recipient: &RecipientId) -> Words {
+    let mut keys = Words::with_capacity(WRITTEN.len() + 3, 320);
+    let tag = tag(app, recipient);
+    WRITTEN.iter().for_each(|part| keys.push_of(&[tag.as_bytes(), part.as_bytes()]));
+    keys.push(live(app, recipient));
+    keys
 }
 
 /// The keys of what an inbox keeps.

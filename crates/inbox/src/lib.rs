@@ -37,6 +37,7 @@ mod suppressions;
 mod timeline;
 mod types;
 mod view;
+mod writing;
 
 pub use ahead::{Ahead, Done, ItemAhead};
 pub use cold::{ColdFuture, ColdStore};

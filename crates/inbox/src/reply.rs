@@ -26,7 +26,7 @@ pub(crate) fn is(value: &Value, word: &str) -> bool {
     }
 }
 
-fn text(value: &Value) -> Result<&str, InboxError> {
+pub(crate) fn text(value: &Value) -> Result<&str, InboxError> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).map_err(|_| malformed("a field that is no UTF-8")),
         _ => Err(malformed("a field that is no text")),

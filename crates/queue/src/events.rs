@@ -7,15 +7,10 @@ use std::{
 };
 
 use redis::RedisResult;
-use stentor_connection::{Call, Connection};
+use stentor_connection::{Call, Connection, Gathering, Turn, Words, broken_off};
 use tokio::sync::oneshot;
 
-use crate::{
-    QueueError,
-    error::has_code,
-    gathering::{Gathering, Turn, broken_off},
-    keys, scripts,
-};
+use crate::{QueueError, error::has_code, keys, scripts};
 
 /// How long a batch may be with a reader before another takes it over.
 const ABANDONED_MS: u64 = 10_000;
@@ -37,17 +32,8 @@ pub struct EventLog {
 
 /// Events that wait for the end of a call.
 struct Append {
-    /// One behind the other, and where each ends.
-    events: Vec<u8>,
-    ends: Vec<usize>,
+    events: Words,
     tell: oneshot::Sender<Result<(), QueueError>>,
-}
-
-impl Append {
-    fn events(&self) -> impl Iterator<Item = &[u8]> {
-        let begins = [0].into_iter().chain(self.ends.iter().copied());
-        begins.zip(&self.ends).map(|(begin, end)| &self.events[begin..*end])
-    }
 }
 
 /// A place, and the events that stand there; each is named `d`.
@@ -77,16 +63,14 @@ impl EventLog {
             }
             return Ok(());
         }
-        let end_of_each = events.iter().scan(0, |end, event| {
-            *end += event.len();
-            Some(*end)
-        });
+        let mut waiting = Words::with_capacity(events.len(), events.iter().map(Vec::len).sum());
+        events.iter().for_each(|event| waiting.push_of(&[event]));
         let (tell, told) = oneshot::channel();
-        if let Some(turn) = self.gathering.add(Append { ends: end_of_each.collect(), events: events.concat(), tell }) {
+        if let Some(turn) = self.gathering.add(Append { events: waiting, tell }) {
             let log = self.clone();
             tokio::spawn(async move { log.write_waiting(turn).await });
         }
-        told.await.unwrap_or_else(|_| Err(broken_off()))
+        told.await.unwrap_or_else(|_| Err(broken_off().into()))
     }
 
     /// Appends whatever waits, until nothing does.
@@ -95,7 +79,7 @@ impl EventLog {
             while !waiting.is_empty() {
                 let fitting = count_fitting(&waiting);
                 let mut together: Vec<Append> = waiting.drain(..fitting).collect();
-                let written = self.write(together.iter().flat_map(Append::events)).await;
+                let written = self.write(together.iter().flat_map(|append| append.events.iter())).await;
                 if let Err(QueueError::Redis(_)) = written {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
                     together.append(&mut waiting);
@@ -188,7 +172,7 @@ impl EventLog {
 fn count_fitting(waiting: &[Append]) -> usize {
     let mut bytes = 0;
     let fits = |append: &&Append| {
-        bytes += append.events.len();
+        bytes += append.events.bytes();
         bytes <= FULL
     };
     waiting.iter().take(STEP / TOGETHER).take_while(fits).count().max(1)

@@ -31,7 +31,6 @@ mod bundle;
 mod dead;
 mod error;
 mod events;
-mod gathering;
 mod keys;
 mod lane;
 mod lease;

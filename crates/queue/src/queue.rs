@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use stentor_connection::{Call, Connection};
+use stentor_connection::{Call, Connection, Gathering};
 
-use crate::{Lane, QueueError, backend::Handover, gathering::Gathering, keys::Keys, millis, scripts, submit::Waiting};
+use crate::{Lane, QueueError, backend::Handover, keys::Keys, millis, scripts, submit::Waiting};
 
 /// The most jobs that one script adds: about 1 ms of Redis's single thread.
 pub(crate) const STEP: usize = 100;

@@ -4,14 +4,13 @@ use std::{pin::pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, Value};
-use stentor_connection::Call;
+use stentor_connection::{Call, Turn, broken_off};
 use tokio::sync::oneshot;
 
 use crate::{
     Lane, NewJob, Queue, QueueError,
     backend::{GROUP, Reserved},
     batch::FEWEST,
-    gathering::{Turn, broken_off},
     keys::Keys,
     millis,
     queue::Replication,
@@ -75,7 +74,7 @@ impl Queue {
             let queue = self.clone();
             tokio::spawn(async move { queue.submit_waiting(turn).await });
         }
-        told.await.unwrap_or_else(|_| Err(broken_off()))
+        told.await.unwrap_or_else(|_| Err(broken_off().into()))
     }
 
     /// Submits whatever waits, until nothing does.

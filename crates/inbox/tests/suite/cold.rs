@@ -104,11 +104,6 @@ async fn every_call_warms_a_cold_inbox() {
 async fn an_item_is_written_with_its_content_where_its_inbox_is_cold_too() {
     let (f, inboxes, record) = inboxes().await;
     let text = |text: &str| ItemContent { body_html: String::new(), body_text: text.into(), articles: Vec::new() };
-    let calls = || {
-        let stats: String = f.redis.query(&["INFO", "commandstats"]);
-        let of_scripts = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
-        of_scripts.split(',').next().unwrap().parse::<u32>().unwrap()
-    };
     let write = async |n, contents: &[(String, ItemContent)]| {
         let card = card(n);
         let item = NewItem { recipient: &f.me, card: &card, variant: "en" };
@@ -118,9 +113,9 @@ async fn an_item_is_written_with_its_content_where_its_inbox_is_cold_too() {
     assert_eq!((first.new, first.unread, record.loaded.load(SeqCst)), (true, 1, 1));
     let expiring = expiring(2, at(9));
     let item = NewItem { recipient: &f.me, card: &expiring, variant: "en" };
-    let before = calls();
+    let before = f.scripts_called();
     inboxes.write_with_contents(&f.app, id(2), &[item], &[("en".into(), text("two"))], at(2)).await.unwrap();
-    assert_eq!(calls() - before, 1, "one for both");
+    assert_eq!(f.scripts_called() - before, 1, "one for both");
     assert!(!write(1, &[("en".into(), text("one"))]).await.new);
     for (n, said) in [(1, "one"), (2, "two")] {
         assert_eq!(inboxes.content(&f.app, id(n), "en").await.unwrap(), Some(text(said)));

@@ -13,3 +13,4 @@ mod profiles;
 mod support;
 mod suppressions;
 mod timeline;
+mod writing;

@@ -160,6 +160,13 @@ impl Fixture {
         Self { inbox: Inbox::new(conn.clone()), redis, conn, app: "demo".parse().unwrap(), me: "me".parse().unwrap() }
     }
 
+    /// How many scripts Redis was asked for.
+    pub(crate) fn scripts_called(&self) -> u32 {
+        let stats: String = self.redis.query(&["INFO", "commandstats"]);
+        let of_scripts = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+        of_scripts.split(',').next().unwrap().parse().unwrap()
+    }
+
     pub(crate) async fn write_cards(&self, cards: &[Card], now: Timestamp) -> Vec<Written> {
         let items: Vec<_> = cards.iter().map(|card| NewItem { recipient: &self.me, card, variant: "en" }).collect();
         self.inbox.write(&self.app, &items, now).await.unwrap().into_iter().map(|w| warm(w).into()).collect()

@@ -11,10 +11,8 @@ use std::{
 
 use redis::{ErrorKind, RedisError};
 
-use crate::QueueError;
-
 /// What waits for the end of a call.
-pub(crate) struct Gathering<T> {
+pub struct Gathering<T> {
     gathered: Mutex<Gathered<T>>,
     /// The most calls under way.
     most: usize,
@@ -29,13 +27,13 @@ struct Gathered<T> {
 
 impl<T> Gathering<T> {
     /// With at most so many calls under way.
-    pub(crate) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { gathered: Mutex::new(Gathered { waiting: Vec::new(), under_way: 0 }), most, calls: AtomicU64::new(0) }
     }
 
     /// Adds what is to go. If a call is free for it, whoever added it gets its turn: they see to it that calls are made until
     /// [`Turn::next`] gives nothing more, whatever becomes of themselves.
-    pub(crate) fn add(self: &Arc<Self>, one: T) -> Option<Turn<T>> {
+    pub fn add(self: &Arc<Self>, one: T) -> Option<Turn<T>> {
         let mut gathered = self.lock();
         gathered.waiting.push(one);
         let is_free = gathered.under_way < self.most;
@@ -44,12 +42,12 @@ impl<T> Gathering<T> {
     }
 
     /// How many calls have gone out.
-    pub(crate) fn calls(&self) -> u64 {
+    pub fn calls(&self) -> u64 {
         self.calls.load(Relaxed)
     }
 
     /// True if a call is free for what comes now, and nothing waits for it.
-    pub(crate) fn is_calm(&self) -> bool {
+    pub fn is_calm(&self) -> bool {
         let gathered = self.lock();
         gathered.waiting.is_empty() && gathered.under_way < self.most
     }
@@ -60,14 +58,14 @@ impl<T> Gathering<T> {
 }
 
 /// One who makes calls, until nothing waits.
-pub(crate) struct Turn<T> {
+pub struct Turn<T> {
     gathering: Arc<Gathering<T>>,
     is_over: bool,
 }
 
 impl<T> Turn<T> {
     /// What is to go in a call; `None` ends the turn.
-    pub(crate) fn next(&mut self) -> Option<Vec<T>> {
+    pub fn next(&mut self) -> Option<Vec<T>> {
         let mut gathered = self.gathering.lock();
         if gathered.waiting.is_empty() {
             gathered.under_way -= 1;
@@ -79,7 +77,7 @@ impl<T> Turn<T> {
     }
 
     /// What waits by now, for a turn that goes on.
-    pub(crate) fn take_all(&self) -> Vec<T> {
+    pub fn take_all(&self) -> Vec<T> {
         mem::take(&mut self.gathering.lock().waiting)
     }
 }
@@ -99,8 +97,8 @@ impl<T> Drop for Turn<T> {
 }
 
 /// What is told to whoever waited for a turn that broke off.
-pub(crate) fn broken_off() -> QueueError {
-    RedisError::from((ErrorKind::Io, "the call was broken off")).into()
+pub fn broken_off() -> RedisError {
+    RedisError::from((ErrorKind::Io, "the call was broken off"))
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Inboxes {
         &self.hot
     }
 
-    /// Writes items, one script call each, in few round trips. Answers in order.
+    /// Writes items, several in a script call, in few round trips. Answers in order.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Written>, InboxError> {
         self.write_hot(app, items, None, now).await
     }

@@ -5,7 +5,7 @@
 
 use std::{borrow::Borrow, sync::LazyLock};
 
-use redis::{RedisError, RedisResult, Script, Value};
+use redis::{ErrorKind, RedisError, RedisResult, Script, Value};
 use stentor_connection::{Call, Turn, Words, broken_off, lua};
 use stentor_domain::{AppId, Timestamp, item::ItemContent};
 use tokio::sync::oneshot;
@@ -107,7 +107,7 @@ impl Inbox {
                     }
                 }
                 // One whose inbox is broken must not keep the others from theirs.
-                Err(error) if error.code().is_some() && waiting.len() > 1 => {
+                Err(error) if is_answer(&error) && waiting.len() > 1 => {
                     for Waiting { items, tell } in waiting {
                         let _ = tell.send(self.ask_to_write(&items).await);
                     }
@@ -190,6 +190,11 @@ pub(crate) fn written(answer: &Value) -> Result<Hot<Written>, InboxError> {
     Ok(Hot::Warm(Written { seq, rev, unread, new: new == 1, at: Timestamp::from_millis(at.cast_signed()) }))
 }
 
+/// Whether it is Redis that says so, and not the way there.
+fn is_answer(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+}
+
 fn not_of_each() -> RedisError {
-    RedisError::from((redis::ErrorKind::UnexpectedReturnType, "not as many answers as items"))
+    RedisError::from((ErrorKind::UnexpectedReturnType, "not as many answers as items"))
 }

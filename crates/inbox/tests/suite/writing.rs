@@ -34,6 +34,7 @@ impl Fixture {
 async fn what_is_written_at_the_same_time_goes_in_few_calls_each_to_whom_it_is_for() {
     let f = Fixture::new().await;
     let people = f.people(40).await;
+    f.write([0], at(1)).await; // Redis has the script by then
     let before = f.scripts_called();
     let written = f.write_to_all(&people).await;
     let calls = f.scripts_called() - before;
@@ -66,7 +67,7 @@ async fn an_inbox_that_is_broken_or_cold_keeps_no_other_from_its_item() {
     for (n, written) in f.write_to_all(&people).await.into_iter().enumerate() {
         match (n, written) {
             (3, Ok(Hot::Cold)) => {}
-            (5, Err(InboxError::Redis(error))) => assert_eq!(error.code(), Some("WRONGTYPE")),
+            (5, Err(InboxError::Redis(error))) => assert!(error.to_string().contains("WRONGTYPE"), "{error}"),
             (_, written) => assert_eq!(warm(written.unwrap()).seq, 1, "of {n}"),
         }
     }

@@ -32,7 +32,7 @@ impl<T> Gathering<T> {
     }
 
     /// Adds what is to go. If a call is free for it, whoever added it gets its turn: they see to it that calls are made until
-    /// [`Turn::next`] gives nothing more, whatever becomes of themselves.
+    /// [`Turn::next_call`] gives nothing more, whatever becomes of themselves.
     pub fn add(self: &Arc<Self>, one: T) -> Option<Turn<T>> {
         let mut gathered = self.lock();
         gathered.waiting.push(one);
@@ -65,7 +65,7 @@ pub struct Turn<T> {
 
 impl<T> Turn<T> {
     /// What is to go in a call; `None` ends the turn.
-    pub fn next(&mut self) -> Option<Vec<T>> {
+    pub fn next_call(&mut self) -> Option<Vec<T>> {
         let mut gathered = self.gathering.lock();
         if gathered.waiting.is_empty() {
             gathered.under_way -= 1;
@@ -110,14 +110,14 @@ mod tests {
         let gathering = Arc::new(Gathering::new(1));
         let mut turn = gathering.add(1).unwrap();
         assert!(gathering.add(2).is_none() && !gathering.is_calm());
-        assert_eq!(turn.next(), Some(vec![1, 2]));
+        assert_eq!(turn.next_call(), Some(vec![1, 2]));
         assert!(gathering.add(3).is_none());
-        assert_eq!((turn.next(), turn.next(), gathering.calls()), (Some(vec![3]), None, 2));
+        assert_eq!((turn.next_call(), turn.next_call(), gathering.calls()), (Some(vec![3]), None, 2));
         drop(turn);
         let turn = gathering.add(4).unwrap();
         assert!(gathering.add(5).is_none());
         drop(turn);
         assert!(gathering.is_calm());
-        assert_eq!(gathering.add(6).unwrap().next(), Some(vec![6]));
+        assert_eq!(gathering.add(6).unwrap().next_call(), Some(vec![6]));
     }
 }

@@ -25,7 +25,9 @@ impl Words {
     /// A further word that is made of these parts.
     pub fn push_of(&mut self, parts: &[&[u8]]) {
         self.begins.push(self.bytes.len());
-        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
     }
 
     /// How many bytes they are.

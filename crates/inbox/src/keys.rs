@@ -32,7 +32,9 @@ pub(crate) fn inbox_call(script: &'static Script, app: &AppId, recipient: &Recip
 pub(crate) fn written(app: &AppId, recipient: &RecipientId) -> Words {
     let mut keys = Words::with_capacity(WRITTEN.len() + 3, 320);
     let tag = tag(app, recipient);
-    WRITTEN.iter().for_each(|part| keys.push_of(&[tag.as_bytes(), part.as_bytes()]));
+    for part in WRITTEN {
+        keys.push_of(&[tag.as_bytes(), part.as_bytes()]);
+    }
     keys.push(live(app, recipient));
     keys
 }

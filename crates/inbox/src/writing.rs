@@ -97,7 +97,7 @@ impl Inbox {
 
     /// Writes whatever waits, until nothing does.
     async fn write_waiting(&self, mut turn: Turn<Waiting>) {
-        while let Some(mut waiting) = turn.next() {
+        while let Some(mut waiting) = turn.next_call() {
             let items: Vec<&ToWrite> = waiting.iter().flat_map(|one| &one.items).collect();
             match self.ask_to_write(&items).await {
                 Ok(answers) => {
@@ -115,7 +115,9 @@ impl Inbox {
                 Err(error) => {
                     // Whoever waited behind a Redis that does not answer is not made to wait for it once more.
                     waiting.extend(turn.take_all());
-                    waiting.into_iter().for_each(|one| drop(one.tell.send(Err(error.clone()))));
+                    for Waiting { tell, .. } in waiting {
+                        let _ = tell.send(Err(error.clone()));
+                    }
                 }
             }
         }

@@ -64,7 +64,9 @@ impl EventLog {
             return Ok(());
         }
         let mut waiting = Words::with_capacity(events.len(), events.iter().map(Vec::len).sum());
-        events.iter().for_each(|event| waiting.push_of(&[event]));
+        for event in events {
+            waiting.push_of(&[event]);
+        }
         let (tell, told) = oneshot::channel();
         if let Some(turn) = self.gathering.add(Append { events: waiting, tell }) {
             let log = self.clone();
@@ -75,7 +77,7 @@ impl EventLog {
 
     /// Appends whatever waits, until nothing does.
     async fn write_waiting(&self, mut turn: Turn<Append>) {
-        while let Some(mut waiting) = turn.next() {
+        while let Some(mut waiting) = turn.next_call() {
             while !waiting.is_empty() {
                 let fitting = count_fitting(&waiting);
                 let mut together: Vec<Append> = waiting.drain(..fitting).collect();

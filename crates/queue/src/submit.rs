@@ -79,7 +79,7 @@ impl Queue {
 
     /// Submits whatever waits, until nothing does.
     async fn submit_waiting(&self, mut turn: Turn<Waiting>) {
-        while let Some(waiting) = turn.next() {
+        while let Some(waiting) = turn.next_call() {
             let (mut all, mut tell, mut along) = (Vec::new(), Vec::new(), FuturesUnordered::new());
             for one in waiting {
                 all.push(one.submission);

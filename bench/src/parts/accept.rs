@@ -58,7 +58,7 @@ pub(crate) async fn run() -> Report {
     report.figure("accept in batches of 100, by itself", of(|m| m.items).0, "items/s", Goal::AtLeast(200_000.0));
     report.note(format!(
         "{CALLERS} callers, {BATCHING} of batches; each single POST with an Idempotency-Key of its own, the items of batches without: \
-         these are one bundle, as they are one entry of the floor, and the single ones go as bundles of what gathers while four calls \
+         these are one bundle, as they are one entry of the floor, and the single ones go as bundles of what gathers while two calls \
          are under way. Redis and the callers share the other core. The 200,000 items/s are meant for a machine whose floor makes 600,000."
     ));
     report

@@ -19,7 +19,7 @@ use crate::{
     Hot, HotProfile, Inbox, InboxError, NewItem, Profiles, Written,
     inbox::FLAGS,
     keys, reply,
-    writing::{WRITE_ONE, encoded, words, written},
+    writing::{WRITE_ONE, encoded, expiry, words, written},
 };
 
 /// How many notifications may have something done ahead that nobody asked for yet.
@@ -130,12 +130,12 @@ impl Ahead {
 
     async fn write(&self, app: &AppId, recipient: &RecipientId, item: ItemAhead, now: Timestamp) -> Result<Done, InboxError> {
         let content = encoded(&item.content)?;
-        let expires = item.card.expires_at.map(|_| keys::inbox_part(app, recipient, keys::EXPIRES));
+        let new = NewItem { recipient, card: &item.card, variant: &item.variant };
+        let expires = (expiry(&new) != 0).then(|| keys::inbox_part(app, recipient, keys::EXPIRES));
         let keys = keys::written(app, recipient);
         let mut call = Call::new(&AHEAD, keys.iter().len() + 3 + usize::from(expires.is_some()));
         call.args(keys.iter()).arg(&item.record).arg(keys::profile(app, recipient));
         call.arg(keys::content(app, item.card.id, &item.variant)).args(expires).arg(self.inbox.publishing());
-        let new = NewItem { recipient, card: &item.card, variant: &item.variant };
         call.args(words(&new, &content, now)?.iter());
         let (fields, outcome): (Vec<(String, String)>, Value) =
             FromRedisValue::from_redis_value(self.inbox.ask(&call).await?).map_err(redis::RedisError::from)?;

@@ -41,9 +41,10 @@ pub(crate) struct Waiting {
 impl Inbox {
     /// Writes items, in one round trip per 500. Answers in order.
     ///
-    /// A notification that an inbox knows changes nothing and is answered with the place that it has.
+    /// A notification that an inbox knows changes nothing and is answered with the place that it has. An inbox that is broken keeps no
+    /// other from its item; the error is told once all are written.
     pub async fn write(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Written>>, InboxError> {
-        self.write_as(app, items, now, |item| ToWrite::new(app, item, None, now)).await
+        self.write_as_told(app, items, None, now).await
     }
 
     /// Writes an item along with its content: for those whose keys are on [one node](Self::is_on_one_node).
@@ -54,19 +55,19 @@ impl Inbox {
         content: &ItemContent,
         now: Timestamp,
     ) -> Result<Vec<Hot<Written>>, InboxError> {
-        let content = encoded(content)?;
-        self.write_as(app, std::slice::from_ref(item), now, |item| ToWrite::new(app, item, Some(&content), now)).await
+        self.write_as_told(app, std::slice::from_ref(item), Some(&encoded(content)?), now).await
     }
 
-    /// Writes items as `told` tells them; tidies up where that is due.
-    async fn write_as(
+    /// Writes items, each with the content if there is one; tidies up where that is due.
+    async fn write_as_told(
         &self,
         app: &AppId,
         items: &[NewItem<'_>],
+        content: Option<&[u8]>,
         now: Timestamp,
-        told: impl Fn(&NewItem<'_>) -> Result<ToWrite, InboxError>,
     ) -> Result<Vec<Hot<Written>>, InboxError> {
-        let mut answers = self.write_told(items.iter().map(&told).collect::<Result<_, _>>()?).await?;
+        let told = |item: &NewItem<'_>| ToWrite::new(app, item, content, now);
+        let mut answers = self.write_told(items.iter().map(told).collect::<Result<_, _>>()?).await?;
         loop {
             let due: Vec<usize> = (0..answers.len()).filter(|at| reply::is(&answers[*at], "due")).collect();
             if due.is_empty() {
@@ -104,12 +105,6 @@ impl Inbox {
                     let mut answers = answers.into_iter();
                     for Waiting { items, tell } in waiting {
                         let _ = tell.send(Ok(answers.by_ref().take(items.len()).collect())); // or nobody waits for it any more
-                    }
-                }
-                // One whose inbox is broken must not keep the others from theirs.
-                Err(error) if is_answer(&error) && waiting.len() > 1 => {
-                    for Waiting { items, tell } in waiting {
-                        let _ = tell.send(self.ask_to_write(&items).await);
                     }
                 }
                 Err(error) => {
@@ -152,7 +147,7 @@ impl Inbox {
 impl ToWrite {
     fn new(app: &AppId, item: &NewItem<'_>, content: Option<&[u8]>, now: Timestamp) -> Result<Self, InboxError> {
         let mut keys = keys::written(app, item.recipient);
-        if item.card.expires_at.is_some() {
+        if expiry(item) != 0 {
             keys.push(keys::inbox_part(app, item.recipient, keys::EXPIRES));
         }
         if content.is_some() {
@@ -169,10 +164,15 @@ pub(crate) fn words(item: &NewItem<'_>, content: &[u8], now: Timestamp) -> Resul
     words.push(now.as_millis());
     words.push(item.card.id.to_string());
     words.push(item.variant);
-    words.push(item.card.expires_at.map_or(0, Timestamp::as_millis));
+    words.push(expiry(item));
     words.push_of(&[&card]);
     words.push_of(&[content]);
     Ok(words)
+}
+
+/// When an item expires, in ms; 0: never. If it does, its script is given one key more: who gives keys and who gives this must agree.
+pub(crate) fn expiry(item: &NewItem<'_>) -> i64 {
+    item.card.expires_at.map_or(0, Timestamp::as_millis)
 }
 
 /// A content as it is stored.
@@ -180,7 +180,7 @@ pub(crate) fn encoded(content: &ItemContent) -> Result<Vec<u8>, InboxError> {
     serde_json::to_vec(content).map_err(|e| InboxError::Malformed(e.to_string()))
 }
 
-/// Reads "new seq rev unread at", or `cold`.
+/// Reads "new seq rev unread at", or `cold`, or what Redis says of an inbox that is broken.
 pub(crate) fn written(answer: &Value) -> Result<Hot<Written>, InboxError> {
     if reply::is(answer, "cold") {
         return Ok(Hot::Cold);
@@ -190,11 +190,6 @@ pub(crate) fn written(answer: &Value) -> Result<Hot<Written>, InboxError> {
     let mut part = || parts.next().flatten().ok_or_else(|| InboxError::Malformed(text.to_owned()));
     let (new, seq, rev, unread, at) = (part()?, part()?, part()?, part()?, part()?);
     Ok(Hot::Warm(Written { seq, rev, unread, new: new == 1, at: Timestamp::from_millis(at.cast_signed()) }))
-}
-
-/// Whether it is Redis that says so, and not the way there.
-fn is_answer(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
 fn not_of_each() -> RedisError {

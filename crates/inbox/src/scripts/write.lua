@@ -3,7 +3,7 @@
 -- KEYS per item: head, items, live, `expires` if it expires, and where its content is kept if that comes along
 -- ARGV the publishing command, then per item: present time in ms, id, variant, expiry in ms or 0, card, content ('' if it does not
 -- come along)
--- Returns what `write` gives of each.
+-- Returns what `write` gives of each, or what Redis says of an inbox that is broken: it keeps no other from its item.
 local answers, k = {}, 1
 for i = 2, #ARGV, 6 do
   local now, id, variant, expiry, card, content = unpack(ARGV, i, i + 5)
@@ -14,6 +14,7 @@ for i = 2, #ARGV, 6 do
     call('SET', KEYS[k], content)
     k = k + 1
   end
-  answers[#answers + 1] = write(head, items, live, expires, now, id, variant, expiry, card)
+  local done, answer = pcall(write, head, items, live, expires, now, id, variant, expiry, card)
+  answers[#answers + 1] = done and answer or type(answer) == 'table' and answer.err or tostring(answer)
 end
 return answers

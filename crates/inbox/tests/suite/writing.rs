@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use stentor_domain::RecipientId;
+use stentor_domain::{RecipientId, Timestamp};
 use stentor_inbox::{Hot, InboxError, NewItem, WarmState, Written};
 
 use crate::support::{Fixture, PATIENCE, at, card, expiring, id, warm};
@@ -67,9 +67,39 @@ async fn an_inbox_that_is_broken_or_cold_keeps_no_other_from_its_item() {
     for (n, written) in f.write_to_all(&people).await.into_iter().enumerate() {
         match (n, written) {
             (3, Ok(Hot::Cold)) => {}
-            (5, Err(InboxError::Redis(error))) => assert!(error.to_string().contains("WRONGTYPE"), "{error}"),
+            (5, Err(InboxError::Malformed(why))) => assert!(why.contains("WRONGTYPE"), "{why}"),
             (_, written) => assert_eq!(warm(written.unwrap()).seq, 1, "of {n}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_reaches_all_but_whose_inbox_is_broken() {
+    let f = Fixture::new().await;
+    let people = f.people(40).await;
+    f.redis.command(&["SET", &format!("stentor:inbox:{{demo:{}}}:head", people[5]), "no hash"]);
+    let card = card(1);
+    let items: Vec<_> = people.iter().map(|recipient| NewItem { recipient, card: &card, variant: "en" }).collect();
+    let told = f.inbox.write(&f.app, &items, at(1)).await;
+    assert!(matches!(&told, Err(InboxError::Malformed(why)) if why.contains("WRONGTYPE")), "{told:?}");
+    for person in people.iter().enumerate().filter(|(n, _)| *n != 5).map(|(_, person)| person) {
+        let unread = warm(f.inbox.overview(&f.app, person, at(2)).await.unwrap()).unread;
+        assert_eq!(unread, 1, "{person}");
+    }
+}
+
+/// 0 stands for no expiry: whoever gives it must not shift the keys of those who are written to along with them.
+#[tokio::test]
+async fn an_expiry_at_the_beginning_of_time_touches_nobody_else() {
+    let f = Fixture::new().await;
+    let people = f.people(3).await;
+    let (first, next) = (expiring(1, Timestamp::from_millis(0)), card(2));
+    let items: Vec<_> =
+        people.iter().zip([&first, &next, &next]).map(|(recipient, card)| NewItem { recipient, card, variant: "en" }).collect();
+    let written = f.inbox.write(&f.app, &items, at(1)).await.unwrap();
+    assert!(written.into_iter().all(|written| warm(written).unread == 1));
+    for person in &people[1..] {
+        assert_eq!(warm(f.inbox.page(&f.app, person, None, 9, at(2)).await.unwrap()).items[0].item.card.id, id(2), "{person}");
     }
 }
 

@@ -68,3 +68,36 @@ async fn a_worker_killed_in_mid_call_leaves_open_what_is_open_and_sends_nothing_
     assert_eq!(settled(&api, &sms, "delivered").await["provider"], "tc");
     assert_eq!((smtp.connections(), smtp.mails().len(), gateway.requests().len()), (1, 0, 1), "nothing went out twice");
 }
+
+/// A mail of which nobody knows whether it went out is recalled before it is tried again: nobody can say that it was not sent.
+#[tokio::test]
+async fn a_mail_in_doubt_that_is_recalled_is_not_said_to_be_cancelled() {
+    let (redis, dir, smtp) = (RedisServer::start(), tempfile::tempdir().unwrap(), MailServer::start());
+    let own = [
+        ("STENTOR__EMAIL__PROVIDERS", "main"),
+        ("STENTOR__EMAIL__PROVIDER__MAIN__URL", &smtp.url()),
+        ("STENTOR__EMAIL__PROVIDER__MAIN__FROM", "no-reply@example.com"),
+    ];
+    let process = |roles: &'static str| {
+        let more: Vec<(&str, &str)> = own.into_iter().chain([("STENTOR__ROLES", roles)]).collect();
+        settings(&redis.url(), &sqlite(&dir), &more)
+    };
+    let front = process("api");
+    let api = bank(&front);
+    let (_front, mut worker) = (Process::start(&front).await, Process::start(&process("worker")).await);
+    let to = json!({"id": "eve", "email": TO});
+    let id = api.send(&json!({"audience": {"recipients": [to]}, "content": {"title": "Hello"}, "channels": ["email"]})).await;
+    smtp.wait_for_stalls(1, PATIENCE).await; // it has the whole text
+    worker.kill();
+    // As its provider's answer was, for a worker that lives: the attempt is let go of, in doubt.
+    let record = redis.query::<Vec<String>>(&["KEYS", "stentor:{q:email}:job:*"]).remove(0);
+    redis.command(&["HSET", &record, "state", "queued", "holder", "", "until", "0", "doubt", "1"]);
+    let (status, _) = api.post(&format!("/v1/notifications/{id}/recall"), &Value::Null).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    worker.restart().await;
+    assert_eq!(settled(&api, &id, "unknown").await["reason"], "recalled");
+    eventually("the entry is over", async || (redis.query::<u32>(&["XLEN", "stentor:{q:email}:normal"]) == 0).then_some(()))
+        .await;
+    assert_eq!(settled(&api, &id, "unknown").await["attempts"], 2, "the claim that was refused says so, too");
+    assert!(smtp.mails().is_empty(), "it was sent once more");
+}

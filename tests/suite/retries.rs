@@ -89,6 +89,29 @@ async fn mail_is_tried_eight_times_in_27_hours_across_restarts_and_then_given_up
     })
     .await;
     assert!(!timeline.to_string().contains("refuse-450@"), "an address is shown: {timeline}");
+
+    // Given up again, and replayed when it is recalled since and the record of its job is gone: it is not sent any more.
+    for _ in 0..7 {
+        due.wait().await;
+        due.pass().await;
+    }
+    let letter = eventually("it is given up again", async || {
+        let letters = dev.api.get("/v1/dead-letters?queue=email").await;
+        letters["items"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    failed(&dev, &id, "email").await;
+    let delivery =
+        dev.api.get(&format!("/v1/notifications/{id}/deliveries")).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let del = redis::cmd("DEL").arg(format!("stentor:{{q:email}}:job:{delivery}")).to_owned();
+    assert_eq!(del.query_async::<u8>(&mut due.redis).await.unwrap(), 1, "a day has passed");
+    dev.api.post(&format!("/v1/notifications/{id}/recall"), &Value::Null).await;
+    dev.api.request(reqwest::Method::POST, &format!("/v1/dead-letters/{letter}/replay")).send().await.unwrap();
+    eventually("it is refused", async || {
+        let list = dev.api.get(&format!("/v1/notifications/{id}/deliveries")).await;
+        (list["items"][0]["state"] == "cancelled").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

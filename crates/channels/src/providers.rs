@@ -85,7 +85,6 @@ pub struct ProviderHealth {
 pub struct Turn<'a> {
     providers: &'a Providers,
     first: usize,
-    began: Instant,
     call: Option<OwnedSemaphorePermit>,
 }
 
@@ -137,7 +136,7 @@ impl Providers {
             }
             let call = provider.queue(pace).await.map_err(|wait| Busy { wait, trouble: None })?;
             match provider.breaker.begin(Instant::now()) {
-                Ok(()) => return Ok(Turn { providers: self, first, began: Instant::now(), call }),
+                Ok(()) => return Ok(Turn { providers: self, first, call }),
                 Err(alone) => {
                     wait = wait.min(alone);
                     whose.push(provider.channel.provider());
@@ -145,7 +144,7 @@ impl Providers {
             }
         }
         if whose.is_empty() {
-            return Ok(Turn { providers: self, first: 0, began: Instant::now(), call: None }); // to be told that there is none
+            return Ok(Turn { providers: self, first: 0, call: None }); // to be told that there is none
         }
         Err(Busy { wait, trouble: Some(format!("{} failed several times in a row and is left alone", whose.join(", "))) })
     }
@@ -229,9 +228,10 @@ impl Turn<'_> {
     /// Sends by the provider whose turn it is.
     ///
     /// After a transient error, where nothing can have been sent, the next provider is asked; any other answer is the last
-    /// word. If all fail so, it is the last one's error. Takes at most 30 s.
+    /// word. If all fail so, it is the last one's error. Takes at most 30 s from here on: a turn that had to wait loses none of them.
     pub async fn send(self, message: &OutboundMessage) -> Result<Sent, SendError> {
-        let Self { providers, first, began, mut call } = self;
+        let Self { providers, first, mut call } = self;
+        let began = Instant::now();
         let mut last = Failure::permanent("no provider is configured").of("");
         for (n, provider) in providers.0.iter().enumerate().skip(first) {
             let left = ATTEMPT.saturating_sub(began.elapsed());

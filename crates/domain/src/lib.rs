@@ -36,7 +36,7 @@ pub use id::{AppId, DeliveryId, NotificationId, RecipientId, SuppressionId, Topi
 pub use invalid_address::InvalidAddress;
 pub use item::{Card, Item, ItemState};
 pub use locale::Locale;
-pub use notification::{Audience, Notification, NotificationRequest};
+pub use notification::{Audience, Notification, NotificationRequest, RECALLED};
 pub use phone::Region;
 pub use recipient::{Preferences, Profile, ProfilePatch};
 pub use suppression::{SuppressedAddress, Suppression, SuppressionReason, places};

@@ -15,6 +15,9 @@ use crate::{
     text::check_line,
 };
 
+/// The mark on what is withdrawn, and the reason told of its deliveries.
+pub const RECALLED: &str = "recalled";
+
 /// The most recipients that one request may name.
 pub const MAX_RECIPIENTS: usize = 1_000;
 /// The farthest ahead that `send_at` may lie.

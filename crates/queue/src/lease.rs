@@ -50,6 +50,9 @@ pub(crate) struct Delivery {
 /// From this delivery on an entry is a suspect.
 const SUSPECT: u64 = 3;
 
+/// Why a job is refused whose time is over.
+pub const EXPIRED: &str = "expired";
+
 /// What a claim met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
@@ -69,8 +72,12 @@ pub enum Claim {
     HeldUntil(i64),
     /// It is not to be done any more.
     Refused {
-        /// `expired`, or why it was withdrawn.
+        /// [`EXPIRED`], or why it was withdrawn.
         reason: String,
+        /// As of one that is claimed.
+        attempt: u32,
+        /// As of one that is claimed: what is refused may have been done before.
+        ambiguous: u32,
     },
 }
 
@@ -84,7 +91,7 @@ pub enum Begin {
     },
     /// It may not any more.
     Refused {
-        /// `expired`, or why it was withdrawn.
+        /// [`EXPIRED`], or why it was withdrawn.
         reason: String,
     },
     /// The claim is no longer ours.
@@ -192,7 +199,7 @@ impl Lease {
             "claimed" => Claim::Claimed { attempt: next(&mut reply)?, ambiguous: next(&mut reply)? },
             "done" => Claim::Done { outcome: next(&mut reply)? },
             "held" => Claim::HeldUntil(next(&mut reply)?),
-            _ => Claim::Refused { reason: next(&mut reply)? },
+            _ => Claim::Refused { reason: next(&mut reply)?, attempt: next(&mut reply)?, ambiguous: next(&mut reply)? },
         })
     }
 

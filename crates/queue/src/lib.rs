@@ -49,10 +49,10 @@ pub use dead::DeadLetter;
 pub use error::QueueError;
 pub use events::{EventLog, EventReader};
 pub use lane::Lane;
-pub use lease::{Begin, Claim, Lease, Sending};
+pub use lease::{Begin, Claim, EXPIRED, Lease, Sending};
 pub use outcome::Outcome;
 pub use pace::Turn;
-pub use queue::{Depth, JobRecord, NewJob, Oldest, Queue};
+pub use queue::{Depth, JobRecord, NewJob, Oldest, Queue, Withdrawn};
 pub use submit::{Idempotency, Submitted};
 pub use tail::EventTail;
 

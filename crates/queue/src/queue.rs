@@ -109,6 +109,32 @@ impl JobRecord {
     }
 }
 
+/// How far a job was when it was withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// As of a [`JobRecord`].
+    pub state: String,
+    /// How often sending was begun.
+    pub attempt: u32,
+    /// How often it was left open whether the outside effect happened.
+    pub ambiguous: u32,
+}
+
+/// Reads "state tries doubts".
+impl std::str::FromStr for Withdrawn {
+    type Err = QueueError;
+
+    fn from_str(words: &str) -> Result<Self, QueueError> {
+        let mut parts = words.split(' ');
+        let state = parts.next().unwrap_or_default().to_owned();
+        let mut number = || parts.next().and_then(|n| n.parse().ok());
+        let (Some(attempt), Some(ambiguous)) = (number(), number()) else {
+            return Err(QueueError::Malformed(format!("{words:?} does not say how far a job is")));
+        };
+        Ok(Self { state, attempt, ambiguous })
+    }
+}
+
 /// How much waits in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -210,8 +236,8 @@ impl Queue {
     }
 
     /// Withdraws jobs: who claims one, or is about to begin sending, is refused with `reason`. What is being sent may win. Gives
-    /// the state that each was in, in order; `None` where there is no record.
-    pub async fn withdraw(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<String>>, QueueError> {
+    /// how far each was, in order; `None` where there is no record.
+    pub async fn withdraw(&self, ids: &[&str], reason: &str) -> Result<Vec<Option<Withdrawn>>, QueueError> {
         let calls = ids.iter().map(|id| {
             let (records, own) = self.records_of(id);
             let mut call = Call::new(&scripts::WITHDRAW, records.len());
@@ -222,11 +248,20 @@ impl Queue {
         for (id, reply) in ids.iter().zip(Call::ask_all(calls.collect(), &mut self.connection()).await?) {
             states.push(match redis::from_redis_value::<String>(reply).map_err(redis::RedisError::from)?.as_str() {
                 "" => None,
-                "*" => self.find_bundled(id).await?.map(|record| record.state),
-                state => Some(state.to_owned()),
+                "*" => self.find_bundled(id).await?.map(|record| Withdrawn { state: record.state, attempt: 0, ambiguous: 0 }),
+                words => Some(words.parse()?),
             });
         }
         Ok(states)
+    }
+
+    /// Lets a job that waits for its time come now, if it still waits as it was added; else nothing is changed.
+    pub async fn hasten(&self, job: &NewJob<'_>) -> Result<(), QueueError> {
+        let mut member = format!("{} 0 ", job.lane as u8).into_bytes();
+        member.extend(job.entry().concat());
+        let mut call = redis::cmd("ZADD");
+        call.arg(&self.keys.due).arg("XX").arg(0).arg(member);
+        Ok(call.query_async(&mut self.connection()).await?)
     }
 
     /// Replaces what is kept with a job, if there still is a record.

@@ -17,7 +17,6 @@ scripts! { "":
     SUBMIT = "_add.lua" "_read.lua" "submit.lua";
     SUBMIT_BUNDLES = "_add.lua" "_read.lua" "submit_bundles.lua";
     REPLAY = "replay.lua";
-    PACE = "pace.lua";
 }
 
 // What works it off goes on beyond: otherwise a full Redis could never become empty again.
@@ -45,4 +44,6 @@ scripts! { "#!lua flags=allow-oom\n":
     REWRITE = "rewrite.lua";
     APPEND = "append.lua";
     REPORT = "report.lua";
+    PACE = "pace.lua";
+    COUNT_START = "count_start.lua";
 }

@@ -18,7 +18,7 @@ use stentor_domain::{
     retry::RetrySchedule,
     sms::{SmsCost, SmsLimits, SmsPrices},
 };
-use stentor_queue::{Begin, Claim, Lease, Outcome, Queue, QueueError, Sending, Turn};
+use stentor_queue::{Begin, Claim, EXPIRED, Lease, Outcome, Queue, QueueError, Sending, Turn};
 
 use crate::{
     archiver::RECEIPT_LIFE,
@@ -79,6 +79,17 @@ impl Pace for SharedPace<'_> {
     }
 }
 
+/// A delivery that was claimed, and what is known of it.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    job: &'a DeliveryJob,
+    lease: &'a Lease,
+    /// How often sending was begun.
+    number: u32,
+    /// How often it was left open whether it was sent.
+    ambiguous: u32,
+}
+
 /// How a delivery ended, or goes on.
 struct End {
     state: DeliveryState,
@@ -101,6 +112,23 @@ impl End {
             next_attempt_at: None,
             sms: None,
         }
+    }
+
+    /// The same of what an attempt before may have sent: it cannot be said not to have been.
+    fn in_doubt(self) -> Self {
+        use DeliveryState::{Cancelled, Expired, Failed, Skipped, Unknown};
+        if !matches!(self.state, Cancelled | Expired | Failed | Skipped) {
+            return self;
+        }
+        let reason = self.reason.or_else(|| Some(self.state.as_str().to_owned()));
+        Self { state: Unknown, reason, ..self }
+    }
+}
+
+impl Attempt<'_> {
+    /// True if it was given up before, and an operator lets it try anew.
+    fn is_replayed(&self) -> bool {
+        self.number > 0 && self.lease.attempt() == 1
     }
 }
 
@@ -125,28 +153,32 @@ impl Deliver {
     }
 
     async fn deliver(&self, job: &DeliveryJob, lease: &Lease) -> Result<Outcome, DeliverError> {
-        let (attempt, ambiguous) = match lease.claim().await? {
-            Claim::Claimed { attempt, ambiguous } => (attempt, ambiguous),
+        let of = |number, ambiguous| Attempt { job, lease, number, ambiguous };
+        let this = match lease.claim().await? {
+            Claim::Claimed { attempt, ambiguous } => of(attempt, ambiguous),
             Claim::Done { outcome } => return self.repeat(&outcome, lease).await,
             Claim::HeldUntil(at_ms) => return Ok(Outcome::HoldUntil { at_ms }),
-            Claim::Refused { reason } => return self.refuse(job, lease, &reason).await,
+            Claim::Refused { reason, attempt, ambiguous } => return self.refuse(of(attempt, ambiguous), &reason).await,
         };
-        if ambiguous > 0 && (self.channel == Channel::Sms || ambiguous > 1) {
+        if this.ambiguous > 0 && (self.channel == Channel::Sms || this.ambiguous > 1) {
             let reason = "the process ended while the provider was called".to_owned();
-            return self.end(job, lease, End::new(DeliveryState::Unknown, attempt, reason)).await;
+            return self.end(this, End::new(DeliveryState::Unknown, this.number, reason)).await;
         }
         let Some(notification) = self.notifications.find(&job.app, job.notification).await? else {
             let reason = "the notification is gone".to_owned();
-            return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
+            return self.end(this, End::new(DeliveryState::Failed, this.number, reason)).await;
         };
+        if this.is_replayed()
+            && let Some(reason) = self.notifications.is_over(&notification, self.clock.now()).await?
+        {
+            return self.refuse(this, reason).await;
+        }
         let words = Words::of(&notification, &self.templates).await?;
         let category = words.as_ref().ok().and_then(|words| words.category(&notification));
         // It may have been suppressed since it was dispatched: by the mail before it.
         if self.is_suppressed(job, category).await? {
             let reason = SkipReason::Suppressed.as_str().to_owned();
-            // What may have been sent is not sent once more, and cannot be said not to have been.
-            let state = if ambiguous == 0 { DeliveryState::Skipped } else { DeliveryState::Unknown };
-            return self.end(job, lease, End::new(state, attempt, reason)).await;
+            return self.end(this, End::new(DeliveryState::Skipped, this.number, reason)).await;
         }
         let made = match words {
             Ok(words) => self.messages.make(job, &notification, &words).await,
@@ -155,11 +187,9 @@ impl Deliver {
         let Made { message, note } = match made {
             Ok(made) => made,
             Err(NoMessage::Refused(reason)) => {
-                return self.end(job, lease, End::new(DeliveryState::Failed, attempt, reason)).await;
+                return self.end(this, End::new(DeliveryState::Failed, this.number, reason)).await;
             }
-            Err(NoMessage::Trouble(reason)) => {
-                return self.retry(job, lease, attempt, None, reason, None, Sending::Nothing).await;
-            }
+            Err(NoMessage::Trouble(reason)) => return self.retry(this, None, reason, None, Sending::Nothing).await,
             Err(NoMessage::Record(error)) => return Err(error.into()),
         };
         let cost = match &message {
@@ -167,34 +197,34 @@ impl Deliver {
             OutboundMessage::Email(_) => None,
         };
         if let Some(cost) = &cost
-            && let Some(limit) = self.is_beyond(job, lease, cost.segments).await?
+            && let Some(limit) = self.is_beyond(this, cost.segments).await?
         {
             tracing::info!(limit, "an SMS is not sent: the limit of the day is reached");
             let reason = SkipReason::Throttled.as_str().to_owned();
-            let end = End { sms: Some(cost.clone()), ..End::new(DeliveryState::Skipped, attempt, reason) };
-            return self.end(job, lease, end).await;
+            let end = End { sms: Some(cost.clone()), ..End::new(DeliveryState::Skipped, this.number, reason) };
+            return self.end(this, end).await;
         }
         let turn = match self.providers.turn(&SharedPace(lease.queue())).await {
             Ok(turn) => turn,
-            Err(busy) => return self.wait(job, lease, attempt, busy).await,
+            Err(busy) => return self.wait(this, busy).await,
         };
-        let attempt = match lease.begin_sending().await? {
-            Begin::Go { attempt } => attempt,
-            Begin::Refused { reason } => return self.refuse(job, lease, &reason).await,
+        let this = match lease.begin_sending().await? {
+            Begin::Go { attempt } => of(attempt, this.ambiguous),
+            Begin::Refused { reason } => return self.refuse(this, &reason).await,
             // Somebody else has it: they end it, and then this entry; or they die, and it comes to this one again.
             Begin::Lost => return Ok(Outcome::HoldFor { wait: PAUSE }),
         };
         let result = turn.send(&message).await;
-        self.record(job, lease, ambiguous, result, End { sms: cost, ..End::new(DeliveryState::Sent, attempt, note) }).await
+        self.record(this, result, End { sms: cost, ..End::new(DeliveryState::Sent, this.number, note) }).await
     }
 
     /// Which limit of the day an SMS does not fit into, if one. What is tried again was counted before.
-    async fn is_beyond(&self, job: &DeliveryJob, lease: &Lease, segments: u32) -> Result<Option<&'static str>, QueueError> {
-        let budgets = self.limits.budgets(&job.app, &job.recipient);
+    async fn is_beyond(&self, this: Attempt<'_>, segments: u32) -> Result<Option<&'static str>, QueueError> {
+        let budgets = self.limits.budgets(&this.job.app, &this.job.recipient);
         if budgets.is_empty() {
             return Ok(None);
         }
-        let reached = lease.spend(segments, &budgets).await?.and_then(|place| budgets.get(place));
+        let reached = this.lease.spend(segments, &budgets).await?.and_then(|place| budgets.get(place));
         Ok(reached.map(|(name, _)| if name.starts_with("app:") { "app" } else { "recipient" }))
     }
 
@@ -203,15 +233,8 @@ impl Deliver {
         Ok(self.suppressed.ask(&job.app, &[&address], category).await? == [true])
     }
 
-    async fn record(
-        &self,
-        job: &DeliveryJob,
-        lease: &Lease,
-        ambiguous: u32,
-        result: Result<Sent, SendError>,
-        as_sent: End,
-    ) -> Result<Outcome, DeliverError> {
-        let attempt = as_sent.attempt;
+    async fn record(&self, this: Attempt<'_>, result: Result<Sent, SendError>, as_sent: End) -> Result<Outcome, DeliverError> {
+        let Attempt { job, lease, number, ambiguous } = this;
         match result {
             Ok(sent) => {
                 if let (Channel::Sms, Some(message)) = (self.channel, &sent.message_id) {
@@ -222,23 +245,23 @@ impl Deliver {
                     }
                 }
                 let end = End { provider: Some(sent.provider), provider_message_id: sent.message_id, ..as_sent };
-                self.end(job, lease, end).await
+                self.end(this, end).await
             }
             Err(SendError::Permanent { provider, detail }) => {
                 self.give_up(job, &detail).await?;
-                let end = End::new(DeliveryState::Failed, attempt, detail);
-                self.end(job, lease, End { provider: Some(provider), ..end }).await
+                let end = End::new(DeliveryState::Failed, number, detail);
+                self.end(this, End { provider: Some(provider), ..end }).await
             }
             Err(SendError::Unknown { provider, detail }) if self.channel == Channel::Email && ambiguous == 0 => {
                 // Once more, with the same Message-ID.
-                self.retry(job, lease, attempt, Some(provider), detail, None, Sending::InDoubt).await
+                self.retry(this, Some(provider), detail, None, Sending::InDoubt).await
             }
             Err(SendError::Unknown { provider, detail }) => {
-                let end = End::new(DeliveryState::Unknown, attempt, detail);
-                self.end(job, lease, End { provider: Some(provider), sms: as_sent.sms, ..end }).await
+                let end = End::new(DeliveryState::Unknown, number, detail);
+                self.end(this, End { provider: Some(provider), sms: as_sent.sms, ..end }).await
             }
             Err(SendError::Transient { provider, detail, retry_after, .. }) => {
-                self.retry(job, lease, attempt, Some(provider), detail, retry_after, Sending::Nothing).await
+                self.retry(this, Some(provider), detail, retry_after, Sending::Nothing).await
             }
         }
     }
@@ -258,57 +281,60 @@ impl Deliver {
         Ok(self.facts.write(&[Event::new(job.app.clone(), at, kind)]).await?)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of one failed attempt, used once")]
     async fn retry(
         &self,
-        job: &DeliveryJob,
-        lease: &Lease,
-        attempt: u32,
+        this: Attempt<'_>,
         provider: Option<String>,
         detail: String,
         retry_after: Option<Duration>,
         sending: Sending,
     ) -> Result<Outcome, DeliverError> {
+        let Attempt { job, lease, number, .. } = this;
         // The schedule counts the tries of the queue's entry, which a replay of the dead letter starts anew.
-        let jitter = f64::from(job.delivery.as_uuid().as_fields().0 ^ attempt) / f64::from(u32::MAX);
+        let jitter = f64::from(job.delivery.as_uuid().as_fields().0 ^ number) / f64::from(u32::MAX);
         let Some(wait) = RetrySchedule::of(self.channel).wait(lease.attempt(), retry_after, jitter) else {
             let reason = format!("{} attempts, the last: {detail}", lease.attempt());
-            let end = End { provider, ..End::new(DeliveryState::Failed, attempt, reason.clone()) };
-            self.end(job, lease, end).await?;
+            let end = End { provider, ..End::new(DeliveryState::Failed, number, reason.clone()) };
+            self.end(this, end).await?;
             return Ok(Outcome::Dead { reason });
         };
         lease.release(sending).await;
         let end = End {
             provider,
             next_attempt_at: Some(self.clock.now().after(wait)),
-            ..End::new(DeliveryState::Scheduled, attempt, detail.clone())
+            ..End::new(DeliveryState::Scheduled, number, detail.clone())
         };
         self.facts.write(&[self.event(job, end)]).await?;
         Ok(Outcome::RetryAfter { wait, reason: detail })
     }
 
     /// Nobody may be asked now: the place is given to another delivery, and no attempt is counted.
-    async fn wait(&self, job: &DeliveryJob, lease: &Lease, attempt: u32, busy: Busy) -> Result<Outcome, DeliverError> {
+    async fn wait(&self, this: Attempt<'_>, busy: Busy) -> Result<Outcome, DeliverError> {
+        let Attempt { job, lease, number, .. } = this;
         lease.release(Sending::Nothing).await;
         // What waits for the same provider does not all come back at once.
         let spread = Duration::from_millis(u64::from(job.delivery.as_uuid().as_fields().0 % 500));
         let wait = busy.wait + spread;
         let at = self.clock.now().after(wait);
         if let Some(trouble) = busy.trouble {
-            let end = End::new(DeliveryState::Scheduled, attempt, trouble);
+            let end = End::new(DeliveryState::Scheduled, number, trouble);
             self.facts.write(&[self.event(job, End { next_attempt_at: Some(at), ..end })]).await?;
         }
         Ok(Outcome::HoldFor { wait })
     }
 
-    /// The delivery is over before it was sent: withdrawn, or too late.
-    async fn refuse(&self, job: &DeliveryJob, lease: &Lease, reason: &str) -> Result<Outcome, DeliverError> {
-        let state = if reason == "expired" { DeliveryState::Expired } else { DeliveryState::Cancelled };
-        self.end(job, lease, End::new(state, lease.attempt(), None)).await
+    /// The delivery is over before this attempt began: withdrawn, or too late.
+    async fn refuse(&self, this: Attempt<'_>, reason: &str) -> Result<Outcome, DeliverError> {
+        let state = if reason == EXPIRED { DeliveryState::Expired } else { DeliveryState::Cancelled };
+        // Newer than what was told of the attempt before.
+        let number = this.lease.attempt().max(this.number + 1);
+        self.end(this, End::new(state, number, None)).await
     }
 
     /// State, then fact, then (by what is answered) the acknowledgement.
-    async fn end(&self, job: &DeliveryJob, lease: &Lease, end: End) -> Result<Outcome, DeliverError> {
+    async fn end(&self, this: Attempt<'_>, end: End) -> Result<Outcome, DeliverError> {
+        let Attempt { job, lease, ambiguous, .. } = this;
+        let end = if ambiguous > 0 { end.in_doubt() } else { end };
         let state = end.state;
         let event = self.event(job, end);
         let kept = serde_json::to_vec(&event).unwrap_or_default();

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use stentor_archive::{Archive, ArchiveError};
 use stentor_catalog::{Catalog, CatalogError, Reader, Words};
 use stentor_domain::{
-    Audience, Card, Channel, Clock, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RecipientId, Target,
-    Timestamp,
+    Audience, Card, Channel, Clock, DeliveryState, Event, EventKind, Notification, Profile, ProfilePatch, RECALLED, RecipientId,
+    Target, Timestamp,
     item::ItemContent,
     notification::RecipientRef,
     routing::{Route, route},
@@ -30,9 +30,8 @@ use crate::{
     notifications::{Notifications, ReadError},
     page::Page,
     profiles::{ProfileError, look_up, resolve},
-    recall::RECALLED,
     suppressed::{Suppressed, SuppressedError},
-    update::newer,
+    update::{Seen, newer},
 };
 
 /// The most recipients that are worked on at once.
@@ -151,7 +150,7 @@ impl Dispatch {
         };
         let dispatched = EventKind::Dispatched { notification: notification.id, deliveries, error };
         facts.push(Event::new(notification.app.clone(), self.clock.now(), dispatched));
-        if let Some(newest) = self.look_again(&notification, &last, lease, &mut facts).await? {
+        if let Seen { rewritten: Some(newest), .. } = self.look_again(&notification, &last, lease, &mut facts).await? {
             self.say_rewritten(&newest).await?;
         }
         self.announce_expiry(&notification).await?;
@@ -173,21 +172,22 @@ impl Dispatch {
     }
 
     /// Writes the facts that wait, and looks whether the notification was withdrawn or said otherwise while a page of it was written:
-    /// whoever did so may have been too early to see the page. What is withdrawn is undone here; gives what is said now.
+    /// whoever did so may have been too early to see the page. What is withdrawn is undone here.
     async fn look_again(
         &self,
         n: &Notification,
         page: &[RecipientId],
         lease: &Lease,
         facts: &mut Vec<Event>,
-    ) -> Result<Option<Notification>, DispatchError> {
+    ) -> Result<Seen, DispatchError> {
         let (written, seen) = tokio::join!(self.facts.flush(facts), lease.look_again());
         written?;
-        let Some(record) = seen? else { return Ok(None) };
-        if record.withdrawn.is_some() && !page.is_empty() {
+        let Some(record) = seen? else { return Ok(Seen::default()) };
+        let is_withdrawn = record.withdrawn.is_some();
+        if is_withdrawn && !page.is_empty() {
             self.recall_page(n, page).await?;
         }
-        Ok(newer(record, n))
+        Ok(Seen { is_withdrawn, rewritten: newer(record, n) })
     }
 
     /// Whoever looks at an inbox finds no item whose time is over; this tells those who are looking already.
@@ -249,8 +249,8 @@ impl Dispatch {
         let mut written = Written { ahead: item, ..Written::default() };
         let mut last: Vec<RecipientId> = Vec::new();
         for (chunk, first) in named.chunks(PAGE).zip((0..).step_by(PAGE)) {
-            if !last.is_empty() {
-                self.look_again(n, &last, lease, facts).await?;
+            if !last.is_empty() && self.look_again(n, &last, lease, facts).await?.is_withdrawn {
+                return Ok(Resolved::whole(deliveries, None));
             }
             let recipients: Vec<(RecipientId, ProfilePatch)> = chunk.iter().map(|r| (r.id.clone(), r.profile.clone())).collect();
             let ahead = std::mem::take(&mut ahead);

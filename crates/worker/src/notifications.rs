@@ -6,8 +6,8 @@ use std::{
 };
 
 use stentor_archive::{Archive, ArchiveError};
-use stentor_domain::{AppId, Notification, NotificationId};
-use stentor_queue::{Queue, QueueError};
+use stentor_domain::{AppId, Notification, NotificationId, RECALLED, Timestamp};
+use stentor_queue::{EXPIRED, Queue, QueueError};
 
 /// How many notifications are kept: those under way at one time, at most 256 KiB each.
 const KEPT: usize = 64;
@@ -47,6 +47,17 @@ impl Notifications {
             None => self.archive.find_notification(app, id).await?.map(|archived| archived.notification),
         };
         Ok(found.map(|n| self.keep(n)))
+    }
+
+    /// Why nothing more of a notification is to be sent, if so: for a dead letter that is older than the record of its job, which is
+    /// asked otherwise.
+    pub(crate) async fn is_over(&self, n: &Notification, now: Timestamp) -> Result<Option<&'static str>, ReadError> {
+        if n.is_expired(now) {
+            return Ok(Some(EXPIRED));
+        }
+        let archived = self.archive.find_notification(&n.app, n.id).await?;
+        let is_recalled = archived.is_some_and(|archived| archived.recalled_at.is_some());
+        Ok((is_recalled || self.dispatch.withdrawn(&n.id.to_string()).await?.is_some()).then_some(RECALLED))
     }
 
     fn find_kept(&self, app: &AppId, id: NotificationId) -> Option<Arc<Notification>> {

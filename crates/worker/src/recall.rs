@@ -4,16 +4,14 @@
 //! under way looks for the mark after each page and undoes that page itself, so that nothing slips through between the two.
 
 use stentor_domain::{
-    Audience, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, NotificationId, RecipientId,
+    Audience, Channel, DeliveryId, DeliveryState, Event, EventKind, Notification, NotificationId, RECALLED, RecipientId,
     event::DeliveryReport,
 };
 use stentor_inbox::{EntryEdit, Hot, Recalled};
-use stentor_queue::{Lease, Outcome, Queue};
+use stentor_queue::{Lease, Outcome, Queue, Withdrawn};
 
 use crate::dispatch::{Dispatch, DispatchError, KEPT, PAGE};
 
-/// The mark on a job that is withdrawn, and the reason told of its deliveries.
-pub(crate) const RECALLED: &str = "recalled";
 /// How long a recall or an update waits for a dispatch that is under way.
 pub(crate) const UNDER_WAY: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -55,13 +53,15 @@ impl Dispatch {
             }
         };
         for page in begun.chunks(PAGE) {
+            let mut facts = self.withdraw_deliveries(n, page).await?;
             let places: Vec<_> = page.iter().map(|recipient| (recipient, None)).collect();
             let outcomes = self.inboxes.hot().recall(&n.app, n.id, &places, self.clock.now()).await?;
             let recalled = page.iter().zip(outcomes).filter_map(|(recipient, outcome)| match outcome {
                 Hot::Warm(Recalled::Now { rev }) => Some((recipient.clone(), rev)),
                 Hot::Warm(Recalled::Before | Recalled::Unknown) | Hot::Cold => None,
             });
-            self.recall_deliveries(n, page, recalled.collect()).await?;
+            facts.extend(self.left_inboxes(n, recalled));
+            self.facts.write(&facts).await?;
         }
         Ok(())
     }
@@ -101,34 +101,43 @@ impl Dispatch {
         }
     }
 
-    /// Withdraws a page: items, and deliveries that no provider was asked for yet.
+    /// Withdraws a page: deliveries that no provider was asked for yet, which cannot be taken back once one was, and then items.
     pub(crate) async fn recall_page(&self, n: &Notification, recipients: &[RecipientId]) -> Result<(), DispatchError> {
+        let mut facts = self.withdraw_deliveries(n, recipients).await?;
         let recalled = self.inboxes.recall(&n.app, n.id, recipients, self.clock.now()).await?;
-        self.recall_deliveries(n, recipients, recalled).await
+        facts.extend(self.left_inboxes(n, recalled));
+        Ok(self.facts.write(&facts).await?)
     }
 
-    /// Withdraws the deliveries of a page, and tells the record of these and of the items that left at the given revisions.
-    async fn recall_deliveries(
+    /// What the record is told of items that left at the given revisions.
+    fn left_inboxes(
         &self,
         n: &Notification,
-        recipients: &[RecipientId],
-        recalled: Vec<(RecipientId, u64)>,
-    ) -> Result<(), DispatchError> {
+        recalled: impl IntoIterator<Item = (RecipientId, u64)>,
+    ) -> impl Iterator<Item = Event> {
+        let (app, notification, now) = (n.app.clone(), n.id, self.clock.now());
+        recalled
+            .into_iter()
+            .map(move |(recipient, rev)| Event::new(app.clone(), now, EventKind::ItemRecalled { recipient, rev, notification }))
+    }
+
+    /// Withdraws the deliveries of a page. Gives what the record is told of those that were withdrawn in time.
+    async fn withdraw_deliveries(&self, n: &Notification, recipients: &[RecipientId]) -> Result<Vec<Event>, DispatchError> {
         let now = self.clock.now();
         let mut facts = Vec::new();
-        for (recipient, rev) in recalled {
-            let kind = EventKind::ItemRecalled { recipient, rev, notification: n.id };
-            facts.push(Event::new(n.app.clone(), now, kind));
-        }
         for (channel, queue) in [(Channel::Email, &self.email), (Channel::Sms, &self.sms)] {
-            for (recipient, delivery) in self.withdraw(queue, n.id, recipients, channel).await? {
+            for (recipient, delivery, Withdrawn { attempt, ambiguous, .. }) in
+                self.withdraw(queue, n.id, recipients, channel).await?
+            {
+                // What an attempt before may have sent cannot be said not to have been.
+                let state = if ambiguous == 0 { DeliveryState::Cancelled } else { DeliveryState::Unknown };
                 let report = DeliveryReport {
                     delivery,
                     notification: n.id,
                     recipient,
                     channel,
-                    state: DeliveryState::Cancelled,
-                    attempt: 0,
+                    state,
+                    attempt,
                     reason: Some(RECALLED.to_owned()),
                     provider: None,
                     provider_message_id: None,
@@ -138,7 +147,7 @@ impl Dispatch {
                 facts.push(Event::new(n.app.clone(), now, EventKind::Delivery(report)));
             }
         }
-        Ok(self.facts.write(&facts).await?)
+        Ok(facts)
     }
 
     /// The deliveries that are withdrawn in time: the mark keeps whoever claims one from beginning to send.
@@ -148,14 +157,15 @@ impl Dispatch {
         id: NotificationId,
         recipients: &[RecipientId],
         channel: Channel,
-    ) -> Result<Vec<(RecipientId, DeliveryId)>, DispatchError> {
+    ) -> Result<Vec<(RecipientId, DeliveryId, Withdrawn)>, DispatchError> {
         let deliveries: Vec<DeliveryId> = recipients.iter().map(|r| DeliveryId::new(id, r, channel)).collect();
         let ids: Vec<String> = deliveries.iter().map(ToString::to_string).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let states = queue.withdraw(&ids, RECALLED).await?;
-        let in_time = |state: &Option<String>| matches!(state.as_deref(), Some("queued" | "claimed"));
+        let in_time = |withdrawn: &Withdrawn| matches!(&*withdrawn.state, "queued" | "claimed");
         let all = recipients.iter().cloned().zip(deliveries).zip(states);
-        Ok(all.filter(|(_, state)| in_time(state)).map(|(delivery, _)| delivery).collect())
+        let all = all.filter_map(|((recipient, delivery), withdrawn)| Some((recipient, delivery, withdrawn.filter(in_time)?)));
+        Ok(all.collect())
     }
 
     /// Lets the items leave whose time is over, and tells the devices.

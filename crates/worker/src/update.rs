@@ -137,6 +137,14 @@ impl Dispatch {
     }
 }
 
+/// What was said of a notification while a page of it was written.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub is_withdrawn: bool,
+    /// What it says now, if that is something else.
+    pub rewritten: Option<Notification>,
+}
+
 /// What a record says, if it was said later than `n`.
 pub(crate) fn newer(record: JobRecord, n: &Notification) -> Option<Notification> {
     let newest = serde_json::from_slice::<Notification>(&record.body?).ok()?;

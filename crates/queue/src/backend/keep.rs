@@ -115,8 +115,8 @@ pub(crate) async fn run_suspects<A>(
         let field = format!("{}{}", shared.owner.queue.keys.lane(lease.0.delivery.lane), lease.0.delivery.entry);
         let mut tries = 0;
         let starts: u32 = loop {
-            let count = redis::cmd("HINCRBY").arg(&shared.owner.queue.keys.starts).arg(&field).arg(1).to_owned();
-            match count.query_async(&mut shared.owner.queue.connection()).await {
+            let mut count = scripts::COUNT_START.key(&shared.owner.queue.keys.starts);
+            match count.arg(&field).invoke_async(&mut shared.owner.queue.connection()).await {
                 Ok(starts) => break starts,
                 Err(error) => shared.wait_out(&mut tries, &error, "count starts").await,
             }

@@ -229,8 +229,9 @@ async fn leave(shared: &Shared, leaving: &[Leaving], members: &mut [Vec<Done>; 3
 async fn move_entry(shared: &Shared, lease: &Lease, outcome: &Outcome) {
     let Next { tries, due, reason } = Next::of(lease, outcome);
     let (keys, delivery) = (&shared.owner.queue.keys, &lease.0.delivery);
-    let mut call = Call::new(&scripts::MOVE, 5);
+    let mut call = Call::new(&scripts::MOVE, 6);
     call.arg(keys.lane(delivery.lane)).arg(&keys.starts).arg(&keys.due).arg(&keys.dead).arg(&keys.bundled);
+    call.arg(keys.job(&lease.0.job));
     call.arg(GROUP).arg(&*shared.owner.consumer).arg(&*delivery.entry).arg(delivery.number);
     call.arg(delivery.lane as u8).arg(tries).arg(due).arg(reason);
     call.arg(millis(dead::KEPT));

@@ -27,7 +27,7 @@ for i = plain + 1, #ARGV, 3 do
     if deliveries > 2 then redis.call('HDEL', KEYS[2], KEYS[1] .. id) end
     if state ~= '' and under_way[redis.call('HGET', KEYS[record], 'state')] then
       redis.call('HSET', KEYS[record], 'state', state)
-      redis.call('HDEL', KEYS[record], 'cancel', 'holder', 'until')
+      redis.call('HDEL', KEYS[record], 'holder', 'until')
     end
   end
 end

@@ -5,7 +5,10 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local r = redis.call('HMGET', KEYS[1], 'state', 'holder', 'cancel', 'expires', 'tries')
 if r[2] ~= ARGV[1] then return { 'lost' } end
-if r[1] == 'sending' then return { 'go', tonumber(r[5]) } end -- said before; the answer was lost
+if r[1] == 'sending' then -- said before, and the answer was lost: it begins only now
+  redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + ARGV[2]))
+  return { 'go', tonumber(r[5]) }
+end
 if r[1] ~= 'claimed' then return { 'lost' } end
 if r[3] then return { 'refused', r[3] } end
 if r[4] and tonumber(r[4]) <= now then return { 'refused', 'expired' } end

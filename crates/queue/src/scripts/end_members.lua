@@ -13,7 +13,7 @@ while i <= #ARGV do
       local record = KEYS[k + n]
       if under_way[redis.call('HGET', record, 'state')] then
         redis.call('HSET', record, 'state', ARGV[i + 4 + n])
-        redis.call('HDEL', record, 'cancel', 'holder', 'until')
+        redis.call('HDEL', record, 'holder', 'until')
       end
     end
     local left = tonumber(string.match(ends, '^%d+'))

@@ -1,5 +1,5 @@
 -- Moves an entry to the due set or to the dead letters.
--- KEYS stream, starts, due, dead, bundled. ARGV group, consumer, id, deliveries, lane, tries to note, due: '+ms' from now, ms, or '-' for
+-- KEYS stream, starts, due, dead, bundled, record. ARGV group, consumer, id, deliveries, lane, tries to note, due: '+ms' from now, ms, or '-' for
 --   dead, reason, MINID of dead letters to keep. Returns 1, or 0 if the entry is not ours (any more).
 if not mine(ARGV[3], ARGV[4]) then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
@@ -12,7 +12,8 @@ if entry then
   if ARGV[7] == '-' then
     local id, payload = string.match(job, '^(%S*) (.*)$')
     redis.call('XADD', KEYS[4], 'MINID', string.format('%.0f', now - ARGV[9]), '*',
-      'i', id, 'l', ARGV[5], 'a', ARGV[6], 'r', ARGV[8], 't', string.format('%.0f', now), 'd', payload)
+      'i', id, 'l', ARGV[5], 'a', ARGV[6], 'n', redis.call('HGET', KEYS[6], 'tries') or ARGV[6], 'r', ARGV[8],
+      't', string.format('%.0f', now), 'd', payload)
     local jobs = string.match(payload, '^%*(%d+)$') -- of a bundle
     if jobs then redis.call('HINCRBY', KEYS[5], ARGV[5], 1 - jobs) end
   else

@@ -5,7 +5,7 @@ if not letter then return 0 end
 local f = {}
 for i = 1, #letter[2], 2 do f[letter[2][i]] = letter[2][i + 1] end
 -- A letter outlives its record: without one, a claim would take the job for one that ended long ago.
-if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('HSET', KEYS[5], 'tries', f.a) end
+if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('HSET', KEYS[5], 'tries', f.n or f.a) end
 redis.call('HSET', KEYS[5], 'state', 'queued', 'holder', '', 'until', 0, 'doubt', 0)
 redis.call('HDEL', KEYS[5], 'outcome')
 redis.call('PERSIST', KEYS[5])

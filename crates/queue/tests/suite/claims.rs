@@ -1,6 +1,6 @@
 //! Claims: who may do a job, what went before, and what a crash leaves open.
 
-use stentor_queue::{Begin, Claim, Lane, Lease, NewJob, Outcome, Sending};
+use stentor_queue::{Begin, Claim, Lane, Lease, NewJob, Outcome, Sending, Withdrawn};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::support::{Fixture, Job, config, eventually, new_job, next, short_lease};
@@ -146,18 +146,46 @@ async fn what_is_expired_or_withdrawn_is_refused_at_both_gates() {
         ends.push(end);
     }
     let before = f.queue.withdraw(&["cancelled", "nobody"], "recalled").await.unwrap();
-    assert_eq!(before, [Some("queued".to_owned()), None]);
+    let withdrawn = |state: &str| Some(Withdrawn { state: state.to_owned(), attempt: 0, ambiguous: 0 });
+    let refused = |reason: &str| Claim::Refused { reason: reason.to_owned(), attempt: 0, ambiguous: 0 };
+    assert_eq!(before, [withdrawn("queued"), None]);
     assert_eq!(f.queue.withdraw(&["cancelled"], "another reason").await.unwrap(), before[..1]);
     assert_eq!(f.queue.withdrawn("cancelled").await.unwrap().as_deref(), Some("recalled"), "the first stays");
-    let expired = Claim::Refused { reason: "expired".into() };
-    assert_eq!(leases["old"].claim().await.unwrap(), expired);
-    assert_eq!(leases["cancelled"].claim().await.unwrap(), Claim::Refused { reason: "recalled".into() });
+    assert_eq!(leases["old"].claim().await.unwrap(), refused("expired"));
+    assert_eq!(leases["cancelled"].claim().await.unwrap(), refused("recalled"));
     assert!(matches!(leases["late"].claim().await.unwrap(), Claim::Claimed { .. }));
-    assert_eq!(f.queue.withdraw(&["late"], "recalled").await.unwrap(), [Some("claimed".to_owned())]);
+    assert_eq!(f.queue.withdraw(&["late"], "recalled").await.unwrap(), [withdrawn("claimed")]);
     assert_eq!(leases["late"].begin_sending().await.unwrap(), Begin::Refused { reason: "recalled".into() });
 
     assert!(matches!(leases["soon"].claim().await.unwrap(), Claim::Claimed { .. }), "not expired yet");
     let refused = Begin::Refused { reason: "expired".into() };
     eventually("it expires", async || (f.now().await > soon).then_some(())).await;
     assert_eq!(leases["soon"].begin_sending().await.unwrap(), refused);
+}
+
+#[tokio::test]
+async fn whoever_withdraws_or_is_refused_hears_what_may_have_been_done_before() {
+    let f = Fixture::new().await;
+    f.queue.enqueue(&[new_job("a", Lane::Normal, "{\"n\":0}")]).await.unwrap();
+    let mut given = handing_out(&f, config(1)).await;
+    let (lease, _end) = next(&mut given).await;
+    assert!(matches!(lease.claim().await.unwrap(), Claim::Claimed { .. }));
+    assert_eq!(lease.begin_sending().await.unwrap(), Begin::Go { attempt: 1 });
+    lease.release(Sending::InDoubt).await;
+    let withdrawn = f.queue.withdraw(&["a"], "recalled").await.unwrap();
+    assert_eq!(withdrawn, [Some(Withdrawn { state: "queued".into(), attempt: 1, ambiguous: 1 })]);
+    assert_eq!(lease.claim().await.unwrap(), Claim::Refused { reason: "recalled".into(), attempt: 1, ambiguous: 1 });
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_costs_an_attempt_none_of_its_time() {
+    let f = Fixture::new().await;
+    f.queue.enqueue(&[new_job("a", Lane::Normal, "{\"n\":0}")]).await.unwrap();
+    let mut given = handing_out(&f, config(1)).await;
+    let (lease, _end) = next(&mut given).await;
+    assert!(matches!(lease.claim().await.unwrap(), Claim::Claimed { .. }));
+    assert_eq!(lease.begin_sending().await.unwrap(), Begin::Go { attempt: 1 });
+    f.command::<()>("HSET @job:a until 1").await; // said long ago
+    assert_eq!(lease.begin_sending().await.unwrap(), Begin::Go { attempt: 1 });
+    assert!(f.command::<i64>("HGET @job:a until").await > f.now().await, "another could take it while it is sent");
 }

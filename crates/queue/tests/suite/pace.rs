@@ -25,6 +25,9 @@ async fn turns_of_all_callers_are_a_step_apart() {
     assert!(*times.last().unwrap() <= Duration::from_millis(25 * 19));
     assert!(*times.last().unwrap() + spent + Duration::from_millis(2) >= Duration::from_millis(25 * 19), "{times:?}");
     assert!(matches!(f.queue.take_turn("other", 1.0).await.unwrap(), Turn::After(w) if w.is_zero()), "each has its own rate");
+    f.command::<()>("CONFIG SET maxmemory 1").await;
+    let turn = f.queue.take_turn("third", 1.0).await;
+    assert!(matches!(turn, Ok(Turn::After(w)) if w.is_zero()), "a full Redis would never become empty again: {turn:?}");
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ pub struct NotificationFilter {
     pub channel: Option<Channel>,
     /// With a delivery in one of these states; empty: in any.
     pub states: Vec<DeliveryState>,
+    /// Only what was withdrawn.
+    pub is_recalled: bool,
     /// With a delivery whose reason contains this.
     pub reason: Option<String>,
     /// Beside those with a delivery that fits, those that are to be sent only after this time; with a `recipient`, to them, and
@@ -117,7 +119,7 @@ impl NotificationFilter {
     /// Whether some of what the walks find may not fit.
     fn sifts(&self) -> bool {
         let by_request = self.channel.is_some() && self.or_sent_after.is_some();
-        self.reason.is_some() || (self.template.is_some() && self.asks_deliveries()) || by_request
+        self.reason.is_some() || self.is_recalled || (self.template.is_some() && self.asks_deliveries()) || by_request
     }
 
     /// Whether `notification` asks for the channel that is looked for.
@@ -224,6 +226,9 @@ impl Archive {
         let mut of = Condition::all().add(Column::App.eq(app.as_str())).add(Column::Id.is_in(ids.iter().copied()));
         if let Some(template) = &filter.template {
             of = of.add(Column::Template.eq(template.as_str()));
+        }
+        if filter.is_recalled {
+            of = of.add(Column::RecalledAt.is_not_null());
         }
         if let Some(reason) = &filter.reason {
             use delivery::Column as Of;

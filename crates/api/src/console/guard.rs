@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use subtle::ConstantTimeEq;
 
 use super::{
-    page::Failure,
+    page::{Failure, which_app},
     session::{Session, Sql},
     visit::Visit,
 };
@@ -71,6 +71,9 @@ pub(super) async fn admit(State(state): State<ApiState>, mut request: Request, n
         Ok(visit) => visit,
         Err(failure) => return failure.alone(),
     };
+    if visit.is_to_pick() && request.method().is_safe() && !in_part {
+        return which_app(&visit, request.uri());
+    }
     request.extensions_mut().insert(visit.clone());
     let response = next.run(request).await;
     match response.extensions().get::<Failure>() {

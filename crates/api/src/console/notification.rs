@@ -4,8 +4,8 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use stentor_domain::{
-    AppId, Audience, Channel, Delivery, DeliveryId, Notification, NotificationId, ProfilePatch, RecipientId, Timestamp,
-    notification::RecipientRef,
+    AppId, Audience, Channel, Delivery, DeliveryId, NotificationId, ProfilePatch, RecipientId, Timestamp,
+    notification::{NotificationStatus, RecipientRef},
 };
 use uuid::Uuid;
 
@@ -17,7 +17,6 @@ use super::{
     words::{self, Badge, address, step, thousands},
 };
 use crate::{
-    problem::ApiError,
     rest::{notifications::NotificationView, timeline::TimelineEntry},
     state::ApiState,
 };
@@ -71,6 +70,15 @@ impl One {
         Badge::status(self.view.status)
     }
 
+    /// True if it was withdrawn before anything went out.
+    fn is_cancelled(&self) -> bool {
+        self.view.status == NotificationStatus::Cancelled
+    }
+
+    fn is_to_named(&self) -> bool {
+        matches!(self.request.audience, Audience::Recipients(_))
+    }
+
     fn counts(&self) -> Vec<(Channel, Vec<Badge>)> {
         let badges = |states: &std::collections::BTreeMap<String, u64>| {
             states.iter().filter_map(|(state, n)| Some(Badge::count(state.parse().ok()?, *n))).collect()
@@ -97,16 +105,6 @@ impl One {
 /// The address of a notification's page.
 pub(super) fn place(id: NotificationId) -> String {
     format!("/console/notifications/{id}")
-}
-
-impl ApiState {
-    /// A notification as it was sent, hot or archived; 404 if there is none.
-    pub(super) async fn find_sent(&self, app: &AppId, id: NotificationId) -> Result<Notification, ApiError> {
-        if let Some(archived) = self.archive.find_notification(app, id).await? {
-            return Ok(archived.notification);
-        }
-        self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))
-    }
 }
 
 /// The page.

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use stentor_archive::{ArchivedNotification, DeliveryCount, NotificationFilter};
 use stentor_catalog::Listed;
-use stentor_domain::{AppId, Channel, DeliveryState, NotificationId, Timestamp, Violation};
+use stentor_domain::{AppId, Channel, DeliveryState, NotificationId, RECALLED, Timestamp, Violation};
 
 use super::{
     asked::Query,
@@ -57,6 +57,7 @@ struct Row {
     at: Timestamp,
     title: String,
     audience: String,
+    is_recalled: bool,
     outcome: Outcome,
 }
 
@@ -95,6 +96,11 @@ impl List {
     fn in_trouble(&self) -> &'static str {
         IN_TROUBLE
     }
+
+    /// No state of a delivery, and found among them all the same: what was withdrawn.
+    fn recalled(&self) -> &'static str {
+        RECALLED
+    }
 }
 
 fn given(text: &str) -> Option<&str> {
@@ -123,6 +129,7 @@ impl Wanted {
     fn filter(&self, now: Timestamp) -> Result<NotificationFilter, Failure> {
         let states = match self.state.trim() {
             IN_TROUBLE => TROUBLE.to_vec(),
+            RECALLED => Vec::new(),
             one => read("state", one, "one of the list")?.into_iter().collect(),
         };
         let recipient =
@@ -146,6 +153,7 @@ impl Wanted {
             reason: given(&self.reason).map(str::to_owned),
             or_sent_after: waits.then_some(now),
             by_default: BTreeSet::new(),
+            is_recalled: self.state.trim() == RECALLED,
             states,
         })
     }
@@ -177,12 +185,13 @@ impl Wanted {
 impl Row {
     fn of(found: ArchivedNotification, counts: Option<Vec<DeliveryCount>>, now: Timestamp) -> Self {
         let due = found.notification.due_at();
+        let is_recalled = found.recalled_at.is_some();
         let outcome = match counts {
-            _ if found.error.is_some() => Outcome::Badges(vec![(None, vec![Badge::bad("not dispatched")])]),
-            None => Outcome::Many(format!("{} deliveries", thousands(found.deliveries))),
-            Some(counts) if counts.is_empty() && found.recalled_at.is_some() => {
-                Outcome::Badges(vec![(None, vec![Badge::plain("recalled")])])
+            _ if found.error.as_deref().is_some_and(|error| error != RECALLED) => {
+                Outcome::Badges(vec![(None, vec![Badge::bad("not dispatched")])])
             }
+            None => Outcome::Many(format!("{} deliveries", thousands(found.deliveries))),
+            Some(counts) if counts.is_empty() && is_recalled => Outcome::Badges(Vec::new()),
             Some(counts) if counts.is_empty() && found.dispatched_at.is_none() && due > now => Outcome::Scheduled(due),
             Some(counts) if counts.is_empty() && found.dispatched_at.is_none() => {
                 Outcome::Badges(vec![(None, vec![Badge::live("waits")])])
@@ -198,6 +207,7 @@ impl Row {
             at: n.accepted_at,
             title: words::title(&n).to_owned(),
             audience: words::audience(&n.request.audience),
+            is_recalled,
             outcome,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use stentor_domain::AppId;
@@ -52,6 +52,11 @@ impl Section {
             Self::Settings => "/console/settings",
             Self::Audit => "/console/audit",
         }
+    }
+
+    /// True if it is about one app.
+    pub(super) fn is_of_app(self) -> bool {
+        matches!(self, Self::Notifications | Self::Recipients | Self::Topics | Self::Templates | Self::Keys)
     }
 
     /// The part that a path belongs to.
@@ -218,6 +223,23 @@ impl IntoResponse for Failure {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+#[derive(Template)]
+#[template(path = "which_app.html")]
+struct WhichApp<'a> {
+    shell: Shell,
+    /// The page that was asked for, up to where the app is named.
+    place: &'a str,
+}
+
+/// Asks which app a page is to be about; each answer leads to what was asked for.
+pub(super) fn which_app(visit: &Visit, uri: &Uri) -> Response {
+    let section = Section::at(visit.path());
+    let kept = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).filter(|(name, _)| name != "app");
+    let kept = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
+    let place = if kept.is_empty() { format!("{}?app=", uri.path()) } else { format!("{}?{kept}&app=", uri.path()) };
+    Page(WhichApp { shell: visit.shell_of_all(section, section.name()), place: &place }).into_response()
 }
 
 #[derive(Template)]

@@ -104,7 +104,7 @@ pub(super) struct Providers {
 
 /// The page.
 pub(super) async fn list(State(state): State<ApiState>, visit: Visit) -> Result<Page<Providers>, Failure> {
-    let app = visit.app()?;
+    let app = visit.any_app()?;
     let mut all = health_of(&state).await;
     let of = |channel: Channel, all: &mut Vec<Fares>| {
         let (these, others) = std::mem::take(all).into_iter().partition(|f: &Fares| f.channel == channel);
@@ -113,7 +113,7 @@ pub(super) async fn list(State(state): State<ApiState>, visit: Visit) -> Result<
     };
     let channels = [Channel::Email, Channel::Sms].map(|channel| of(channel, &mut all)).into();
     let action = address("/console/providers/test", &[("app", app.as_str())]);
-    Ok(Page(Providers { shell: visit.shell(Section::Providers, "Providers"), channels, action }))
+    Ok(Page(Providers { shell: visit.shell_of_none(Section::Providers, "Providers"), channels, action }))
 }
 
 /// What is to be tested.
@@ -147,7 +147,7 @@ fn asks(channel: Channel, test: DeliveryId, app: &AppId) -> String {
 
 /// Asks a worker to send a test by one provider.
 pub(super) async fn test(State(state): State<ApiState>, visit: Visit, Form(asked): Form<Asked>) -> Result<Page<Tested>, Failure> {
-    let app = visit.app()?;
+    let app = visit.any_app()?;
     let queue = queue_of(&state, asked.channel)?;
     let to = asked.to.trim();
     let wrong = |message: String| ApiError::invalid(vec![Violation::new("", "bad_address", message)]);
@@ -187,7 +187,7 @@ pub(super) async fn tested(
     Path((channel, test)): Path<(Channel, DeliveryId)>,
     Query(since): Query<Since>,
 ) -> Result<Page<Tested>, Failure> {
-    let app = visit.app()?;
+    let app = visit.any_app()?;
     let queue = queue_of(&state, channel)?;
     let job = queue.find_job(&format!("test:{test}")).await?.ok_or_else(|| ApiError::not_found("test"))?;
     let outcome: serde_json::Value = job.outcome.as_deref().and_then(|o| serde_json::from_slice(o).ok()).unwrap_or_default();

@@ -75,20 +75,39 @@ impl Visit {
         self.picked.as_ref()
     }
 
-    /// The app to look at: the one that the address names, or the first.
+    /// The app to look at: the one that the address names, or the only one. Of several none is taken by itself, for whoever meant
+    /// another would look at the wrong one, or change it.
+    fn one_app(&self) -> Option<&AppId> {
+        self.picked.as_ref().or_else(|| self.apps.first().filter(|_| self.apps.len() == 1))
+    }
+
+    /// True if this is about one app and the address does not say which of several.
+    pub(super) fn is_to_pick(&self) -> bool {
+        Section::at(&self.path).is_of_app() && self.apps.len() > 1 && self.picked.is_none()
+    }
+
+    /// The app to look at.
     pub(crate) fn app(&self) -> Result<&AppId, Failure> {
         Ok(self.app_or_error()?)
     }
 
     /// The same, for who answers in JSON.
     pub(crate) fn app_or_error(&self) -> Result<&AppId, ApiError> {
-        self.picked.as_ref().or_else(|| self.apps.first()).ok_or_else(|| {
+        self.one_app().ok_or_else(|| {
             if self.sql == Sql::IsAway {
                 return away();
+            }
+            if !self.apps.is_empty() {
+                return ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "no_app_picked", "pick an app first");
             }
             let detail = "there is no app yet: make one with `stentor app create NAME`";
             ApiError::new(axum::http::StatusCode::NOT_FOUND, "no_app", detail)
         })
+    }
+
+    /// The app to look at, or else any: for what is one for all apps, and has to be done for one of them.
+    pub(crate) fn any_app(&self) -> Result<&AppId, Failure> {
+        self.picked.as_ref().or_else(|| self.apps.first()).map_or_else(|| self.app(), Ok)
     }
 
     /// What surrounds a page that shows the things of all apps or of one.
@@ -110,8 +129,7 @@ impl Visit {
 
     /// What surrounds a page that shows the things of one app.
     pub(crate) fn shell(&self, section: Section, title: impl Into<String>) -> Shell {
-        let app = self.picked.clone().or_else(|| self.apps.first().cloned());
-        Shell { app, can_show_all: false, ..self.shell_of_all(section, title) }
+        Shell { app: self.one_app().cloned(), can_show_all: false, ..self.shell_of_all(section, title) }
     }
 
     /// What surrounds a page that belongs to no app.

@@ -247,6 +247,15 @@ impl ApiState {
         }
     }
 
+    /// Lets the dispatch of what was withdrawn come now, if it waits for its time: it ends what is on record and in the queue.
+    pub(crate) async fn hasten(&self, n: &Notification) -> Result<(), ApiError> {
+        if n.request.send_at.is_none() {
+            return Ok(());
+        }
+        let (id, mut buffer) = (n.id.to_string(), Vec::new());
+        Ok(self.dispatch.hasten(&job(n, &id, &mut buffer)?).await?)
+    }
+
     /// Writes many checked requests. Answers in order.
     pub(crate) async fn accept_many(&self, checked: &[Checked]) -> Result<Vec<Result<Accepted, ApiError>>, ApiError> {
         let ids: Vec<String> = checked.iter().map(|c| c.notification.id.to_string()).collect();
@@ -302,23 +311,8 @@ impl Checked {
         &self.notification
     }
 
-    /// The job that dispatches it; what is to be written of it goes into `buffer`.
     fn job<'a>(&self, id: &'a str, buffer: &'a mut Vec<u8>) -> Result<NewJob<'a>, ApiError> {
-        let written = |e| ApiError::unavailable("the encoder", e);
-        buffer.clear();
-        serde_json::to_writer(&mut *buffer, &Payload::of(&self.notification)).map_err(written)?;
-        let end = buffer.len();
-        serde_json::to_writer(&mut *buffer, &self.notification).map_err(written)?;
-        let (payload, body) = buffer.split_at(end);
-        Ok(NewJob {
-            id,
-            lane: lane(self.notification.request.priority),
-            payload,
-            body: Some(body),
-            due: self.notification.request.send_at.map(Timestamp::as_millis),
-            expires: None, // an expired notification is dispatched all the same: its deliveries are recorded as expired
-            is_new: true,
-        })
+        job(&self.notification, id, buffer)
     }
 
     fn idempotency(&self) -> Option<Idempotency<'_>> {
@@ -339,6 +333,25 @@ impl Checked {
         let status = if scheduled { NotificationStatus::Scheduled } else { NotificationStatus::Accepted };
         Ok(Accepted { id, status, replayed, warnings: warnings(&self.notification) })
     }
+}
+
+/// The job that dispatches a notification; what is to be written of it goes into `buffer`.
+fn job<'a>(n: &Notification, id: &'a str, buffer: &'a mut Vec<u8>) -> Result<NewJob<'a>, ApiError> {
+    let written = |e| ApiError::unavailable("the encoder", e);
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, &Payload::of(n)).map_err(written)?;
+    let end = buffer.len();
+    serde_json::to_writer(&mut *buffer, n).map_err(written)?;
+    let (payload, body) = buffer.split_at(end);
+    Ok(NewJob {
+        id,
+        lane: lane(n.request.priority),
+        payload,
+        body: Some(body),
+        due: n.request.send_at.map(Timestamp::as_millis),
+        expires: None, // an expired notification is dispatched all the same: its deliveries are recorded as expired
+        is_new: true,
+    })
 }
 
 /// What counts notifications that were accepted, and those that were repeated: to find a counter takes longer than to check a short

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stentor_catalog::CatalogError;
 use stentor_domain::{
-    AppId, Channel, Delivery, DeliveryId, DeliveryState, Notification, NotificationId, NotificationRequest, Timestamp, Violation,
+    AppId, Channel, Delivery, DeliveryId, DeliveryState, Notification, NotificationId, NotificationRequest, RECALLED, Timestamp,
+    Violation,
     notification::{Audience, NotificationStatus, NotificationUpdate},
 };
 use stentor_queue::{Lane, NewJob};
@@ -261,6 +262,17 @@ pub(crate) struct NotificationView {
     pub created_at: Timestamp,
     /// For whom.
     pub audience: Audience,
+    /// The channels that were asked for; without, those of its template, or the inbox alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<Channel>>,
+    /// When it is to be sent, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub send_at: Option<Timestamp>,
+    /// When its time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
     /// The template that says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
@@ -289,6 +301,14 @@ impl ApiState {
         Ok(notification.filter(|n| n.app == *app))
     }
 
+    /// A notification as it was sent, archived or hot; 404 if there is none.
+    pub(crate) async fn find_sent(&self, app: &AppId, id: NotificationId) -> Result<Notification, ApiError> {
+        if let Some(archived) = self.archive.find_notification(app, id).await? {
+            return Ok(archived.notification);
+        }
+        self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))
+    }
+
     /// A notification and how far it has come; 404 if there is none.
     pub(crate) async fn notification_view(&self, app: &AppId, id: NotificationId) -> Result<NotificationView, ApiError> {
         let view = |n: Notification, status, counts, error, recalled_at| NotificationView {
@@ -296,6 +316,9 @@ impl ApiState {
             status,
             created_at: n.accepted_at,
             audience: n.request.audience,
+            channels: n.request.channels,
+            send_at: n.request.send_at,
+            expires_at: n.request.expires_at,
             template: n.request.template,
             template_version: n.template_version,
             counts,
@@ -312,8 +335,8 @@ impl ApiState {
             }
             let status = match (archived.recalled_at, archived.dispatched_at) {
                 (Some(_), None) => NotificationStatus::Cancelled,
-                // Its time came after it was withdrawn: nothing was dispatched.
-                (Some(_), Some(_)) if archived.error.as_deref() == Some("recalled") => NotificationStatus::Cancelled,
+                // It was withdrawn before anything was dispatched.
+                (_, Some(_)) if archived.error.as_deref() == Some(RECALLED) => NotificationStatus::Cancelled,
                 (None, None) if archived.notification.due_at() > self.now() => self.status_before(&archived.notification).await?,
                 _ if open => NotificationStatus::Dispatching,
                 _ => NotificationStatus::Completed,
@@ -351,9 +374,9 @@ pub(crate) async fn get(
 /// Say a notification otherwise.
 ///
 /// Changes title, content and expiry of what is in inboxes, on every device; what was read stays read. Mails and SMS that left stay as
-/// they are.
+/// they are. One that was withdrawn is left as it was: 409.
 #[utoipa::path(patch, path = "/v1/notifications/{id}", tag = "notifications", params(("id" = String, Path)),
-    request_body = NotificationUpdate, responses((status = 202, body = Receipt), Problems, NotFound, BadBody))]
+    request_body = NotificationUpdate, responses((status = 202, body = Receipt), (status = 409, body = Problem, description = "it was withdrawn"), Problems, NotFound, BadBody))]
 pub(crate) async fn update(
     State(state): State<ApiState>,
     key: Key<Send>,
@@ -362,12 +385,16 @@ pub(crate) async fn update(
 ) -> Result<(StatusCode, Json<Receipt>), ApiError> {
     let name = id.to_string();
     // Hot first: an update a moment ago is there before it is in SQL.
-    let before = if let Some(hot) = state.find_hot(&key.app, id).await? {
-        hot
-    } else {
-        let archived = state.archive.find_notification(&key.app, id).await?;
-        archived.ok_or_else(|| ApiError::not_found("notification"))?.notification
+    let hot = state.find_hot(&key.app, id).await?;
+    let archived = match state.archive.find_notification(&key.app, id).await {
+        Err(_) if hot.is_some() => None, // what Redis knows is enough
+        found => found?,
     };
+    let is_recalled = archived.as_ref().is_some_and(|archived| archived.recalled_at.is_some());
+    let before = hot.or(archived.map(|archived| archived.notification)).ok_or_else(|| ApiError::not_found("notification"))?;
+    if is_recalled || state.dispatch.withdrawn(&name).await?.is_some() {
+        return Err(ApiError::new(StatusCode::CONFLICT, RECALLED, "it was withdrawn: nobody has it any more. Send a new one"));
+    }
     let after = before.updated(update, state.now()).map_err(ApiError::invalid)?;
     if let Some(template) = &after.request.template {
         let version = match &after.template_version {
@@ -414,18 +441,17 @@ pub(crate) struct RecallView {
 impl ApiState {
     /// Withdraws a notification; 404 if there is none.
     pub(crate) async fn recall(&self, app: &AppId, id: NotificationId) -> Result<RecallView, ApiError> {
-        if self.archive.find_notification(app, id).await?.is_none() {
-            self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
-        }
+        let n = self.find_sent(app, id).await?;
         // The mark first: from here on nothing begins to be sent, and a dispatch that is under way undoes its pages itself.
         let name = id.to_string();
-        self.dispatch.withdraw(&[&name], "recalled").await?;
+        self.dispatch.withdraw(&[&name], RECALLED).await?;
         let written = |e| ApiError::unavailable("the encoder", e);
         let payload = serde_json::json!({ "app": app, "notification": id, "task": "recall" });
         let payload = serde_json::to_vec(&payload).map_err(written)?;
         let job = format!("recall:{name}");
         let job = NewJob { id: &job, lane: Lane::High, payload: &payload, body: None, due: None, expires: None, is_new: false };
         self.dispatch.submit(&job, None).await?;
+        self.hasten(&n).await?;
         let (mut counts, mut already_left): (BTreeMap<_, BTreeMap<_, _>>, BTreeMap<_, u64>) = Default::default();
         for (channel, delivery_state, n) in self.archive.delivery_counts(app, id).await? {
             use DeliveryState::{Bounced, Delivered, Sending, Sent, Unknown};

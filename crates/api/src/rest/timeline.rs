@@ -7,8 +7,8 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    AppId, Channel, DeliveryState, Event, EventKind, ItemState, NotificationId, RecipientId, Timestamp, Violation, sms::SmsCost,
-    timeline::Gone,
+    AppId, Channel, DeliveryState, Event, EventKind, ItemState, Notification, NotificationId, RecipientId, Timestamp, Violation,
+    sms::SmsCost, timeline::Gone,
 };
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -125,6 +125,12 @@ impl TimelineEntry {
         }
     }
 
+    /// The entry that tells of a time of its own, if it has one.
+    fn scheduled(n: &Notification) -> Option<Self> {
+        let next_attempt_at = n.request.send_at.filter(|at| *at > n.accepted_at);
+        next_attempt_at.map(|_| Self { next_attempt_at, ..Self::new(n.accepted_at, "scheduled") })
+    }
+
     /// The entry that tells `event` as far as it concerns notification `id`; `None` for what is bookkeeping.
     fn of(event: Event, id: NotificationId) -> Option<Self> {
         let entry = Self::new(event.at, event.kind.name());
@@ -184,22 +190,20 @@ impl ApiState {
     ) -> Result<Timeline, ApiError> {
         let as_of = self.now();
         let (events, next) = self.archive.list_events(app, id, after, limit).await?;
+        let mut entries = Vec::with_capacity(events.len() + 1);
         // Until its dispatch a notification is on record only if it is to be sent later.
-        let waits = match events.as_slice() {
-            _ if after.is_some() || next.is_some() => None,
-            [] => Some(self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?),
-            [Event { kind: EventKind::Accepted { notification }, .. }] => Some((**notification).clone()),
-            _ => None,
-        };
-        let mut entries: Vec<TimelineEntry> = events.into_iter().filter_map(|e| TimelineEntry::of(e, id)).collect();
-        if let Some(n) = waits {
-            if entries.is_empty() {
-                entries.push(TimelineEntry::new(n.accepted_at, "accepted"));
-            }
-            if let Some(at) = n.request.send_at.filter(|at| *at > as_of) {
-                let entry = TimelineEntry::new(n.accepted_at, "scheduled");
-                entries.push(TimelineEntry { next_attempt_at: Some(at), ..entry });
-            }
+        if events.is_empty() && after.is_none() {
+            let hot = self.find_hot(app, id).await?.ok_or_else(|| ApiError::not_found("notification"))?;
+            entries.push(TimelineEntry::new(hot.accepted_at, "accepted"));
+            entries.extend(TimelineEntry::scheduled(&hot));
+        }
+        for event in events {
+            let scheduled = match &event.kind {
+                EventKind::Accepted { notification } => TimelineEntry::scheduled(notification),
+                _ => None,
+            };
+            entries.extend(TimelineEntry::of(event, id));
+            entries.extend(scheduled);
         }
         Ok(Timeline { as_of, events: entries, next: next.map(|id| id.to_string()) })
     }

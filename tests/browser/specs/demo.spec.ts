@@ -94,3 +94,43 @@ test("the outbox is accessible", async ({ ownStentor, page }) => {
   await page.goto(`${ownStentor.url}/outbox`);
   await expectAccessible(page);
 });
+
+test("the demo says what became of each channel, and why there is no mail", async ({ ownStentor, page }) => {
+  await page.goto(`${ownStentor.url}/demo`);
+  await expect(page.getByRole("link", { name: "Console" })).toHaveAttribute("href", "/console");
+  const send = page.getByRole("button", { name: "Send" });
+  const fates = page.locator("#fates li");
+  await send.click();
+  await expect(fates).toHaveText([/^in the app: (sent|delivered)$/, "mail: sent", "SMS: sent"]);
+  await expect(page.locator("#mail-note")).toBeHidden();
+  await ownStentor.api("POST", "/v1/suppressions", { channel: "email", address: "ada@example.com" });
+  await send.click();
+  await expect(fates.nth(1)).toHaveText("mail: skipped, the address is suppressed");
+  await expect(page.locator("#mail-note")).toContainText("The last message sent no mail: skipped, the address is suppressed. What is below is earlier.");
+  await expect(page.locator("#sms-note")).toBeHidden();
+  await expectAccessible(page);
+  // to everyone, in the app alone
+  await page.locator("select[name=to]").selectOption("everyone");
+  for (const name of ["mail", "SMS"]) await page.getByLabel(name, { exact: true }).uncheck();
+  await send.click();
+  await expect(fates).toHaveText(["in the app: written, once for all"]);
+  await expect(page.locator("#mail-note")).toBeHidden();
+  const story = (await page.getByRole("link", { name: "The whole story" }).getAttribute("href"))!;
+  await page.goto(ownStentor.ready.console_url);
+  await page.waitForURL(/\/console(\?|$)/);
+  await page.goto(ownStentor.url + story);
+  await expect(page.getByRole("heading", { name: "The story" })).toBeVisible();
+});
+
+test("on a phone, a message of the outbox comes into view, and Back leads to its place in the list", async ({ ownStentor, newBrowser }) => {
+  for (let n = 0; n < 12; n++) await ownStentor.send(["ada"], { content: { title: `Letter ${n}`, summary: `Words ${n}` }, channels: ["email", "sms"] });
+  const page = await (await newBrowser({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true })).newPage();
+  await page.goto(`${ownStentor.url}/outbox`);
+  await expect(page.getByRole("listitem")).toHaveCount(24);
+  const letter = page.getByRole("button", { name: /Letter 6/ });
+  await letter.tap();
+  await expect(page.getByRole("heading", { name: "Letter 6" })).toBeInViewport();
+  await expect(page.getByRole("heading", { name: "Letter 6" })).toBeFocused();
+  await page.goBack();
+  await expect(letter).toBeInViewport();
+});

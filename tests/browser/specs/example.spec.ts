@@ -8,6 +8,7 @@ import { ROOT } from "../src/stentor.ts";
 test("the page of ten lines has a working inbox", async ({ page, host, stentor, faults }) => {
   const source = readFileSync(join(ROOT, "docs/examples/inbox.html"), "utf8");
   expect(source.trim().split("\n").length).toBeLessThanOrEqual(10);
+  expect(source, "it fits a phone").toContain('name="viewport" content="width=device-width');
   await page.goto(host.page("/example", source.replaceAll("http://127.0.0.1:8080", host.url)));
   const bell = page.getByRole("button", { name: /^Notifications/ });
   await expect(bell).toBeVisible();

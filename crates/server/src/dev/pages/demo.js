@@ -59,16 +59,74 @@ function speak() {
   return spoken;
 }
 
+// --- what became of it ---
+
+const CHANNELS = { inbox: "in the app", email: "mail", sms: "SMS" };
+const LEFT = ["sent", "delivered", "unknown", "bounced"];
+const WHY = {
+  suppressed: "the address is suppressed", preference: "they do not want it", no_address: "no address is known",
+  invalid_address: "the address is none", throttled: "as much was sent today as is allowed",
+};
+
+/** What became of a notification on a channel, in words. */
+function fate(channel, { counts, error, deliveries, done, toMany }) {
+  const states = Object.entries(counts[channel] ?? {});
+  if (states.length === 0 && !done) return "on its way";
+  if (states.length === 0) return error ?? (channel === "inbox" && toMany ? "written, once for all" : "nobody to send to");
+  return states.map(([state, n]) => {
+    const reasons = deliveries.filter((d) => d.channel === channel && d.state === state && d.reason).map((d) => WHY[d.reason] ?? d.reason);
+    return [n > 1 || states.length > 1 ? `${n} ${state}` : state, [...new Set(reasons)].join(" or ")].filter(Boolean).join(", ");
+  }).join("; ");
+}
+
+/** Says it below the form, and above an older mail or SMS that is still shown because none left. */
+function tell(story, channels, seen) {
+  const lines = channels.map((channel) => `${CHANNELS[channel]}: ${fate(channel, seen)}`);
+  const said = [...$("fates").children].map((line) => line.textContent);
+  if (lines.join() !== said.join()) $("fates").replaceChildren(...lines.map((textContent) => Object.assign(document.createElement("li"), { textContent })));
+  $("story").href = story;
+  $("became").hidden = false;
+  for (const [channel, name] of [["email", "mail"], ["sms", "sms"]]) {
+    const none = seen.done && channels.includes(channel) && !LEFT.some((state) => seen.counts[channel]?.[state]);
+    const earlier = $(`no-${name}`).hidden ? " What is below is earlier." : "";
+    const words = `The last message sent no ${CHANNELS[channel]}: ${fate(channel, seen)}.${earlier} `;
+    $(`${name}-note`).hidden = !none;
+    $(`${name}-note`).replaceChildren(...(none ? [words, Object.assign(document.createElement("a"), { href: story, textContent: "Its story" })] : []));
+  }
+}
+
+/** Watches the newest notification until all of it is settled, or for a few seconds: the story goes on in the console. */
+let followed;
+async function follow(id, { audience, channels }) {
+  followed = id;
+  const [path, until] = [`/v1/notifications/${id}`, performance.now() + 8_000];
+  const story = `/console/notifications/${id}?app=${session.app}`;
+  let seen = { counts: {}, deliveries: [], done: false };
+  tell(story, channels, seen);
+  while (!seen.done && performance.now() < until) {
+    await new Promise((later) => setTimeout(later, 150));
+    const [{ status, counts, error }, { items: deliveries }] = await Promise.all([call("GET", path), call("GET", `${path}/deliveries?limit=100`)]);
+    if (followed !== id) return;
+    seen = { counts, error, deliveries, done: ["completed", "cancelled"].includes(status), toMany: !audience.recipients };
+    tell(story, channels, seen);
+  }
+  await captured();
+}
+
 form.addEventListener("input", preview);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  followed = undefined;
   try {
     await spoken;
     const began = performance.now();
-    const { status } = await call("POST", "/v1/notifications", request());
+    const wanted = request();
+    const { id, status } = await call("POST", "/v1/notifications", wanted);
     $("sent").textContent = `${status} in ${Math.round(performance.now() - began)} ms`;
+    await follow(id, wanted);
   } catch (error) {
     $("sent").textContent = error.message;
+    $("became").hidden = followed === undefined;
   }
 });
 form.locale.addEventListener("change", async () => {

@@ -41,6 +41,15 @@ async fn what_is_sent_is_seen_by_inbox_tail() {
     assert_eq!(warning, "stentor: /audience/recipients/1/email: not an email address of the form name@example.com\n");
     let (code, letters, _) = run(stentor().args(["--json", "dead-letters", "list"]).envs(api));
     assert_eq!((code, letters.trim()), (0, "[]"));
+    // What is set up straight in SQL goes where `stentor dev` looks.
+    let with_its_settings = |args: &[&str]| run(stentor().args(args).env("STENTOR_CONFIG", dev.text("config")));
+    let (code, said, _) = with_its_settings(&["app", "rename", "demo", "Bank of Ada"]);
+    assert_eq!((code, said.trim()), (0, "app demo is called Bank of Ada"));
+    let (_, apps, _) = with_its_settings(&["--json", "app", "list"]);
+    let apps: Value = serde_json::from_str(&apps).unwrap();
+    assert_eq!((&apps[0]["app"], &apps[0]["name"]), (&json!("demo"), &json!("Bank of Ada")));
+    assert_eq!(with_its_settings(&["app", "rename", "demo", " "]).0, 1);
+    assert_eq!(with_its_settings(&["app", "rename", "nobody", "x"]).0, 1);
 }
 
 #[test]
@@ -57,6 +66,10 @@ fn errors_say_the_next_step_and_end_with_a_code() {
     assert!(complaint.contains("did you mean url?"), "{complaint}");
     let (code, ..) = run(stentor().arg("fly"));
     assert_eq!(code, 2);
+    let (code, _, complaint) = run(stentor().args(["send", "--title", "x"]));
+    assert!(code == 2 && complaint.contains("--topic") && complaint.contains("--everyone"), "{complaint}");
+    let (code, _, complaint) = run(stentor().args(["app", "create", "Bank"]));
+    assert!(code == 2 && complaint.contains("a-z, 0-9, - and _"), "{complaint}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use stentor_testkit::{MailServer, NameServer, RedisServer, free_port};
+use stentor_testkit::{MailServer, NameServer, RedisServer, SmsGateway, free_port};
 use stentor_tests::{serve::sqlite, stentor};
 
 /// The findings by name, and whether the command was content.
@@ -25,7 +25,8 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
     std::fs::write(&key_file, key.stdout).unwrap();
     let public = Command::new("openssl").args(["pkey", "-pubout", "-in", key_file.to_str().unwrap()]).output().unwrap();
     let public: String = String::from_utf8(public.stdout).unwrap().lines().filter(|l| !l.starts_with('-')).collect();
-    let (database, redis_url, url) = (sqlite(&dir), redis.url(), smtp.url());
+    let (database, redis_url, url, gateway) = (sqlite(&dir), redis.url(), smtp.url(), SmsGateway::start());
+    let gateway = format!("{}/send?to={{{{to}}}}&text={{{{text}}}}", gateway.url());
     let well = [
         ("STENTOR__REDIS__URL", redis_url.as_str()),
         ("STENTOR__ARCHIVE__URL", database.as_str()),
@@ -37,6 +38,8 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
         ("STENTOR__EMAIL__PROVIDER__MAIN__DKIM__DOMAIN", "example.com"),
         ("STENTOR__EMAIL__PROVIDER__MAIN__DKIM__SELECTOR", "s1"),
         ("STENTOR__EMAIL__PROVIDER__MAIN__DKIM__KEY_FILE", key_file.to_str().unwrap()),
+        ("STENTOR__SMS__PROVIDERS", "gw"),
+        ("STENTOR__SMS__PROVIDER__GW__URL", gateway.as_str()),
     ];
     let dns = NameServer::start(&json!({
         "bounces.example.com": ["other", "v=spf1 ip4:192.0.2.1 -all", "MX mx.example.com"],
@@ -52,6 +55,7 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
             "redis",
             "archive",
             "email provider main",
+            "sms provider gw",
             "dns of main: bounces.example.com",
             "dns of main: MX of bounces.example.com",
             "dns of main: s1._domainkey.example.com",
@@ -76,10 +80,14 @@ async fn what_is_not_well_is_named_and_how_to_mend_it() {
     assert_eq!((health.as_str(), said.as_str()), ("good", ""));
 
     let away = format!("smtp://127.0.0.1:{}?tls=none", free_port());
+    let nobody = format!("http://127.0.0.1:{}/{{{{to}}}}", free_port());
     let mut ill = well.to_vec();
-    ill[0] = ("STENTOR__REDIS__URL", "redis://127.0.0.1:1");
+    ill[0] = ("STENTOR__REDIS__URL", "redis://me:secret@127.0.0.1:1");
+    ill[11] = ("STENTOR__SMS__PROVIDER__GW__URL", &nobody);
     ill[4] = ("STENTOR__EMAIL__PROVIDER__MAIN__URL", &away);
     let (found, content) = ask(&dns, &ill);
     let bad: Vec<&str> = found.iter().filter(|(_, health, _)| health == "bad").map(|(what, ..)| what.as_str()).collect();
-    assert_eq!((content, bad), (false, vec!["redis", "email provider main"]), "{found:?}");
+    assert_eq!((content, bad), (false, vec!["redis", "email provider main", "sms provider gw"]), "{found:?}");
+    let redis = &found[0].2;
+    assert!(redis.contains("redis://127.0.0.1:1:") && !redis.contains("secret"), "{redis}");
 }

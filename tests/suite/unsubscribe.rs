@@ -108,7 +108,7 @@ async fn a_link_that_is_not_ours_does_nothing_and_says_so() {
     assert_eq!(dev.api.get("/v1/suppressions").await["items"], json!([]));
     // a mail without a category is of all: the one button says so
     let page = client().get(&url).send().await.unwrap().text().await.unwrap();
-    assert!(page.contains("Stop all mails from demo") && !page.contains("value=\"these\""), "{page}");
+    assert!(page.contains("Stop all mails from Harbour Bank") && !page.contains("value=\"these\""), "{page}");
 }
 
 /// Redis has what was said last; SQL may lag behind it.

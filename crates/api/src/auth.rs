@@ -28,6 +28,8 @@ use crate::{console::Visit, problem::ApiError, state::ApiState};
 /// The longest that an inbox token may be valid.
 pub const MAX_TOKEN_LIFE: Duration = Duration::from_mins(15);
 /// How far the clocks of issuer and verifier may differ.
+/// How many characters the id of a key has.
+pub(crate) const ID_LENGTH: usize = 12;
 const LEEWAY: Duration = Duration::from_secs(30);
 /// How long a key or app is taken from memory before it is asked for again: the longest that a revoked key still works.
 const CACHE_LIFE: Duration = Duration::from_secs(10);
@@ -59,7 +61,7 @@ pub const SCOPES: [&str; 4] = ["send", "read", "manage", "templates"];
 
 /// A new secret key: what the caller keeps, and what we keep of it.
 pub fn new_key(app: &AppId, name: &str, scopes: Vec<String>, now: Timestamp) -> (String, ApiKey) {
-    let id = random_text(12);
+    let id = random_text(ID_LENGTH);
     let secret = random_text(40);
     let record = ApiKey {
         id: id.clone(),
@@ -78,7 +80,7 @@ pub(crate) const OPERATOR_PREFIX: &str = "stn_oper_";
 
 /// A new operator's key: what they keep, and what we keep of it.
 pub fn new_operator(name: &str, now: Timestamp) -> (String, Operator) {
-    let (id, secret) = (random_text(12), random_text(40));
+    let (id, secret) = (random_text(ID_LENGTH), random_text(40));
     let secret_sha256 = Sha256::digest(secret.as_bytes()).into();
     let record = Operator { id: id.clone(), name: name.to_owned(), secret_sha256, created_at: now, revoked_at: None };
     (format!("{OPERATOR_PREFIX}{id}_{secret}"), record)
@@ -183,6 +185,10 @@ impl Credentials {
     }
 
     async fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, ApiError> {
+        // What can be no id is neither asked for nor remembered: a header may be long, and guesses many.
+        if id.len() != ID_LENGTH {
+            return Ok(None);
+        }
         cached(&self.keys, id, || self.archive.find_key(id)).await
     }
 
@@ -254,5 +260,12 @@ mod tests {
         assert_eq!(id, record.id);
         assert_eq!(<[u8; 32]>::from(Sha256::digest(secret.as_bytes())), record.secret_sha256);
         assert_ne!(text, new_key(&app, "test", vec![], Timestamp::UNIX_EPOCH).0);
+    }
+
+    #[tokio::test]
+    async fn what_can_be_no_id_fills_no_memory() {
+        let credentials = Credentials::new(Archive::connect("sqlite::memory:").await.unwrap());
+        assert!(credentials.key(&"x".repeat(380_000)).await.unwrap().is_none(), "nor is it asked for: there is no table");
+        assert!(credentials.keys.lock().unwrap().is_empty());
     }
 }

@@ -93,6 +93,13 @@ impl Archive {
         Ok(())
     }
 
+    /// Calls an app otherwise.
+    pub async fn rename_app(&self, id: &AppId, name: &str) -> Result<(), ArchiveError> {
+        let of = app::Entity::update_many().filter(app::Column::Id.eq(id.as_str()));
+        of.col_expr(app::Column::Name, Expr::value(name)).exec(&self.db).await?;
+        Ok(())
+    }
+
     /// Every app, by id.
     pub async fn list_apps(&self) -> Result<Vec<App>, ArchiveError> {
         app::Entity::find().order_by_asc(app::Column::Id).all(&self.db).await?.into_iter().map(App::try_from).collect()

@@ -19,6 +19,7 @@ use crate::{
     files::{Files, hash, is_shared_file, normalised},
     folder::Folder,
     live::Live,
+    names::Names,
     shared::SharedTemplates,
     watch::{CHANNEL, watch},
 };
@@ -42,6 +43,7 @@ struct Inner {
     redis: Connection,
     shared: RwLock<Arc<SharedTemplates>>,
     live: Arc<Live>,
+    names: Names,
     compiled: Compiled,
     compiling: Arc<Semaphore>,
 }
@@ -77,12 +79,17 @@ impl Catalog {
         now: Timestamp,
         stop: CancellationToken,
     ) -> Result<Self, CatalogError> {
-        let live = Arc::new(Live::new(archive.clone()));
+        let (live, names) = (Arc::new(Live::new(archive.clone())), Names::new(archive.clone()));
         record(&archive, &shared, now).await?;
         tokio::spawn(watch(place, live.clone(), stop));
         let compiling = Arc::new(Semaphore::new(COMPILING));
         let shared = RwLock::new(Arc::new(shared));
-        Ok(Self(Arc::new(Inner { archive, redis, shared, live, compiled: Compiled::new(), compiling })))
+        Ok(Self(Arc::new(Inner { archive, redis, shared, live, names, compiled: Compiled::new(), compiling })))
+    }
+
+    /// What `app` is called, as its mails say it. A new name is known everywhere within a minute.
+    pub async fn app_name(&self, app: &AppId) -> Arc<str> {
+        self.0.names.of(app).await
     }
 
     fn shared(&self) -> Arc<SharedTemplates> {

@@ -19,6 +19,7 @@ mod error;
 mod files;
 mod folder;
 mod live;
+mod names;
 mod saying;
 mod shared;
 mod watch;

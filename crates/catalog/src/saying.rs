@@ -8,7 +8,13 @@ use stentor_templates::{Input, RecipientFields, RenderError, RenderedEmail, Rend
 use crate::{Catalog, CatalogError};
 
 /// What a notification says.
-pub enum Words<'a> {
+pub struct Words<'a> {
+    said: Said<'a>,
+    /// What its app is called, if that is known; else its id stands for it.
+    app_name: Option<Arc<str>>,
+}
+
+enum Said<'a> {
     /// By a template.
     Template(Arc<Template>),
     /// By content that came with the request.
@@ -39,14 +45,19 @@ impl<'a> Words<'a> {
         let n = notification;
         let key = match (&n.request.template, &n.request.content) {
             (Some(key), _) => key,
-            (None, Some(content)) => return Ok(Ok(Self::Content(content))),
+            (None, Some(content)) => {
+                // Nothing but a mail names the app.
+                let is_mailed = n.request.channels.as_ref().is_some_and(|channels| channels.contains(&Channel::Email));
+                let app_name = if is_mailed { Some(catalog.app_name(&n.app).await) } else { None };
+                return Ok(Ok(Self { app_name, ..Self::brought(content) }));
+            }
             (None, None) => return Ok(Err("it says nothing".to_owned())),
         };
         let lost = match &n.template_version {
             // Accepted before versions were kept.
             None => None,
             Some(hash) => match catalog.version(&n.app, key, hash).await {
-                Ok(version) => return Ok(Ok(Self::Template(version.template.clone()))),
+                Ok(version) => return Ok(Ok(Self::written(version.template.clone(), n, catalog).await)),
                 Err(error @ CatalogError::Archive(_)) => return Err(error),
                 Err(error) => Some(error.to_string()),
             },
@@ -58,26 +69,40 @@ impl<'a> Words<'a> {
                 if lost.is_some() {
                     tracing::warn!(reason, "the live version of a template stands in for one that is lost");
                 }
-                Ok(Ok(Self::Template(version.template.clone())))
+                Ok(Ok(Self::written(version.template.clone(), n, catalog).await))
             }
             Err(error @ CatalogError::Archive(_)) => Err(error),
             Ok(_) | Err(_) => Ok(Err(reason)),
         }
     }
 
+    /// Content that came with the request, for whoever does not ask what the app is called.
+    pub fn brought(content: &'a Content) -> Self {
+        Self { said: Said::Content(content), app_name: None }
+    }
+
+    async fn written(template: Arc<Template>, n: &Notification, catalog: &Catalog) -> Self {
+        Self { said: Said::Template(template), app_name: Some(catalog.app_name(&n.app).await) }
+    }
+
+    /// True if they came with the request.
+    pub fn is_brought(&self) -> bool {
+        matches!(self.said, Said::Content(_))
+    }
+
     /// The channels that it goes out on: those that the request names, or the template's, or the inbox.
     pub fn channels<'n>(&'n self, n: &'n Notification) -> &'n [Channel] {
-        n.request.channels.as_deref().unwrap_or_else(|| match self {
-            Self::Template(template) => template.default_channels(),
-            Self::Content(_) => &[Channel::Inbox],
+        n.request.channels.as_deref().unwrap_or_else(|| match &self.said {
+            Said::Template(template) => template.default_channels(),
+            Said::Content(_) => &[Channel::Inbox],
         })
     }
 
     /// Its category: that which the request names, or the template's.
     pub fn category<'n>(&'n self, n: &'n Notification) -> Option<&'n str> {
-        n.request.category.as_deref().or_else(|| match self {
-            Self::Template(template) => template.category(),
-            Self::Content(_) => None,
+        n.request.category.as_deref().or_else(|| match &self.said {
+            Said::Template(template) => template.category(),
+            Said::Content(_) => None,
         })
     }
 
@@ -99,14 +124,14 @@ impl<'a> Words<'a> {
 
     /// True if what is written depends on the recipient and not only on the language.
     pub fn is_personal(&self) -> bool {
-        matches!(self, Self::Template(template) if template.is_personal())
+        matches!(&self.said, Said::Template(template) if template.is_personal())
     }
 
     /// The name of the rendering that `reader` gets: readers with the same variant share one.
     pub fn variant(&self, reader: Reader<'_>) -> String {
-        match self {
-            Self::Content(_) => "inline".to_owned(),
-            Self::Template(template) => {
+        match &self.said {
+            Said::Content(_) => "inline".to_owned(),
+            Said::Template(template) => {
                 if let (true, Some(recipient)) = (template.is_personal(), reader.recipient) {
                     return format!("r:{recipient}");
                 }
@@ -118,9 +143,9 @@ impl<'a> Words<'a> {
 
     /// The languages that it is written in; `None` for words that stand as they are. The first is for those who read none of them.
     pub fn locales(&self) -> Vec<Option<Locale>> {
-        match self {
-            Self::Content(_) => vec![None],
-            Self::Template(template) => {
+        match &self.said {
+            Said::Content(_) => vec![None],
+            Said::Template(template) => {
                 let default = template.locale_for(None);
                 let others = template.locales().filter(|locale| **locale != default).cloned().map(Some);
                 std::iter::once(Some(default.clone())).chain(others).collect()
@@ -128,54 +153,51 @@ impl<'a> Words<'a> {
         }
     }
 
+    fn input<'b>(&'b self, n: &'b Notification, reader: Reader<'b>, recipient: Option<&'b RecipientFields>) -> Input<'b> {
+        Input {
+            data: &n.request.data,
+            locale: reader.locale,
+            timezone: reader.timezone,
+            recipient,
+            app_name: self.app_name.as_deref().unwrap_or_else(|| n.app.as_str()),
+            now: reader.now,
+            unsubscribe: reader.unsubscribe,
+        }
+    }
+
     /// The item in the inbox.
     pub fn inbox(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedInbox, RenderError> {
         let fields = reader.fields();
-        let input = reader.input(n, fields.as_ref());
-        match self {
-            Self::Template(template) => template.render_inbox(&input),
-            Self::Content(content) => stentor_templates::inline::render_inbox(content, &input),
+        let input = self.input(n, reader, fields.as_ref());
+        match &self.said {
+            Said::Template(template) => template.render_inbox(&input),
+            Said::Content(content) => stentor_templates::inline::render_inbox(content, &input),
         }
     }
 
     /// The mail.
     pub fn email(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedEmail, RenderError> {
         let fields = reader.fields();
-        let input = reader.input(n, fields.as_ref());
-        match self {
-            Self::Template(template) => template.render_email(&input),
-            Self::Content(content) => stentor_templates::inline::render_email(content, &input),
+        let input = self.input(n, reader, fields.as_ref());
+        match &self.said {
+            Said::Template(template) => template.render_email(&input),
+            Said::Content(content) => stentor_templates::inline::render_email(content, &input),
         }
     }
 
     /// The SMS.
     pub fn sms(&self, n: &Notification, reader: Reader<'_>) -> Result<RenderedSms, RenderError> {
         let fields = reader.fields();
-        let input = reader.input(n, fields.as_ref());
-        match self {
-            Self::Template(template) => template.render_sms(&input),
-            Self::Content(content) => stentor_templates::inline::render_sms(content, &input),
+        let input = self.input(n, reader, fields.as_ref());
+        match &self.said {
+            Said::Template(template) => template.render_sms(&input),
+            Said::Content(content) => stentor_templates::inline::render_sms(content, &input),
         }
     }
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn fields(self) -> Option<RecipientFields> {
         Some(RecipientFields { id: self.recipient?.clone(), attributes: self.attributes.clone() })
-    }
-
-    fn input<'b>(self, n: &'b Notification, recipient: Option<&'b RecipientFields>) -> Input<'b>
-    where
-        'a: 'b,
-    {
-        Input {
-            data: &n.request.data,
-            locale: self.locale,
-            timezone: self.timezone,
-            recipient,
-            app_name: n.app.as_str(),
-            now: self.now,
-            unsubscribe: self.unsubscribe,
-        }
     }
 }

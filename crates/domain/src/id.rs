@@ -190,7 +190,7 @@ text_id! {
 fn check_app(text: &str) -> Result<(), TextError> {
     check_line(text, 64)?;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    if text.bytes().all(plain) { Ok(()) } else { Err(TextError::Control) }
+    if text.bytes().all(plain) { Ok(()) } else { Err(TextError::NotPlain) }
 }
 
 /// An id that stands in paths of URLs.

@@ -15,6 +15,9 @@ pub enum TextError {
     /// It is `.` or `..`, which every reader of URLs takes for a step of the path, encoded or not.
     #[error("must not be \".\" or \"..\": no URL can name it; put something before it, such as \"id-.\"")]
     Dots,
+    /// It has characters that an app's id has not.
+    #[error("must be 1 to 64 of a-z, 0-9, - and _")]
+    NotPlain,
 }
 
 impl TextError {
@@ -25,6 +28,7 @@ impl TextError {
             Self::TooLong(_) => "too_long",
             Self::Control => "control_character",
             Self::Dots => "dots",
+            Self::NotPlain => "not_plain",
         }
     }
 }

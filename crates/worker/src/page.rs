@@ -22,8 +22,7 @@ pub(crate) struct Page<'a> {
 impl Page<'_> {
     /// True if the process that accepted it may have written the item before its dispatch.
     pub(crate) fn may_be_written_ahead(&self) -> bool {
-        matches!(self.words, Words::Content(_))
-            && matches!(&self.n.request.audience, Audience::Recipients(named) if named.len() == 1)
+        self.words.is_brought() && matches!(&self.n.request.audience, Audience::Recipients(named) if named.len() == 1)
     }
 
     pub(crate) fn reader<'b>(&'b self, recipient: &'b RecipientId, profile: &'b Profile) -> Reader<'b> {

@@ -20,7 +20,11 @@ use super::{
     session::{Session, Sql},
     visit::{Entry, Visit},
 };
-use crate::{auth::OPERATOR_PREFIX, problem::ApiError, state::ApiState};
+use crate::{
+    auth::{ID_LENGTH, OPERATOR_PREFIX},
+    problem::ApiError,
+    state::ApiState,
+};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -127,6 +131,9 @@ async fn let_in(state: &ApiState, shown: &Shown) -> Result<Option<Response>, Fai
 /// The operator whose key it is, if it is valid.
 async fn find(state: &ApiState, key: &str) -> Result<Option<Operator>, ApiError> {
     let Some((id, secret)) = key.strip_prefix(OPERATOR_PREFIX).and_then(|rest| rest.split_once('_')) else { return Ok(None) };
+    if id.len() != ID_LENGTH {
+        return Ok(None);
+    }
     let Some(operator) = state.archive.find_operator(id).await? else { return Ok(None) };
     let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
     let valid = bool::from(hash.ct_eq(&operator.secret_sha256)) && operator.revoked_at.is_none();

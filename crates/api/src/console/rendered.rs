@@ -38,11 +38,13 @@ pub(super) struct Words<'a> {
     n: &'a Notification,
     /// Within, why there is none.
     template: Option<Result<Arc<Version>, String>>,
+    app_name: Arc<str>,
 }
 
 impl<'a> Words<'a> {
     pub(super) async fn of(state: &ApiState, n: &'a Notification) -> Result<Self, ApiError> {
-        let Some(key) = &n.request.template else { return Ok(Self { n, template: None }) };
+        let app_name = state.templates.app_name(&n.app).await;
+        let Some(key) = &n.request.template else { return Ok(Self { n, template: None, app_name }) };
         let found = match &n.template_version {
             Some(hash) => state.templates.version(&n.app, key, hash).await.map(Some),
             None => state.templates.find(&n.app, key).await,
@@ -52,7 +54,7 @@ impl<'a> Words<'a> {
             Err(error @ CatalogError::Archive(_)) => return Err(error.into()),
             Err(error) => Err(error.to_string()),
         };
-        Ok(Self { n, template: Some(template) })
+        Ok(Self { n, template: Some(template), app_name })
     }
 
     fn template(&self) -> Option<&Template> {
@@ -85,7 +87,7 @@ pub(super) fn render(words: &Words<'_>, channel: Channel, locale: &str, now: Tim
         locale: locale.as_ref(),
         timezone: None,
         recipient: nobody.as_ref(),
-        app_name: n.app.as_str(),
+        app_name: &words.app_name,
         now,
         unsubscribe: None,
     };

@@ -165,7 +165,7 @@ impl ApiState {
         }
         match Box::pin(self.archive.find_topic(&n.app, topic)).await {
             Ok(None) => {
-                let message = format!("there is no topic {topic:?}: make it with PUT /v1/topics, or by its first member");
+                let message = format!("there is no topic {topic}: make it with PUT /v1/topics/{{topic}}, or by its first member");
                 Err(ApiError::invalid(vec![Violation::new("/audience/topic", "unknown_topic", message)]))
             }
             Ok(Some(_)) => {
@@ -210,7 +210,7 @@ impl ApiState {
     /// and in no time.
     fn item_ahead(&self, n: &Notification, job: &NewJob<'_>) -> Option<ItemAhead> {
         let content = n.request.content.as_ref().filter(|_| n.request.template.is_none())?;
-        let (words, is_short) = (Words::Content(content), job.body.is_some_and(|body| body.len() <= SHORT));
+        let (words, is_short) = (Words::brought(content), job.body.is_some_and(|body| body.len() <= SHORT));
         if !(is_short && few(n).count() == 1 && words.channels(n).contains(&Channel::Inbox) && self.ahead.can_write()) {
             return None;
         }

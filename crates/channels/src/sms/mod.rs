@@ -16,6 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use stentor_domain::Timestamp;
+use tokio::{net::TcpStream, time::timeout};
+use url::Url;
 
 use crate::{
     Channel, ConfigError, OutboundMessage, SendError, Sent, SmsMessage,
@@ -32,6 +34,9 @@ pub use settings::{
     SmsPreset, SmsProviderConfig, VendorParam, VendorTemplate,
 };
 
+/// How long a gateway's host may take to take a connection.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// One provider of `[sms]`.
 pub(crate) struct SmsProvider {
     name: String,
@@ -40,7 +45,8 @@ pub(crate) struct SmsProvider {
 }
 
 enum Transport {
-    Gateway(Box<Gateway>),
+    /// With the host that it is at, if its URL names it before anything is filled in.
+    Gateway(Box<Gateway>, Option<(String, u16)>),
     Capture(Outbox),
 }
 
@@ -63,7 +69,7 @@ impl SmsProvider {
             Transport::Capture(Outbox::open(dir).map_err(|e| place.file("dir", dir, e))?)
         } else {
             let config = presets::with_preset(place, config)?;
-            Transport::Gateway(Box::new(Gateway::new(place, &config, deadline)?))
+            Transport::Gateway(Box::new(Gateway::new(place, &config, deadline)?), host(&config))
         };
         Ok(Self { name: place.name.to_owned(), from: config.from.clone(), transport })
     }
@@ -74,7 +80,7 @@ impl SmsProvider {
             return Err(Failure::permanent("the text must not contain NUL or other control characters"));
         }
         match &self.transport {
-            Transport::Gateway(gateway) => gateway.send(sms, within).await,
+            Transport::Gateway(gateway, _) => gateway.send(sms, within).await,
             Transport::Capture(outbox) => {
                 let id = sms.id.to_string();
                 let captured =
@@ -86,6 +92,12 @@ impl SmsProvider {
             }
         }
     }
+}
+
+fn host(config: &SmsProviderConfig) -> Option<(String, u16)> {
+    let fixed = config.url.as_ref()?.reveal().split("{{").next()?;
+    let url = Url::parse(fixed).ok()?;
+    Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
 /// Refuses settings that would be ignored.
@@ -114,6 +126,18 @@ impl Channel for SmsProvider {
         let message_id = self.send_sms(sms, within).await.map_err(|failure| failure.of(&self.name))?;
         tracing::debug!(delivery.id = %sms.id, provider = self.name, "an SMS was handed over");
         Ok(Sent { provider: self.name.clone(), message_id })
+    }
+
+    /// Whether its host takes a connection: whatever is asked over it might be a message.
+    async fn probe(&self) -> Result<(), SendError> {
+        let Transport::Gateway(_, Some((host, port))) = &self.transport else { return Ok(()) };
+        let answer = timeout(PROBE, TcpStream::connect((host.as_str(), *port))).await;
+        let why = match answer {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {PROBE:?}"),
+        };
+        Err(Failure::down(format!("{host}:{port}: {why}")).of(&self.name))
     }
 
     fn provider(&self) -> &str {

@@ -5,17 +5,30 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use stentor_api::auth::{MAX_TOKEN_LIFE, SCOPES, issue_token, new_key};
 use stentor_archive::{Archive, NewApp};
-use stentor_domain::{AppId, Clock, RecipientId, SystemClock};
+use stentor_domain::{AppId, Clock, RecipientId, SystemClock, text::check_line};
 
 use super::{Output, record::on_record};
 use crate::{config::Config, wiring::open_archive};
+
+/// The longest name of an app, in bytes.
+const MAX_NAME: usize = 100;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum App {
     /// Create an app
     Create {
         /// Its id: 1 to 64 of a-z, 0-9, - and _
-        name: AppId,
+        id: AppId,
+        /// What it is called in mails and on the page to unsubscribe; its id without
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Call an app otherwise; its mails do so within a minute
+    Rename {
+        /// Its id
+        id: AppId,
+        /// What it is called
+        name: String,
     },
     /// List the apps
     List,
@@ -25,24 +38,35 @@ impl App {
     pub(crate) async fn run(self, config: &Config, out: Output) -> anyhow::Result<()> {
         let archive = open_archive(config).await?;
         match self {
-            Self::Create { name } => {
-                if archive.find_app(&name).await?.is_some() {
-                    bail!("there is an app {name} already");
+            Self::Create { id, name } => {
+                if archive.find_app(&id).await?.is_some() {
+                    bail!("there is an app {id} already");
                 }
-                let secret = create_app(&archive, &name).await?;
-                let answer = json!({ "app": name, "inbox_secret": secret });
+                let secret = create_app(&archive, &id, name.as_deref().unwrap_or(id.as_str())).await?;
+                let answer = json!({ "app": id, "inbox_secret": secret });
                 out.say(&answer, |_| {
-                    format!(
-                        "app {name}\ninbox_secret {secret}\n\nNext: stentor key create --app {name} --scopes send,read,manage"
-                    )
+                    format!("app {id}\ninbox_secret {secret}\n\nNext: stentor key create --app {id} --scopes send,read,manage")
                 })
             }
+            Self::Rename { id, name } => {
+                let name = checked(&name)?;
+                known(&archive, &id).await?;
+                on_record(&archive, Some(&id), ("app.rename", id.as_str()), async { Ok(archive.rename_app(&id, name).await?) })
+                    .await?;
+                out.say(&json!({ "app": id, "name": name }), |_| format!("app {id} is called {name}"))
+            }
             Self::List => {
-                let apps: Vec<_> =
-                    archive.list_apps().await?.into_iter().map(|a| json!({ "app": a.id, "created_at": a.created_at })).collect();
+                let apps: Vec<_> = archive
+                    .list_apps()
+                    .await?
+                    .into_iter()
+                    .map(|a| json!({ "app": a.id, "name": a.name, "created_at": a.created_at }))
+                    .collect();
                 out.say(&apps, |apps| {
-                    let lines: Vec<String> =
-                        apps.iter().map(|a| format!("{}\t{}", text(&a["app"]), text(&a["created_at"]))).collect();
+                    let lines: Vec<String> = apps
+                        .iter()
+                        .map(|a| format!("{}\t{}\t{}", text(&a["app"]), text(&a["name"]), text(&a["created_at"])))
+                        .collect();
                     if lines.is_empty() { "no apps yet: stentor app create NAME".to_owned() } else { lines.join("\n") }
                 })
             }
@@ -54,13 +78,19 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// A name that an app may have.
+fn checked(name: &str) -> anyhow::Result<&str> {
+    check_line(name, MAX_NAME).map_err(|error| anyhow::anyhow!("the name {name:?} {error}"))?;
+    Ok(name)
+}
+
 /// Creates an app; its inbox secret, as hexadecimal text, is what signs inbox tokens (HMAC-SHA-256 over these very characters).
-pub(crate) async fn create_app(archive: &Archive, id: &AppId) -> anyhow::Result<String> {
+pub(crate) async fn create_app(archive: &Archive, id: &AppId, name: &str) -> anyhow::Result<String> {
+    let name = checked(name)?.to_owned();
     let mut bytes = [0; 32];
     rand::Rng::fill(&mut rand::rng(), &mut bytes);
     let secret = hex::encode(bytes);
-    let app =
-        NewApp { id: id.clone(), name: id.to_string(), inbox_secret: secret.clone().into_bytes(), created_at: SystemClock.now() };
+    let app = NewApp { id: id.clone(), name, inbox_secret: secret.clone().into_bytes(), created_at: SystemClock.now() };
     on_record(archive, Some(id), ("app.create", id.as_str()), async {
         archive.insert_app(&app).await.with_context(|| format!("the app {id} cannot be created"))
     })

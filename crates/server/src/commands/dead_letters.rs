@@ -22,7 +22,7 @@ pub(crate) enum DeadLetters {
     Replay {
         #[command(flatten)]
         api: ApiArgs,
-        /// Which; `list` names them
+        /// Which; `list` names them. Or else --all, or a filter
         #[arg(required_unless_present_any = ["all", "queue", "reason", "since", "until"])]
         id: Option<String>,
         /// All of them
@@ -43,8 +43,8 @@ pub(crate) enum DeadLetters {
 /// Which dead letters.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
-    /// Only of this queue: dispatch, email or sms
-    #[arg(long)]
+    /// Only of this queue
+    #[arg(long, value_parser = ["dispatch", "email", "sms"])]
     queue: Option<String>,
     /// Only those whose reason contains this
     #[arg(long)]

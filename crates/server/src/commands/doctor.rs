@@ -59,6 +59,7 @@ impl Doctor {
     pub(crate) async fn run(self, config: &Config, out: Output) -> anyhow::Result<()> {
         let mut found = vec![redis(config).await, archive(config).await];
         found.extend(email(config).await);
+        found.extend(sms(config).await);
         found.extend(self.dns(config).await);
         out.say(&found, |found| found.iter().map(line).collect::<Vec<_>>().join("\n"))?;
         let bad = found.iter().filter(|finding| finding.health == Health::Bad).count();
@@ -138,7 +139,11 @@ async fn redis(config: &Config) -> Finding {
         let place: Place = config.redis.url.parse()?;
         check_redis(&place.connect().await?).await
     };
-    Finding::of("redis", check.await, Health::Bad)
+    // Without the password that it may have.
+    let (scheme, rest) = config.redis.url.split_once("://").unwrap_or(("", &config.redis.url));
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let check = check.await.map_err(|error| format!("{error} (redis.url names {scheme}://{place}: is it running there?)"));
+    Finding::of("redis", check, Health::Bad)
 }
 
 async fn archive(config: &Config) -> Finding {
@@ -187,6 +192,28 @@ async fn email(config: &Config) -> Vec<Finding> {
     if config.http.public_url.is_empty() {
         let advice = "mails carry no link to unsubscribe: set http.public_url";
         found.push(Finding::of("email: unsubscribing", Err::<(), _>(advice), Health::Warning));
+    }
+    found
+}
+
+async fn sms(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    match Providers::sms(&config.sms) {
+        Ok(providers) => {
+            for (name, answer) in providers.probe().await {
+                found.push(Finding::of(format!("sms provider {name}"), answer, Health::Bad));
+            }
+        }
+        Err(error) => found.push(Finding::of("sms", Err::<(), _>(error), Health::Bad)),
+    }
+    for name in &config.sms.providers {
+        let Some(provider) = config.sms.provider.get(name) else { continue };
+        if provider.receipts.is_some() && provider.callback_url.is_none() {
+            let advice = format!(
+                "the gateway is not told where to send receipts: set sms.provider.{name}.callback_url, or tell it by hand"
+            );
+            found.push(Finding::of(format!("sms provider {name}: receipts"), Err::<(), _>(advice), Health::Warning));
+        }
     }
     found
 }

@@ -17,7 +17,7 @@ use super::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inbox {
-    /// Show what is unread and then whatever happens, until Ctrl-C
+    /// Show the newest of an inbox and then whatever happens, until Ctrl-C
     Tail(Tail),
 }
 

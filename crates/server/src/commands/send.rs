@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -13,17 +13,18 @@ use super::{
 };
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("audience").args(["to", "topic", "everyone", "request"]).required(true)))]
 pub(crate) struct Send {
     #[command(flatten)]
     api: ApiArgs,
     /// For whom: a recipient's id; may be repeated
-    #[arg(long, required_unless_present_any = ["request", "topic", "everyone"])]
+    #[arg(long, value_name = "ID")]
     to: Vec<String>,
     /// For the members of this topic, instead of --to
-    #[arg(long, conflicts_with_all = ["to", "everyone"])]
+    #[arg(long)]
     topic: Option<String>,
     /// For everybody who uses the app, instead of --to
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long)]
     everyone: bool,
     /// Which template
     #[arg(long, conflicts_with = "title")]
@@ -48,7 +49,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// The whole request as JSON, or - for standard input, instead of the options above
-    #[arg(long, conflicts_with_all = ["to", "topic", "everyone", "template", "title", "channels", "send_at"], value_name = "JSON")]
+    #[arg(long, conflicts_with_all = ["template", "title", "channels", "send_at"], value_name = "JSON")]
     request: Option<String>,
 }
 

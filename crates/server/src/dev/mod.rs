@@ -61,6 +61,8 @@ pub(crate) struct Ready {
     console_url: String,
     redis_url: String,
     database_url: String,
+    /// The settings by which `stentor app`, `key` and `operator` find this Redis and this database.
+    config: PathBuf,
     outbox: PathBuf,
 }
 
@@ -92,6 +94,9 @@ impl Dev {
         drop(archive);
         let (redis_url, database_url, outbox_dir) =
             (config.redis.url.clone(), config.archive.url.clone(), outbox.dir().to_owned());
+        let own_config = data.join("stentor.toml");
+        let settings = format!("redis.url = {redis_url:?}\narchive.url = {database_url:?}\n");
+        write_whole(&own_config, settings.as_bytes())?;
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
         let page_credentials = credentials.clone();
         let public_url: Arc<str> = config.http.public_url.as_str().into();
@@ -125,6 +130,7 @@ impl Dev {
                     console_url: format!("http://{address}/console/login#{}", credentials.operator_key),
                     redis_url,
                     database_url,
+                    config: own_config,
                     outbox: outbox_dir,
                 };
                 out.say(&ready, Ready::in_words)?;
@@ -179,7 +185,7 @@ impl Credentials {
         let app: AppId = "demo".parse()?;
         let inbox_secret = match archive.find_app(&app).await? {
             Some(app) => String::from_utf8(app.inbox_secret).context("the demo app's secret is no text")?,
-            None => admin::create_app(archive, &app).await?,
+            None => admin::create_app(archive, &app, "Harbour Bank").await?,
         };
         let api_key = admin::create_key(archive, &app, "dev", SCOPES.map(str::to_owned).to_vec()).await?;
         let operator_key = operator::create_operator(archive, "dev").await?;
@@ -208,9 +214,17 @@ fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().with_context(|| format!("{} cannot be written", file.display()))
 }
 
+/// A path as it is shortest from the current folder.
+fn from_here(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let path = here.as_ref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    path.display().to_string()
+}
+
 impl Ready {
     fn in_words(&self) -> String {
-        let Self { api_url, api_key, recipient, outbox, console_url, .. } = self;
+        let Self { api_url, api_key, recipient, outbox, console_url, config, .. } = self;
+        let stentor = std::env::current_exe().map_or_else(|_| "stentor".to_owned(), |path| from_here(&path));
         let data = r#"{"amount":{"value":"1234.50","currency":"CNY"},"due_date":"2026-12-05","card":"6222"}"#;
         format!(
             "\nStentor is ready at {api_url}\n\n\
@@ -223,9 +237,10 @@ impl Ready {
              \x20 -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' \\\n\
              \x20 -d '{{\"audience\":{{\"recipients\":[\"{recipient}\"]}},\"template\":\"card-repayment-due\",\"channels\":[\"inbox\",\"email\",\"sms\"],\"data\":{data}}}'\n\n\
              And see it arrive:\n\n\
-             export STENTOR_API_URL={api_url} STENTOR_API_KEY={api_key}\n\
-             target/debug/stentor inbox tail --recipient {recipient}\n",
+             export STENTOR_API_URL={api_url} STENTOR_API_KEY={api_key} STENTOR_CONFIG={config}\n\
+             {stentor} inbox tail --recipient {recipient}\n",
             outbox = outbox.display(),
+            config = from_here(config),
         )
     }
 }

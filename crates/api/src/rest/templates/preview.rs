@@ -183,11 +183,14 @@ pub(crate) async fn preview(
         }
         None => Subject::Stored(state.named_version(&key.app, &template, asked.version.as_deref()).await?.template.clone()),
     };
-    let (app_name, now) = (key.app.to_string(), state.now());
+    let (app_name, now) = (state.templates.app_name(&key.app).await, state.now());
     // Rendering is bounded and short, but work for a processor all the same.
     let view = tokio::task::spawn_blocking(move || view(&subject, asked, &app_name, now));
     view.await.map_err(|e| ApiError::unavailable("the preview", e))?.map(Json)
 }
+
+/// What stands in a preview where each reader's mail has a link of their own.
+const UNSUBSCRIBE: &str = "https://example.com/unsubscribe";
 
 fn view(subject: &Subject, asked: Preview, app_name: &str, now: stentor_domain::Timestamp) -> Result<PreviewView, ApiError> {
     let findings = match subject {
@@ -220,7 +223,7 @@ fn view(subject: &Subject, asked: Preview, app_name: &str, now: stentor_domain::
         recipient: Some(&reader),
         app_name,
         now,
-        unsubscribe: None,
+        unsubscribe: Some(UNSUBSCRIBE),
     };
     let wanted = |channel| asked.channels.as_ref().is_none_or(|channels| channels.contains(&channel));
     let inbox = wanted(Channel::Inbox).then(|| {
@@ -342,7 +345,7 @@ pub(crate) async fn test(
         channels: asked.channels,
         send_at: None,
         expires_at: None,
-        priority: Priority::High,
+        priority: Priority::default(),
         category: None,
         collapse_key: None,
         attachments: Vec::new(),

@@ -36,6 +36,10 @@ struct Shared {
     server: u16,
     fault: Mutex<Fault>,
     lost: AtomicUsize,
+    /// How many connections have come.
+    came: AtomicUsize,
+    /// So many of them, the first, carry nothing any more.
+    silent: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -47,6 +51,8 @@ impl FaultProxy {
             server: port,
             fault: Mutex::new(Fault::None),
             lost: AtomicUsize::new(0),
+            came: AtomicUsize::new(0),
+            silent: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -73,6 +79,16 @@ impl FaultProxy {
         *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
+    /// Swallows from now on whatever the connections that stand are sent, by either side, and closes none of them.
+    pub fn silence(&self) {
+        self.shared.silent.store(self.came(), Relaxed);
+    }
+
+    /// How many connections have come.
+    pub fn came(&self) -> usize {
+        self.shared.came.load(Relaxed)
+    }
+
     /// How many answers were lost so far.
     pub fn lost_answers(&self) -> usize {
         self.shared.lost.load(Relaxed)
@@ -87,7 +103,8 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
-    fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
+    fn serve(self: &Arc<Self>, mut client: TcpStream) -> std::io::Result<()> {
+        let number = self.came.fetch_add(1, Relaxed);
         let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         if fault == Fault::Refuse {
             return Ok(());
@@ -95,6 +112,7 @@ impl Shared {
         let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server))?;
         let asked = Arc::new(AtomicBool::new(false));
         let (mut from_client, mut to_server, seen) = (client.try_clone()?, server.try_clone()?, asked.clone());
+        let shared = self.clone();
         thread::spawn(move || {
             let (mut buffer, mut tail) = ([0; 16 * 1024], Vec::new());
             while let Ok(n @ 1..) = from_client.read(&mut buffer) {
@@ -104,6 +122,9 @@ impl Shared {
                     seen.fetch_or(tail.windows(what.len()).any(|part| part == what), Relaxed);
                     tail.drain(..tail.len().saturating_sub(what.len()));
                 }
+                if shared.is_silent(number) {
+                    continue;
+                }
                 if to_server.write_all(&buffer[..n]).is_err() {
                     break;
                 }
@@ -112,6 +133,9 @@ impl Shared {
         });
         let mut buffer = [0; 16 * 1024];
         while let n @ 1.. = server.read(&mut buffer)? {
+            if self.is_silent(number) {
+                continue;
+            }
             if asked.load(Relaxed) {
                 self.lost.fetch_add(1, Relaxed);
                 client.shutdown(Shutdown::Both)?;
@@ -128,5 +152,9 @@ impl Shared {
             }
         }
         client.shutdown(Shutdown::Write)
+    }
+
+    fn is_silent(&self, number: usize) -> bool {
+        number < self.silent.load(Relaxed)
     }
 }

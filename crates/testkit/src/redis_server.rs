@@ -95,6 +95,21 @@ impl RedisServer {
         assert!(self.try_start(), "redis-server does not start again on port {}", self.port);
     }
 
+    /// Freezes it (SIGSTOP): the kernel goes on taking what it is sent, and nothing answers.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("there is kill").success(), "SIG{name} was not sent");
+    }
+
     fn try_start(&mut self) -> bool {
         let mut conf = format!("bind 127.0.0.1\nport {}\ndir {}\n", self.port, self.data.path().display());
         // With `everysec` a write may wait up to 2 s for an fsync in progress, in the memory of a server that a test then kills.

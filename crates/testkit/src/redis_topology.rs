@@ -126,6 +126,12 @@ impl RedisSentinel {
         &mut self.master
     }
 
+    /// True once the Sentinel names the replica as the master.
+    pub fn has_failed_over(&self) -> bool {
+        ask(self.port, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"])
+            .is_some_and(|address| address.contains(&self.replica.port().to_string()))
+    }
+
     /// The server that becomes the master.
     pub fn replica(&self) -> &RedisServer {
         &self.replica

@@ -25,12 +25,13 @@ pub fn work(url: &str, lease: Duration) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let queue = Queue::new(place(url).connect().await.unwrap(), "faults");
-        let reader = place(url).connect_blocking().await.unwrap();
+        let config = WorkerConfig { lease, ..WorkerConfig::new(16) };
+        let reader = place(url).connect_blocking(config.block).await.unwrap();
         let done = place(url).connect().await.unwrap();
         let worker = move |n| {
             let done = done.clone();
             WorkerBuilder::new(format!("faults-{n}"))
-                .backend(queue.backend::<u32>(WorkerConfig { lease, ..WorkerConfig::new(16) }, reader.clone()))
+                .backend(queue.backend::<u32>(config.clone(), reader.clone()))
                 .concurrency(16)
                 .build(move |n: u32, _: Data<Lease>| {
                     let mut done = done.clone();

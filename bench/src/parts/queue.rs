@@ -177,7 +177,7 @@ impl Count {
 
 async fn consume(url: &str, n: usize, all: bool) -> Value {
     let (place, queue) = queue(url).await;
-    let reader = place.connect_blocking().await.expect("Redis answers");
+    let reader = place.connect_blocking(WorkerConfig::new(CONCURRENCY).block).await.expect("Redis answers");
     let count = Count::default();
     let counted = count.clone();
     let worker = WorkerBuilder::new("bench")

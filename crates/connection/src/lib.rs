@@ -10,10 +10,11 @@
 //! is away, and tries again in their own time. Whatever was sent may have happened all the same.
 
 mod call;
+mod cluster;
 mod gathering;
 pub mod lua;
 mod place;
-mod sentinel;
+mod server;
 mod words;
 
 use std::time::Duration;
@@ -21,37 +22,36 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
+    sentinel::{Sentinel, SentinelClient, SentinelServerType},
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use call::Call;
+pub use cluster::Cluster;
 pub use gathering::{Gathering, Turn, broken_off};
 pub use place::{BadUrl, Place};
-use sentinel::SentinelMaster;
+pub use server::Server;
+use server::Source;
 pub use words::Words;
 
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How long an answer may take. The crate's own 500 ms would end calls that a busy Redis answers a moment later.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// How long an answer to a blocking read may take. Whoever reads watches the time.
-const BLOCK_WITHIN: Duration = Duration::from_mins(10);
 /// How often a call to a Cluster is tried: it may be told that a slot lives elsewhere now.
 const CLUSTER_RETRIES: u32 = 3;
 
 /// A connection, shared by its clones.
 #[derive(Clone)]
 pub enum Connection {
-    /// To one node.
-    Node(ConnectionManager),
-    /// To the master that Sentinel names.
-    Sentinel(SentinelMaster),
+    /// To one server: a node, or the master that Sentinel names.
+    Server(Server),
     /// To a Cluster.
-    Cluster(ClusterConnection),
+    Cluster(Cluster),
 }
 
 impl Place {
@@ -60,32 +60,30 @@ impl Place {
         self.open(ANSWER_WITHIN).await
     }
 
-    /// A connection for one reader that blocks: nobody else's calls may wait behind it, and its answers may take their time.
-    pub async fn connect_blocking(&self) -> RedisResult<Connection> {
-        self.open(BLOCK_WITHIN).await
+    /// A connection for one reader that blocks: nobody else's calls may wait behind it. Its reads wait for up to `block`; a
+    /// server that says nothing for longer is taken for dead, as by any other call.
+    pub async fn connect_blocking(&self, block: Duration) -> RedisResult<Connection> {
+        self.open(block + ANSWER_WITHIN).await
     }
 
     async fn open(&self, answer_within: Duration) -> RedisResult<Connection> {
-        Ok(match self {
-            Self::Node(info) => {
-                let config = ConnectionManagerConfig::new()
-                    .set_connection_timeout(Some(CONNECT_WITHIN))
-                    .set_response_timeout(Some(answer_within))
-                    .set_number_of_retries(1);
-                Connection::Node(Client::open(info.clone())?.get_connection_manager_with_config(config).await?)
-            }
+        let source = match self {
+            Self::Node(info) => Source::Node(Client::open(info.clone())?),
             Self::Sentinel { nodes, name, settings } => {
-                Connection::Sentinel(SentinelMaster::connect(nodes, name, settings, CONNECT_WITHIN, answer_within).await?)
+                let master = SentinelServerType::Master;
+                Source::Sentinel(SentinelClient::build(nodes.clone(), name.clone(), Some(settings.clone()), master)?.into())
             }
             Self::Cluster(nodes) => {
                 let client = ClusterClient::builder(nodes.clone())
+                    .tcp_settings(place::tcp())
                     .connection_timeout(CONNECT_WITHIN)
                     .response_timeout(answer_within)
                     .retries(CLUSTER_RETRIES)
                     .build()?;
-                Connection::Cluster(client.get_async_connection().await?)
+                return Ok(Connection::Cluster(Cluster::connect(client).await?));
             }
-        })
+        };
+        Ok(Connection::Server(Server::connect(source, answer_within).await?))
     }
 
     /// A connection that hears what is published; every push goes to `pushes`. To be asked for again at each connection: with
@@ -94,9 +92,13 @@ impl Place {
         let resp3 = redis::ProtocolVersion::RESP3; // pub/sub needs it
         let info = match self {
             Self::Node(info) => info.clone(),
-            Self::Sentinel { nodes, name, settings } => sentinel::master(nodes, name, settings).await?,
+            Self::Sentinel { nodes, name, settings } => {
+                let master = Sentinel::build(nodes.clone())?.async_master_for(name, Some(settings)).await?;
+                master.get_connection_info().clone()
+            }
             Self::Cluster(nodes) => {
                 let client = ClusterClient::builder(nodes.clone())
+                    .tcp_settings(place::tcp())
                     .use_protocol(resp3)
                     .connection_timeout(patience)
                     .response_timeout(patience)
@@ -171,52 +173,28 @@ impl Connection {
     /// The command that publishes to [`Subscriber`]s, for scripts.
     pub fn publishing(&self) -> &'static str {
         match self {
-            Self::Node(_) | Self::Sentinel(_) => "PUBLISH",
+            Self::Server(_) => "PUBLISH",
             Self::Cluster(_) => "SPUBLISH",
         }
     }
 }
 
-/// True for what is asked of a server and not of a key. Each node of a Cluster would answer.
-fn is_of_a_server(cmd: &Cmd) -> bool {
-    cmd.args_iter().next().is_some_and(|name| matches!(name, redis::Arg::Simple(b"INFO" | b"PING" | b"TIME")))
-}
-
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Node(conn) => conn.req_packed_command(cmd),
-            Self::Sentinel(conn) => conn.req_packed_command(cmd),
-            Self::Cluster(conn) => {
-                if !is_of_a_server(cmd) {
-                    return conn.req_packed_command(cmd);
-                }
-                let any = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-                Box::pin(conn.route_command(cmd.clone(), any))
-            }
+            Self::Server(conn) => conn.req_packed_command(cmd),
+            Self::Cluster(conn) => conn.req_packed_command(cmd),
         }
     }
 
     fn req_packed_commands<'a>(&'a mut self, pipeline: &'a Pipeline, offset: usize, count: usize) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Node(conn) => conn.req_packed_commands(pipeline, offset, count),
-            Self::Sentinel(conn) => conn.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(conn) => Box::pin(scatter(conn, pipeline)),
+            Self::Server(conn) => conn.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(conn) => conn.req_packed_commands(pipeline, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         0
     }
-}
-
-/// A pipeline in a Cluster: its commands go to the nodes of their keys, all at once.
-///
-/// A transaction is never asked for here: what must happen together is in a script.
-async fn scatter(conn: &ClusterConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-    let calls = pipeline.cmd_iter().map(|cmd| {
-        let mut conn = conn.clone();
-        async move { conn.req_packed_command(cmd).await }
-    });
-    join_all(calls).await.into_iter().collect()
 }

@@ -1,7 +1,16 @@
 //! Where Redis is, from a URL.
 
-use redis::{ConnectionInfo, IntoConnectionInfo, RedisError, sentinel::SentinelNodeConnectionInfo};
+use std::time::Duration;
+
+use redis::{
+    ConnectionInfo, IntoConnectionInfo, RedisError,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    sentinel::SentinelNodeConnectionInfo,
+};
 use url::Url;
+
+/// How long a machine may be gone until the kernel ends connections to it. By itself it would go on for a quarter of an hour.
+const GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
@@ -39,8 +48,12 @@ impl std::str::FromStr for Place {
     type Err = BadUrl;
 
     fn from_str(url: &str) -> Result<Self, BadUrl> {
+        let address = |url: &str| {
+            let info = url.into_connection_info().map_err(BadUrl::Address)?;
+            Ok(info.set_tcp_settings(tcp()))
+        };
         let Some((scheme, rest)) = url.strip_prefix("redis+").and_then(|url| url.split_once("://")) else {
-            return Ok(Self::Node(url.into_connection_info().map_err(BadUrl::Address)?));
+            return Ok(Self::Node(address(url)?));
         };
         let (login, rest) = rest.rsplit_once('@').map_or(("", rest), |(login, rest)| (login, rest));
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -50,7 +63,7 @@ impl std::str::FromStr for Place {
         }
         let node = |login: &str, host: &&str| {
             let at = if login.is_empty() { "" } else { "@" };
-            format!("redis://{login}{at}{host}").into_connection_info().map_err(BadUrl::Address)
+            address(&format!("redis://{login}{at}{host}"))
         };
         match (scheme, path) {
             ("cluster", "") => Ok(Self::Cluster(hosts.iter().map(|host| node(login, host)).collect::<Result<_, _>>()?)),
@@ -68,12 +81,21 @@ impl std::str::FromStr for Place {
                 Ok(Self::Sentinel {
                     nodes: hosts.iter().map(|host| node("", host)).collect::<Result<_, _>>()?,
                     name: name.to_owned(),
-                    settings: SentinelNodeConnectionInfo::default().set_redis_connection_info(settings),
+                    settings: SentinelNodeConnectionInfo::default().set_redis_connection_info(settings).set_tcp_settings(tcp()),
                 })
             }
             _ => Err(BadUrl::Form),
         }
     }
+}
+
+/// What the kernel sees to on each connection, also where nothing is under way: that the other machine is there.
+pub(crate) fn tcp() -> TcpSettings {
+    let keepalive = TcpKeepalive::new().with_time(GONE_AFTER / 2).with_interval(GONE_AFTER / 5);
+    let settings = TcpSettings::default().set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(GONE_AFTER);
+    settings
 }
 
 /// Undoes percent-encoding; `None` if what comes out is no text.
@@ -107,6 +129,17 @@ mod tests {
         );
         let Ok(Place::Sentinel { nodes, name, .. }) = "redis+sentinel://:p%40ss@a:1,b:2,c:3/mymaster".parse() else { panic!() };
         assert_eq!((nodes.len(), name.as_str(), nodes[0].redis_settings().password()), (3, "mymaster", None));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_kernel_watches_over_each_connection() {
+        let Ok(Place::Node(node)) = "redis://a".parse() else { panic!() };
+        let Ok(Place::Sentinel { nodes, .. }) = "redis+sentinel://a:1/main".parse() else { panic!() };
+        for info in [&node, &nodes[0]] {
+            assert_eq!(info.tcp_settings().user_timeout(), Some(GONE_AFTER));
+            assert!(info.tcp_settings().keepalive().is_some());
+        }
     }
 
     #[test]

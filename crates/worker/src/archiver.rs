@@ -17,7 +17,7 @@ use crate::{dispatch::chain, sweep::KEEP};
 /// The most entries of one batch, each of up to eight events: one SQL transaction.
 const BATCH: usize = 250;
 /// How long a read waits for the first event.
-const BLOCK: Duration = Duration::from_secs(1);
+pub(crate) const BLOCK: Duration = Duration::from_secs(1);
 /// How long events gather, once one came, before the next batch is read: each batch costs a transaction, whatever is in it, on
 /// processors that pushes wait for. A full batch shows that there is a backlog, and is followed at once.
 const GATHER: Duration = Duration::from_millis(100);

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    archiver::Archiver,
+    archiver::{self, Archiver},
     attachments::Files,
     deliver::Deliver,
     dispatch::Dispatch,
@@ -140,7 +140,8 @@ impl Worker {
         let (grown_tx, grown_rx) = mpsc::channel(GROWN);
         let tasks = TaskTracker::new();
 
-        let reader = parts.events.reader("archive", parts.redis.connect_blocking().await.map_err(QueueError::from)?).await?;
+        let reader = parts.redis.connect_blocking(archiver::BLOCK).await.map_err(QueueError::from)?;
+        let reader = parts.events.reader("archive", reader).await?;
         let (archive, log, inbox) = (parts.archive.clone(), parts.events.clone(), parts.inboxes.hot().clone());
         let (dispatch, email, sms) = (parts.dispatch.clone(), parts.email.clone(), parts.sms.clone());
         let (begun, has_begun) = oneshot::channel();
@@ -240,13 +241,14 @@ where
     H: Fn(J, Lease) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let reader = redis.connect_blocking().await.map_err(QueueError::from)?;
+    let config = WorkerConfig::new(concurrency);
+    let reader = redis.connect_blocking(config.block).await.map_err(QueueError::from)?;
     let (queue, stop) = (queue.clone(), stop.clone());
     let worker = move |restarts| {
         let handle = handle.clone();
         // Unique per start, so that two workers of one process are told apart as well.
         WorkerBuilder::new(format!("{}-{}-{restarts}", queue.name(), std::process::id()))
-            .backend(queue.backend::<J>(WorkerConfig::new(concurrency), reader.clone()))
+            .backend(queue.backend::<J>(config.clone(), reader.clone()))
             .concurrency(concurrency)
             // In a box, since apalis hands it through its layers, and it has up to 9 KiB.
             .build(move |job: J, lease: Data<Lease>| Box::pin(handle(job, Lease::clone(&lease))))

@@ -87,7 +87,7 @@ impl Feed {
 
     /// Reads the log while somebody watches.
     async fn follow(&self) -> Result<(), QueueError> {
-        let reader = self.0.redis.connect_blocking().await.map_err(QueueError::from)?;
+        let reader = self.0.redis.connect_blocking(BLOCK).await.map_err(QueueError::from)?;
         let place = self.catch_up().await?;
         let mut tail = self.0.log.tail(reader).after(place.as_deref());
         while self.0.news.receiver_count() > 0 {

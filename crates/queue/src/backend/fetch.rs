@@ -219,7 +219,8 @@ const LARGE: usize = 256;
 
 /// One round: look into each lane without waiting; only if all are empty, wait.
 ///
-/// Never cancelled: what the server hands out to a reader that went away stays pending, unseen, until the lease ends.
+/// Never cancelled: what the server hands out to a reader that went away stays pending, unseen, until the lease ends. So does
+/// what it hands out to a connection that is let go of since it kept silent: then the reaper takes it over, as from anybody.
 async fn round(shared: &Shared, reader: &mut Connection, seen: &mut Seen) -> RedisResult<Vec<(Lane, Entry)>> {
     let (_, common) = shared.free();
     if !(seen.calm && common > 0) {
@@ -300,12 +301,10 @@ pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Co
             drop(shared.places.acquire().await);
             continue;
         }
-        // The connection has no response timeout of its own: a peer that vanished without a word is noticed here.
-        let patience = shared.owner.config.lease + shared.owner.config.block;
-        let found = timeout(patience, round(&shared, &mut reader, &mut seen)).await;
+        let found = round(&shared, &mut reader, &mut seen).await;
         shared.waiting.store(false, Relaxed);
         match found {
-            Ok(Ok(entries)) => {
+            Ok(entries) => {
                 tries = 0;
                 // While a read waits, taking over may fill the places that it was meant for (and COUNT is per stream).
                 let mut surplus: [Vec<Lease>; 3] = Default::default();
@@ -316,13 +315,12 @@ pub(crate) async fn run<A: DeserializeOwned>(shared: Arc<Shared>, mut reader: Co
                     shared.give_back(lane, &leases).await;
                 }
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 if has_code(&error, "NOGROUP") {
                     create_groups(&shared).await;
                 }
                 shared.wait_out(&mut tries, &error, "read").await;
             }
-            Err(_) => {}
         }
     }
 }

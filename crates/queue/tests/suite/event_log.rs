@@ -9,6 +9,8 @@ use stentor_testkit::RedisServer;
 use crate::support::{connect, connect_blocking};
 
 const NOW: Duration = Duration::from_millis(1);
+/// The longest that any reader of these tests waits.
+const LONG: Duration = Duration::from_mins(1);
 
 struct Log {
     redis: RedisServer,
@@ -24,7 +26,7 @@ impl Log {
     }
 
     async fn reader(&self, group: &str) -> EventReader {
-        self.events.reader(group, connect_blocking(&self.redis.url()).await).await.unwrap()
+        self.events.reader(group, connect_blocking(&self.redis.url(), LONG).await).await.unwrap()
     }
 
     /// Each by itself.
@@ -65,7 +67,7 @@ async fn a_batch_comes_again_until_it_is_acknowledged() {
 async fn what_comes_wakes_who_waits() {
     let l = Log::new().await;
     let mut reader = l.reader("archive").await;
-    let waiting = tokio::spawn(async move { reader.next_batch(10, Duration::from_mins(1)).await.unwrap() });
+    let waiting = tokio::spawn(async move { reader.next_batch(10, LONG).await.unwrap() });
     l.append(7..8).await;
     let batch = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it wakes").unwrap();
     assert_eq!(texts(&batch), [7]);
@@ -135,7 +137,7 @@ async fn the_newest_are_kept_for_who_looks_what_happened_last() {
 async fn what_is_appended_at_once_stands_together_in_order() {
     let l = Log::new().await;
     let mut reader = l.reader("archive").await;
-    let mut tail = l.events.tail(connect_blocking(&l.redis.url()).await).after(None);
+    let mut tail = l.events.tail(connect_blocking(&l.redis.url(), NOW).await).after(None);
     l.events.append(&(0..10).map(|n| vec![n]).collect::<Vec<_>>()).await.unwrap();
     l.events.append(&[]).await.unwrap();
     l.append(10..11).await;

@@ -12,6 +12,7 @@ mod lanes;
 mod leases;
 mod outcomes;
 mod pace;
+mod redis_silent;
 mod redis_trouble;
 mod stopping;
 mod support;

@@ -144,9 +144,9 @@ pub(crate) async fn connect(url: &str) -> Connection {
     url.parse::<Place>().unwrap().connect().await.unwrap()
 }
 
-/// A connection for a reader that blocks.
-pub(crate) async fn connect_blocking(url: &str) -> Connection {
-    url.parse::<Place>().unwrap().connect_blocking().await.unwrap()
+/// A connection for a reader that blocks for so long.
+pub(crate) async fn connect_blocking(url: &str, block: Duration) -> Connection {
+    url.parse::<Place>().unwrap().connect_blocking(block).await.unwrap()
 }
 
 /// A running worker; it goes on when this is dropped.
@@ -162,7 +162,7 @@ impl Worker {
         H: Fn(Job, Lease) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let reader = connect_blocking(url).await;
+        let reader = connect_blocking(url, config.block).await;
         let worker = move |n| {
             let handle = handle.clone();
             WorkerBuilder::new(format!("worker-{n}"))

@@ -46,8 +46,8 @@ async fn a_tail_reads_what_comes_from_now_on_in_no_group() {
     let redis = stentor_testkit::RedisServer::start();
     let log = EventLog::new(connect(&redis.url()).await, "test");
     log.append(&[vec![1], vec![2]]).await.unwrap();
-    let mut tail = log.tail(connect_blocking(&redis.url()).await);
     let (now, soon) = (Duration::from_millis(1), Duration::from_secs(30));
+    let mut tail = log.tail(connect_blocking(&redis.url(), soon).await);
     assert!(tail.next_batch(10, now).await.unwrap().is_empty(), "what was before is passed over");
     for n in 3..=5 {
         log.append(&[vec![n]]).await.unwrap();
@@ -61,11 +61,11 @@ async fn a_tail_reads_what_comes_from_now_on_in_no_group() {
     assert_eq!(waited.unwrap(), [vec![7]]);
     // from a place that was seen before
     let newest = log.newest(2).await.unwrap();
-    let mut tail = log.tail(connect_blocking(&redis.url()).await).after(Some(&newest[0].0));
+    let mut tail = log.tail(connect_blocking(&redis.url(), soon).await).after(Some(&newest[0].0));
     assert_eq!(tail.next_batch(10, now).await.unwrap(), seven);
     // a log that is empty at first
     let empty = EventLog::new(connect(&redis.url()).await, "empty");
-    let mut tail = empty.tail(connect_blocking(&redis.url()).await);
+    let mut tail = empty.tail(connect_blocking(&redis.url(), soon).await);
     assert!(tail.next_batch(10, now).await.unwrap().is_empty());
     empty.append(&[vec![8]]).await.unwrap();
     assert_eq!(tail.next_batch(10, now).await.unwrap(), [vec![8]]);

@@ -240,7 +240,7 @@ impl Ready {
              export STENTOR_API_URL={api_url} STENTOR_API_KEY={api_key} STENTOR_CONFIG={config}\n\
              {stentor} inbox tail --recipient {recipient}\n",
             outbox = outbox.display(),
-            config = from_here(config),
+            config = config.display(), // whole: whoever is told goes to another folder with it
         )
     }
 }

@@ -114,12 +114,26 @@ fn find_wrong<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ApiError>
 fn refusal(error: &serde_json::Error, pointer: &str) -> ApiError {
     // Its own position is left out of the words: the pointer says it better.
     let words = error.to_string();
-    let words = words.split(" at line ").next().unwrap_or_default().to_owned();
+    let words = plain(words.split(" at line ").next().unwrap_or_default());
     if error.classify() == Category::Data {
         return ApiError::invalid(vec![Violation::new(pointer, code_of(&words), words)]);
     }
     let detail = format!("the body is not JSON: {words} at line {} column {}", error.line(), error.column());
     ApiError::new(StatusCode::BAD_REQUEST, "malformed", detail)
+}
+
+/// What the parser says, in the words of JSON rather than those of our types.
+fn plain(words: &str) -> String {
+    let words = match words.find("expected struct ").or_else(|| words.find("expected internally tagged enum ")) {
+        // Of an array its length is found fault with, since its elements could be the fields in turn.
+        Some(_) if words.starts_with("invalid length") => "invalid type: array, expected an object".to_owned(),
+        Some(at) => format!("{}expected an object", &words[..at]),
+        None => words.to_owned(),
+    };
+    let names =
+        [("type: sequence", "type: array"), ("type: map", "type: object"), ("a sequence", "an array"), ("a map", "an object")];
+    let words = names.into_iter().fold(words, |words, (from, to)| words.replace(from, to));
+    words.replace("unknown variant", "unknown value")
 }
 
 fn code_of(words: &str) -> &'static str {
@@ -211,6 +225,15 @@ mod tests {
         assert_eq!((wrong.status, wrong.errors[0].pointer.as_str()), (422, "/audience/recipients/1/locale"));
         let unknown = error(r#"{"audience":{"recipients":["a"]},"templat":"x"}"#);
         assert_eq!((unknown.status, unknown.errors[0].code.as_str()), (422, "unknown_field"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_of_json() {
+        let message = |body: &str| error(body).errors[0].message.clone();
+        assert_eq!(message("[]"), "invalid type: array, expected an object");
+        assert_eq!(message(r#"{"audience":"everyone","channels":{}}"#), "invalid type: object, expected an array");
+        let priority = message(r#"{"audience":"everyone","priority":"urgent"}"#);
+        assert!(priority.starts_with("unknown value `urgent`, expected one of `high`"), "{priority}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod pages;
 mod path;
 mod pressure;
 mod problem;
+mod query;
 pub mod realtime;
 mod rest;
 mod state;

@@ -2,12 +2,12 @@
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Query, State},
+    extract::{FromRequestParts, State},
     http::{Method, StatusCode, request::Parts},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stentor_domain::{AppId, Timestamp, Violation};
+use stentor_domain::{AppId, Timestamp};
 use stentor_queue::{DeadLetter, Queue};
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,6 +19,7 @@ use crate::{
     auth::{Key, Manage, Read},
     path::Path,
     problem::ApiError,
+    query::{bad_query, query},
     state::ApiState,
 };
 
@@ -66,12 +67,10 @@ impl LetterQuery {
 impl<S: Send + Sync> FromRequestParts<S> for LetterQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = Query::<Self>::from_request_parts(parts, state).await;
-        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
-        let Query(query) = query.map_err(|e| bad(e.body_text()))?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query: Self = query(parts).await?;
         if parts.method == Method::GET && query.limit.is_some_and(|n| n == 0 || n > 100) {
-            return Err(bad("limit must be 1 to 100".into()));
+            return Err(bad_query("limit must be 1 to 100"));
         }
         Ok(query)
     }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use stentor_domain::Violation;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::problem::ApiError;
+use crate::{
+    problem::ApiError,
+    query::{bad_query, query},
+};
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -48,24 +51,18 @@ impl PageQuery {
 impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
-        let axum::extract::Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
-        query.checked()
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        query::<Self>(parts).await?.checked()
     }
 }
 
 impl PageQuery {
     fn checked(self) -> Result<Self, ApiError> {
         if self.limit.is_some_and(|n| n == 0 || n > 100) {
-            return Err(bad_query("limit must be 1 to 100".into()));
+            return Err(bad_query("limit must be 1 to 100"));
         }
         Ok(self)
     }
-}
-
-fn bad_query(message: String) -> ApiError {
-    ApiError::invalid(vec![Violation::new("", "bad_query", message)])
 }
 
 /// Which page of an inbox.
@@ -100,8 +97,7 @@ impl InboxQuery {
 impl<S: Send + Sync> FromRequestParts<S> for InboxQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
-        query.map(|axum::extract::Query(query)| query).map_err(|e| bad_query(e.body_text()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        query(parts).await
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     json::JsonBody,
     path::Path,
     problem::{ApiError, Chain},
+    query::{bad_query, query},
     state::ApiState,
 };
 
@@ -85,16 +86,11 @@ pub(crate) struct SuppressionQuery {
     address: Option<String>,
 }
 
-fn bad_query(message: impl Into<String>) -> ApiError {
-    ApiError::invalid(vec![Violation::new("", "bad_query", message)])
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for SuppressionQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
-        let axum::extract::Query(query) = query.map_err(|e| bad_query(e.body_text()))?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query: Self = query(parts).await?;
         if query.limit.is_some_and(|n| n == 0 || n > 100) {
             return Err(bad_query("limit must be 1 to 100"));
         }

@@ -2,12 +2,12 @@
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Query, State},
+    extract::{FromRequestParts, State},
     http::request::Parts,
 };
 use serde::{Deserialize, Serialize};
 use stentor_domain::{
-    AppId, Channel, DeliveryState, Event, EventKind, ItemState, Notification, NotificationId, RecipientId, Timestamp, Violation,
+    AppId, Channel, DeliveryState, Event, EventKind, ItemState, Notification, NotificationId, RecipientId, Timestamp,
     sms::SmsCost, timeline::Gone,
 };
 use utoipa::{IntoParams, ToSchema};
@@ -18,6 +18,7 @@ use crate::{
     auth::{Key, Read},
     path::Path,
     problem::ApiError,
+    query::{bad_query, query},
     state::ApiState,
 };
 
@@ -54,11 +55,10 @@ pub(crate) struct TimelineQuery {
 impl<S: Send + Sync> FromRequestParts<S> for TimelineQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
-        let Query(query) = Query::<Self>::from_request_parts(parts, state).await.map_err(|e| bad(e.body_text()))?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query: Self = query(parts).await?;
         if query.limit.is_some_and(|n| n == 0 || n > MAX_EVENTS) {
-            return Err(bad(format!("limit must be 1 to {MAX_EVENTS}")));
+            return Err(bad_query(format!("limit must be 1 to {MAX_EVENTS}")));
         }
         Ok(query)
     }

@@ -12,6 +12,7 @@ use crate::{
     json::JsonBody,
     path::Path,
     problem::{ApiError, Problem},
+    query::query,
     rest::{
         page::{Page, PageQuery},
         problems::{BadBody, NotFound, Problems},
@@ -176,7 +177,11 @@ pub(crate) async fn rollback(
         }
         None => {
             let releases = templates.list_releases(app, &template, RELEASES).await?;
-            let [live, before @ ..] = releases.as_slice() else { return Err(nothing()) };
+            let [live, before @ ..] = releases.as_slice() else {
+                let is_known = templates.find_shared(&template).is_some()
+                    || !templates.list_versions(app, &template, None, 1).await?.is_empty();
+                return Err(if is_known { nothing() } else { ApiError::not_found("template") });
+            };
             // A step back is one from here: two who take it at once must not undo each other's.
             expected.get_or_insert_with(|| live.hash.clone());
             match before.iter().find(|release| release.hash != live.hash).map(|release| release.hash.as_deref()) {
@@ -213,10 +218,8 @@ pub(crate) struct DiffQuery {
 impl<S: Send + Sync> FromRequestParts<S> for DiffQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
-        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
-        query.map(|axum::extract::Query(query)| query).map_err(|e| bad(e.body_text()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        query(parts).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::FromRequestParts, extract::State, http::request::Parts};
 use serde::{Deserialize, Serialize};
 use stentor_catalog::{Catalog, Listed, Origin, Version};
-use stentor_domain::{Channel, Locale, Violation};
+use stentor_domain::{Channel, Locale};
 use utoipa::{IntoParams, ToSchema};
 
 use super::check_key;
@@ -13,6 +13,7 @@ use crate::{
     auth::{Key, Read},
     path::Path,
     problem::ApiError,
+    query::query,
     rest::{
         page::{Page, PageQuery},
         problems::{NotFound, Problems},
@@ -126,10 +127,8 @@ pub(crate) struct VersionQuery {
 impl<S: Send + Sync> FromRequestParts<S> for VersionQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<Self>::from_request_parts(parts, state).await;
-        let bad = |message: String| ApiError::invalid(vec![Violation::new("", "bad_query", message)]);
-        query.map(|axum::extract::Query(query)| query).map_err(|e| bad(e.body_text()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        query(parts).await
     }
 }
 

@@ -14,6 +14,7 @@ mod m20261126_000006_wishes;
 mod m20261126_000012_audience;
 mod m20261126_000013_operators;
 mod m20261126_000031_template_tests;
+mod m20261128_000014_early_facts;
 
 use sea_orm_migration::prelude::*;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000013_operators::Migration),
             Box::new(m20261126_000006_wishes::Migration),
             Box::new(m20261126_000031_template_tests::Migration),
+            Box::new(m20261128_000014_early_facts::Migration),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, RecipientId, Timestamp};
 
-use crate::{Archive, ArchiveError, entities::inbox_item};
+use crate::{Archive, ArchiveError, entities::inbox_item, items::UNWRITTEN};
 
 /// How many items a rebuilt inbox begins with.
 const NEWEST: u64 = 128;
@@ -66,7 +66,8 @@ fn read(row: inbox_item::Model) -> Result<ArchivedItem, ArchiveError> {
 }
 
 fn of(app: &AppId, recipient: &RecipientId) -> Condition {
-    Condition::all().add(inbox_item::Column::App.eq(app.as_str())).add(inbox_item::Column::Recipient.eq(recipient.as_str()))
+    let theirs = inbox_item::Column::App.eq(app.as_str()).and(inbox_item::Column::Recipient.eq(recipient.as_str()));
+    Condition::all().add(theirs).add(inbox_item::Column::Seq.gt(UNWRITTEN))
 }
 
 fn alive(now: Timestamp) -> Condition {

@@ -1,7 +1,7 @@
 //! Rows into tables, many with one statement.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, Iterable, Value,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, Iterable, Value,
     sea_query::{DynIden, Expr, Func, InsertStatement, IntoIden, OnConflict, Query, SelectStatement, TableRef},
 };
 
@@ -27,6 +27,12 @@ pub(crate) async fn upsert<A: ActiveModelTrait + Send>(
     known: OnConflict,
 ) -> Result<(), DbErr> {
     execute(db, inserts(rows, &known, db.get_database_backend())).await
+}
+
+/// In an [`upsert`], what a column of a known row becomes: what was told if this holds, or else what it was.
+pub(crate) fn take_if<C: ColumnTrait>(condition: &str, column: C) -> Expr {
+    let (table, name) = (column.entity_name(), column.into_iden());
+    Expr::cust(format!("CASE WHEN {condition} THEN excluded.{name} ELSE {table}.{name} END"))
 }
 
 async fn execute(db: &impl ConnectionTrait, inserts: Vec<InsertStatement>) -> Result<(), DbErr> {

@@ -4,9 +4,9 @@
 //! takes the app whose rows it touches.
 //!
 //! Events are written in batches ([`Archive::write_events`]): insert-only by id, deliveries guarded by a version, inbox
-//! items by a revision, profile fields by the time that set them. So a batch may be written twice, and batches in any
-//! order, with the same rows in the end. One exception: a change of an item that is not on record yet finds no row. The
-//! sweep sees that the record is behind the hot inbox and tells it again.
+//! items by a revision, profile fields by the time that set them. Whichever fact of an item or a notification comes first
+//! makes its row, which nobody reads before it is told what was written or accepted. So a batch may be written twice, and
+//! batches in any order or at the same time, with the same rows in the end.
 
 mod activity;
 mod apps;
@@ -17,6 +17,7 @@ mod entities;
 mod error;
 mod inbox;
 mod insert;
+mod items;
 mod notifications;
 mod operators;
 mod recipients;

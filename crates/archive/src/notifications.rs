@@ -14,6 +14,9 @@ use crate::{
     entities::{content, dispatch, event, event_subject, notification},
 };
 
+/// The `version` of a notification of which nothing is told yet but that it was withdrawn.
+pub(crate) const UNTOLD: i64 = -1;
+
 /// A notification as the archive knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArchivedNotification {
@@ -45,7 +48,8 @@ impl Archive {
     /// A notification.
     pub async fn find_notification(&self, app: &AppId, id: NotificationId) -> Result<Option<ArchivedNotification>, ArchiveError> {
         let key = (app.to_string(), id.as_uuid());
-        let Some(row) = notification::Entity::find_by_id(key.clone()).one(&self.db).await? else { return Ok(None) };
+        let told = notification::Entity::find_by_id(key.clone()).filter(notification::Column::Version.gt(UNTOLD));
+        let Some(row) = told.one(&self.db).await? else { return Ok(None) };
         let dispatched = dispatch::Entity::find_by_id(key).one(&self.db).await?;
         ArchivedNotification::read(&row, dispatched).map(Some)
     }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     Archive, ArchiveError, ArchivedNotification,
     entities::{delivery, dispatch, notification},
+    notifications::UNTOLD,
     walks::{Walk, lowest},
 };
 
@@ -224,6 +225,7 @@ impl Archive {
             return Ok(Vec::new());
         }
         let mut of = Condition::all().add(Column::App.eq(app.as_str())).add(Column::Id.is_in(ids.iter().copied()));
+        of = of.add(Column::Version.gt(UNTOLD));
         if let Some(template) = &filter.template {
             of = of.add(Column::Template.eq(template.as_str()));
         }

@@ -8,22 +8,21 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
 use stentor_domain::{
-    AppId, Event, EventKind, Notification, NotificationId, RecipientId, Timestamp,
-    event::{DeliveryReport, ItemChange},
-    item::ItemContent,
+    AppId, Event, EventKind, Notification, NotificationId, Timestamp, event::DeliveryReport, item::ItemContent,
 };
 use uuid::Uuid;
 
 use crate::{
     Archive, ArchiveError, activity,
-    entities::{buried_event, content, delivery, dispatch, event, event_subject, inbox_item, notification},
+    entities::{buried_event, content, delivery, dispatch, event, event_subject, notification},
     error::is_refused,
-    insert::{insert_new, upsert},
+    insert::{insert_new, take_if, upsert},
+    items,
+    notifications::UNTOLD,
     recipients, scheduled, suppressions, timeline,
 };
 
@@ -74,7 +73,7 @@ impl Archive {
         write_notifications(&transaction, events).await?;
         scheduled::write(&transaction, events).await?;
         write_deliveries(&transaction, events).await?;
-        write_items(&transaction, events).await?;
+        items::write(&transaction, events).await?;
         timeline::write(&transaction, events).await?;
         write_profiles(&transaction, events).await?;
         suppressions::write(&transaction, events).await?;
@@ -123,15 +122,18 @@ async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), 
 }
 
 async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
-    let (mut accepted, mut dispatched, mut updated, mut recalled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut dispatched = Vec::new();
+    // In one order, so that two writers of the same rows wait for one another instead of locking each other out.
+    let mut told: BTreeMap<(&AppId, NotificationId), Told<'_>> = BTreeMap::new();
     let mut contents: BTreeMap<(&AppId, NotificationId, &str), (i64, &ItemContent)> = BTreeMap::new();
     for e in events {
         match &e.kind {
-            EventKind::Accepted { notification } => accepted.push(row_of(&e.app, notification)),
-            EventKind::Updated { notification } => {
-                // It may be told before its dispatch, which is under way, tells that it was accepted.
-                accepted.push(row_of(&e.app, notification));
-                updated.push((&e.app, notification));
+            // An update may be told before its dispatch, which is under way, tells that it was accepted.
+            EventKind::Accepted { notification } | EventKind::Updated { notification } => {
+                let newest = &mut told.entry((&e.app, notification.id)).or_default().newest;
+                if newest.is_none_or(|known| notification.version() > known.version()) {
+                    *newest = Some(notification);
+                }
             }
             EventKind::Dispatched { notification, deliveries, error } => dispatched.push(dispatch::ActiveModel {
                 app: Set(e.app.to_string()),
@@ -146,43 +148,47 @@ async fn write_notifications(db: &impl ConnectionTrait, events: &[Event]) -> Res
                     *place = (*version, content);
                 }
             }
-            EventKind::Recalled { notification } => recalled.push((&e.app, *notification, e.at)),
+            EventKind::Recalled { notification } => {
+                told.entry((&e.app, *notification)).or_default().recalled_at.get_or_insert(e.at);
+            }
             _ => {}
         }
     }
-    insert_new(db, accepted).await?;
+    write_told(db, told).await?;
     insert_new(db, dispatched).await?;
-    write_contents(db, contents).await?;
-    for (app, n) in updated {
-        use notification::Column;
-        let older = Column::App.eq(app.as_str()).and(Column::Id.eq(n.id.as_uuid())).and(Column::Version.lt(n.version()));
-        notification::Entity::update_many()
-            .col_expr(Column::Body, Expr::value(serde_json::to_string(n).unwrap_or_default()))
-            .col_expr(Column::Version, Expr::value(n.version()))
-            .filter(older)
-            .exec(db)
-            .await?;
-    }
-    for (app, id, at) in recalled {
-        use notification::Column;
-        let first = Column::App.eq(app.as_str()).and(Column::Id.eq(id.as_uuid())).and(Column::RecalledAt.is_null());
-        let update = notification::Entity::update_many().col_expr(Column::RecalledAt, Expr::value(at.as_millis()));
-        update.filter(first).exec(db).await?;
-    }
-    Ok(())
+    write_contents(db, contents).await
 }
 
-fn row_of(app: &AppId, n: &Notification) -> notification::ActiveModel {
-    notification::ActiveModel {
+/// What a batch says of a notification.
+#[derive(Default)]
+struct Told<'a> {
+    /// As it was said last.
+    newest: Option<&'a Notification>,
+    recalled_at: Option<Timestamp>,
+}
+
+/// Whichever fact comes first makes the row: an update of a row would find none that another writer has not committed yet.
+async fn write_told(db: &impl ConnectionTrait, told: BTreeMap<(&AppId, NotificationId), Told<'_>>) -> Result<(), DbErr> {
+    use notification::Column;
+    const NEWER: &str = "excluded.version > notifications.version";
+    let row = |((app, id), Told { newest, recalled_at }): ((&AppId, NotificationId), Told<'_>)| notification::ActiveModel {
         app: Set(app.to_string()),
-        id: Set(n.id.as_uuid()),
-        accepted_at: Set(n.accepted_at.as_millis()),
-        body: Set(serde_json::to_string(n).unwrap_or_default()),
-        recalled_at: Set(None),
-        version: Set(n.version()),
-        template: Set(n.request.template.clone()),
-        send_at: Set(n.request.send_at.map(Timestamp::as_millis)),
+        id: Set(id.as_uuid()),
+        accepted_at: Set(newest.map_or(id.accepted_at(), |n| n.accepted_at).as_millis()),
+        body: Set(newest.and_then(|n| serde_json::to_string(n).ok()).unwrap_or_default()),
+        recalled_at: Set(recalled_at.map(Timestamp::as_millis)),
+        version: Set(newest.map_or(UNTOLD, Notification::version)),
+        template: Set(newest.and_then(|n| n.request.template.clone())),
+        send_at: Set(newest.and_then(|n| n.request.send_at).map(Timestamp::as_millis)),
+    };
+    let mut known = OnConflict::columns([Column::App, Column::Id]);
+    for column in [Column::AcceptedAt, Column::Body, Column::Template, Column::SendAt, Column::Version] {
+        known.value(column, take_if(NEWER, column));
     }
+    known.value(Column::RecalledAt, Expr::cust("COALESCE(notifications.recalled_at, excluded.recalled_at)"));
+    let recalled = "excluded.recalled_at IS NOT NULL AND notifications.recalled_at IS NULL";
+    known.action_and_where(Expr::cust(format!("({NEWER}) OR ({recalled})")));
+    upsert(db, told.into_iter().map(row).collect(), known).await
 }
 
 async fn write_contents(
@@ -250,86 +256,6 @@ async fn write_deliveries(db: &impl ConnectionTrait, events: &[Event]) -> Result
 
 fn version(report: &DeliveryReport) -> i64 {
     i64::from(report.state.version(report.attempt))
-}
-
-async fn write_items(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
-    use inbox_item::Column;
-    let mut written = Vec::new();
-    let (mut recalled, mut updated) = (Vec::new(), Vec::new());
-    let mut changed: BTreeMap<(&AppId, &RecipientId, Uuid), (u64, ItemChange)> = BTreeMap::new();
-    for e in events {
-        match &e.kind {
-            EventKind::ItemWritten { recipient, card, seq, rev, variant } => written.push(inbox_item::ActiveModel {
-                app: Set(e.app.to_string()),
-                recipient: Set(recipient.to_string()),
-                notification: Set(card.id.as_uuid()),
-                seq: Set(i64::try_from(*seq).unwrap_or(i64::MAX)),
-                rev: Set(i64::try_from(*rev).unwrap_or(i64::MAX)),
-                variant: Set(variant.clone()),
-                card: Set(serde_json::to_string(card).unwrap_or_default()),
-                expires_at: Set(card.expires_at.map(Timestamp::as_millis)),
-                seen_at: Set(None),
-                read_at: Set(None),
-                archived_at: Set(None),
-                written_at: Set(e.at.as_millis()),
-                recalled_at: Set(None),
-            }),
-            EventKind::ItemUpdated { recipient, card, variant, rev, version } => {
-                updated.push((&e.app, recipient, card.id, *version, card, variant, *rev));
-            }
-            EventKind::ItemRecalled { recipient, notification, .. } => recalled.push((&e.app, recipient, *notification, e.at)),
-            EventKind::ItemsChanged { recipient, rev, items } => {
-                for item in items {
-                    let place = changed.entry((&e.app, recipient, item.notification.as_uuid())).or_insert((*rev, *item));
-                    if *rev > place.0 {
-                        *place = (*rev, *item);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    insert_new(db, written).await?;
-    for ((app, recipient, id), (rev, item)) in changed {
-        let rev = i64::try_from(rev).unwrap_or(i64::MAX);
-        let millis = |at: Option<Timestamp>| Expr::value(at.map(Timestamp::as_millis));
-        inbox_item::Entity::update_many()
-            .col_expr(Column::Rev, Expr::value(rev))
-            .col_expr(Column::SeenAt, millis(item.state.seen_at))
-            .col_expr(Column::ReadAt, millis(item.state.read_at))
-            .col_expr(Column::ArchivedAt, millis(item.state.archived_at))
-            .filter(Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str())).and(Column::Notification.eq(id)))
-            .filter(Column::Rev.lt(rev))
-            .exec(db)
-            .await?;
-    }
-    updated.sort_by_key(|(app, recipient, id, version, ..)| (*app, *recipient, *id, *version));
-    for (app, recipient, id, _, card, variant, rev) in updated {
-        let item = Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str()));
-        let item = item.and(Column::Notification.eq(id.as_uuid()));
-        inbox_item::Entity::update_many()
-            .col_expr(Column::Card, Expr::value(serde_json::to_string(card).unwrap_or_default()))
-            .col_expr(Column::Variant, Expr::value(variant.clone()))
-            .col_expr(Column::ExpiresAt, Expr::value(card.expires_at.map(Timestamp::as_millis)))
-            .filter(item.clone())
-            .exec(db)
-            .await?;
-        if let Some(rev) = rev.and_then(|rev| i64::try_from(rev).ok()) {
-            // What the person did meanwhile may have gone further.
-            let update = inbox_item::Entity::update_many().col_expr(Column::Rev, Expr::value(rev));
-            update.filter(item.and(Column::Rev.lt(rev))).exec(db).await?;
-        }
-    }
-    recalled.sort_by_key(|(app, recipient, id, _)| (*app, *recipient, *id));
-    for (app, recipient, id, at) in recalled {
-        let item = Column::App.eq(app.as_str()).and(Column::Recipient.eq(recipient.as_str()));
-        inbox_item::Entity::update_many()
-            .col_expr(Column::RecalledAt, Expr::value(at.as_millis()))
-            .filter(item.and(Column::Notification.eq(id.as_uuid())))
-            .exec(db)
-            .await?;
-    }
-    Ok(())
 }
 
 async fn write_profiles(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {

@@ -21,6 +21,8 @@ pub struct Model {
     pub archived_at: Option<i64>,
     pub written_at: i64,
     pub recalled_at: Option<i64>,
+    pub version: i64,
+    pub state_rev: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,12 +1,11 @@
-//! The writer: twice, in any order, in any portions, and past what SQL refuses.
+//! The writer: twice, in large batches, and past what SQL refuses.
 
 use stentor_domain::{DeliveryState, Event, EventKind, ItemState, Timestamp, event::DeliveryReport};
 
-use crate::support::{Fixture, accepted, app, at, changed, delivery, id, item, on_both, person, report, shuffled};
+use crate::support::{Fixture, accepted, app, at, changed, delivery, id, item, on_both, person, report};
 
 on_both! {
     what_is_written_twice_is_there_once
-    the_order_of_writing_leaves_no_trace
     large_batches_go_in
     what_sql_refuses_is_buried_and_its_neighbours_are_written
     who_was_called_is_not_forgotten
@@ -56,25 +55,6 @@ async fn what_is_written_twice_is_there_once(f: Fixture) {
     f.write(&[events.clone(), events.clone()].concat()).await;
     assert_eq!(rows(&f).await, once);
     assert_eq!(f.archive.list_events(&app(), id(1), None, 100).await.unwrap().0.len(), 10, "2 and 8 facts concern it");
-}
-
-async fn the_order_of_writing_leaves_no_trace(f: Fixture) {
-    // Items are there before they change: their facts are written by the process that wrote them. The rest comes in any order.
-    let items: Vec<Event> = (1..=6).flat_map(|n| [accepted(n), item("u1", n)]).collect();
-    f.write(&items).await;
-    f.write(&(1..=6).flat_map(life).collect::<Vec<_>>()).await;
-    let expected = rows(&f).await;
-    for needle in ["Delivered", "delivered 3", "archived_at: Some"] {
-        assert!(expected.contains(needle), "{needle}: {expected}");
-    }
-    for seed in 0..6 {
-        let other = Fixture::new(seed % 2 == 0).await;
-        other.write(&items).await;
-        for portion in shuffled((1..=6).flat_map(life).collect(), seed).chunks(1 + usize::try_from(seed).unwrap() * 3) {
-            other.write(portion).await;
-        }
-        assert_eq!(rows(&other).await, expected, "seed {seed}");
-    }
 }
 
 async fn large_batches_go_in(f: Fixture) {

@@ -7,6 +7,7 @@ mod console;
 mod events;
 mod inboxes;
 mod notifications;
+mod order;
 mod recipients;
 mod support;
 mod suppressions;

@@ -142,6 +142,29 @@ pub(crate) fn changed(recipient: &str, n: u64, rev: u64, state: ItemState) -> Ev
     Event::new(app(), at(i64::try_from(rev).unwrap()), EventKind::ItemsChanged { recipient: person(recipient), rev, items })
 }
 
+/// The item of notification `n` is withdrawn from an inbox, in revision `rev`.
+pub(crate) fn item_recalled(recipient: &str, n: u64, rev: u64) -> Event {
+    let kind = EventKind::ItemRecalled { recipient: person(recipient), rev, notification: id(n) };
+    Event::new(app(), at(i64::try_from(rev).unwrap()), kind)
+}
+
+/// The item of notification `n` says something else in revision `rev`, if the inbox is hot.
+pub(crate) fn item_updated(recipient: &str, n: u64, rev: Option<u64>, version: i64) -> Event {
+    let card = Box::new(Card { title: format!("n-{n} anew {version}"), ..card(n) });
+    let kind = EventKind::ItemUpdated { recipient: person(recipient), card, variant: "fr".into(), rev, version };
+    Event::new(app(), at(version), kind)
+}
+
+/// Notification `n` is said otherwise.
+pub(crate) fn updated(n: u64, version: i64) -> Event {
+    let notification = Box::new(Notification { updated_at: Some(Timestamp::from_millis(version)), ..notification(n) });
+    Event::new(app(), at(version), EventKind::Updated { notification })
+}
+
+pub(crate) fn recalled(n: u64) -> Event {
+    Event::new(app(), at(1), EventKind::Recalled { notification: id(n) })
+}
+
 pub(crate) fn report(n: u64, recipient: &str, state: DeliveryState, attempt: u32) -> DeliveryReport {
     let recipient = person(recipient);
     DeliveryReport {

@@ -239,9 +239,10 @@ impl Hub {
         let place = Place { app: app.clone(), recipient: recipient.clone(), id };
         let (reply, may) = oneshot::channel();
         let shard = self.shard(app, recipient);
-        shard.tell(Message::Join(place.clone(), reply)).await;
+        // Before the shard hears of it: who goes away while we wait for its answer is counted all the same, and has to leave.
+        let membership = Membership { hub: self.clone(), place: Some(place.clone()) };
+        shard.tell(Message::Join(place, reply)).await;
         let Some(here) = may.await.unwrap_or_default() else { return Ok(Err(TooMany)) };
-        let membership = Membership { hub: self.clone(), place: Some(place) };
         if here >= CROWD {
             let all = self.0.presences.report_crowd(app, recipient, &self.0.name, here as u64).await?;
             if all > MAX_CONNECTIONS as u64 {
@@ -369,7 +370,7 @@ impl Hub {
     }
 }
 
-/// A connection's place in the hub; it leaves when dropped.
+/// A connection's place in the hub; it leaves when dropped, also one that was not let in.
 pub(crate) struct Membership {
     hub: Hub,
     /// `None` once the shard itself sees to it.
@@ -394,5 +395,83 @@ impl Drop for Membership {
         let Some(place) = self.place.take() else { return };
         let shard = self.hub.shard(&place.app, &place.recipient).clone();
         self.hub.0.main.spawn(async move { shard.tell(Message::Leave(place)).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use stentor_domain::{NotificationId, SystemClock};
+    use stentor_inbox::{ColdFuture, ColdStore, HotItem, Inbox, Reader, WarmState};
+    use stentor_queue::EventLog;
+    use stentor_testkit::RedisServer;
+
+    use super::*;
+
+    /// A record of which nothing is asked here.
+    struct NoRecord;
+
+    fn nothing<'a, T: Send + 'a>() -> ColdFuture<'a, T> {
+        Box::pin(std::future::ready(Err("there is no record".into())))
+    }
+
+    impl ColdStore for NoRecord {
+        fn load<'a>(&'a self, _: &'a AppId, _: &'a RecipientId, _: Timestamp) -> ColdFuture<'a, WarmState> {
+            nothing()
+        }
+
+        fn register<'a>(&'a self, _: &'a AppId, _: &'a RecipientId, _: u64, _: Timestamp) -> ColdFuture<'a, Reader> {
+            nothing()
+        }
+
+        fn register_new<'a>(&'a self, _: &'a AppId, _: &'a [&'a RecipientId], _: u64) -> ColdFuture<'a, HashSet<RecipientId>> {
+            nothing()
+        }
+
+        fn timeline<'a>(&'a self, _: &'a AppId, _: Timestamp) -> ColdFuture<'a, Vec<Entry>> {
+            nothing()
+        }
+
+        fn page<'a>(
+            &'a self,
+            _: &'a AppId,
+            _: &'a RecipientId,
+            _: Option<u64>,
+            _: usize,
+            _: Timestamp,
+        ) -> ColdFuture<'a, Vec<HotItem>> {
+            nothing()
+        }
+
+        fn find<'a>(&'a self, _: &'a AppId, _: &'a RecipientId, _: &'a [NotificationId]) -> ColdFuture<'a, Vec<HotItem>> {
+            nothing()
+        }
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_while_they_come_leaves_no_connection_behind() {
+        let server = RedisServer::start();
+        let redis: RedisPlace = server.url().parse().unwrap();
+        let conn = redis.connect().await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let parts = HubParts {
+            redis,
+            inboxes: Inboxes::new(Inbox::new(conn.clone()), Arc::new(NoRecord)),
+            presences: Presences::new(conn.clone()),
+            receipts: Receipts::start(EventLog::new(conn, "0"), clock.clone()),
+            clock,
+        };
+        let manners = Manners { origins: Vec::new(), connects_per_second: 1 };
+        let hub = Hub::start(parts, &manners, CancellationToken::new()).await.unwrap();
+        let (app, recipient) = ("bank".parse().unwrap(), "ada".parse().unwrap());
+        for _ in 0..MAX_CONNECTIONS {
+            let join = hub.join(&app, &recipient);
+            assert!(poll!(std::pin::pin!(join)).is_pending(), "it waits for the shard, and is dropped");
+        }
+        let (reply, counted) = oneshot::channel();
+        hub.shard(&app, &recipient).tell(Message::Count(reply)).await;
+        counted.await.unwrap(); // by now the shard knows of all of them
+        hub.drained().await;
+        assert_eq!(hub.sockets(), 0);
     }
 }

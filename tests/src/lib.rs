@@ -182,6 +182,14 @@ impl Api {
         body
     }
 
+    /// What the process counts under this name; of several lines the first.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let metrics =
+            self.client.get(format!("{}/metrics", self.url)).send().await.expect("an answer").text().await.expect("a body");
+        let line = metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map_or(0, |n| n as u64)
+    }
+
     /// The inbox of the person with `token`, through REST.
     pub async fn as_person(&self, method: Method, path: &str, token: &str, body: Option<&Value>) -> (StatusCode, Value) {
         let mut request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(token);

@@ -22,6 +22,7 @@ mod deeds;
 mod deep_inbox;
 mod doctor;
 mod dry_run;
+mod half_gone;
 mod idempotency;
 mod in_doubt;
 mod invalid_addresses;

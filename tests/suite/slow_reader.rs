@@ -3,13 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stentor_tests::{Dev, client, device::Device, eventually};
-
-async fn metric(api: &stentor_tests::Api, name: &str) -> u64 {
-    let metrics = client().get(format!("{}/metrics", api.url)).send().await.unwrap().text().await.unwrap();
-    let line = metrics.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
-    line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map_or(0, |n| n as u64)
-}
+use stentor_tests::{Dev, device::Device, eventually};
 
 #[tokio::test]
 async fn who_reads_too_slowly_is_told_to_list_again_and_who_reads_nothing_is_let_go() {
@@ -21,7 +15,7 @@ async fn who_reads_too_slowly_is_told_to_list_again_and_who_reads_nothing_is_let
     let summary = "x".repeat(300);
     let mut sent = 0;
     // Far more than the kernel and the gateway hold for one who does not read, in one request after the other.
-    while metric(api, "stentor_sockets_too_slow_total").await < 2 {
+    while api.metric("stentor_sockets_too_slow_total").await < 2 {
         let one = json!({"audience": "everyone", "content": {"title": format!("n-{sent}"), "summary": summary}});
         let (_, answer) = api.post("/v1/notifications/batch", &json!({"notifications": vec![one; 100]})).await;
         assert_eq!(answer["results"].as_array().unwrap().len(), 100);
@@ -40,7 +34,7 @@ async fn who_reads_too_slowly_is_told_to_list_again_and_who_reads_nothing_is_let
     // The other is let go, and nobody else is.
     eventually("bob is let go", async || {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        (metric(api, "stentor_sockets").await == 2).then_some(())
+        (api.metric("stentor_sockets").await == 2).then_some(())
     })
     .await;
     // What had left for it before was whole as well.

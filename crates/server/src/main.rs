@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod dev;
+mod http;
 mod logging;
 mod shutdown;
 mod wiring;

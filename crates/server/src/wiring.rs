@@ -3,7 +3,7 @@
 use std::{collections::HashSet, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::{Router, ServiceExt};
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use stentor_api::{
     ApiParts, ApiState, Feed, Pressure,
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands::configuration::masked,
     config::{Config, Durability, Role},
+    http,
 };
 
 /// The archive as the record behind hot inboxes.
@@ -291,23 +292,30 @@ pub(crate) async fn serve<R: Future<Output = anyhow::Result<()>>>(
     let roles = stentor_api::Roles { api: has(Role::Api), gateway: has(Role::Gateway) };
     let pages = pages(&state);
     let service = stentor_api::service(state, roles, pages);
-    let stopped = stop.clone();
-    let server = tokio::spawn(async move {
-        axum::serve(listener, service.into_make_service()).with_graceful_shutdown(async move { stopped.cancelled().await }).await
-    });
+    let server = tokio::spawn(http::serve(listener, service, stop.clone()));
     tracing::info!(%address, roles = ?config.roles, "ready");
     ready(address).await?;
 
-    let mut ended = Ok(());
-    if let Some(worker) = worker {
+    let worked = async {
+        let Some(worker) = worker else { return Ok(()) };
         // A worker that ends by itself takes the process with it: whoever watches starts it again.
-        ended = worker.await.context("the worker broke").and_then(|r| r.context("the worker ended"));
+        let worked = worker.await.context("the worker broke").and_then(|r| r.context("the worker ended"));
         stop.cancel();
-    }
-    let served = server.await.context("the server broke").and_then(|r| r.context("the server ended"));
-    if let Some(bounces) = bounces {
-        bounces.await.context("the listener for bounces broke")?;
-    }
-    hub.drained().await; // sockets are not the server's any more: it does not wait for their farewell
-    ended.and(served)
+        worked
+    };
+    let served = async {
+        let served = server.await.context("the server broke").and_then(|served| served);
+        stop.cancel();
+        served
+    };
+    let bounced = async {
+        let Some(bounces) = bounces else { return Ok(()) };
+        bounces.await.context("the listener for bounces broke")
+    };
+    let drained = async {
+        stop.cancelled().await;
+        hub.drained().await; // sockets are not the server's any more: it does not wait for their farewell
+    };
+    let (worked, served, bounced, ()) = tokio::join!(worked, served, bounced, drained);
+    worked.and(served).and(bounced)
 }

@@ -111,6 +111,6 @@ impl Archive {
     /// Forgets what happened before `before`. Returns how many rows went.
     pub async fn trim_activity(&self, before: Timestamp) -> Result<u64, ArchiveError> {
         let old = activity::Column::Minute.lt(before.as_millis().div_euclid(MINUTE_MS));
-        Ok(activity::Entity::delete_many().filter(old).exec(&self.db).await?.rows_affected)
+        self.forget(async |db| Ok(activity::Entity::delete_many().filter(old).exec(db).await?.rows_affected)).await
     }
 }

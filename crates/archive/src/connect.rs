@@ -1,14 +1,14 @@
-//! The connection pool.
+//! Connecting, and the schema.
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, DbBackend, DbErr};
 use stentor_migrations::{Migrator, MigratorTrait};
 
-use crate::ArchiveError;
-
-/// How long a statement waits for a connection, and SQLite for its write lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::{
+    ArchiveError,
+    pool::{Deadlines, Pool},
+};
 
 /// How long PostgreSQL lets a transaction stand open with nothing to do. Between two statements of ours lie milliseconds.
 const STANDSTILL: Duration = Duration::from_secs(5);
@@ -16,8 +16,9 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 /// A cheap handle to the archive.
 #[derive(Clone)]
 pub struct Archive {
-    pub(crate) db: DatabaseConnection,
+    pub(crate) db: Pool,
     url: Arc<str>,
+    deadlines: Deadlines,
 }
 
 impl Archive {
@@ -25,7 +26,12 @@ impl Archive {
     ///
     /// SQLite runs in WAL mode: readers do not wait for the writer, and writers wait for one another up to 5 s.
     pub async fn connect(url: &str) -> Result<Self, ArchiveError> {
-        Self::open(url.into(), options(url, SQLITE_CACHE)).await
+        Self::connect_within(url, Deadlines::default()).await
+    }
+
+    /// Connects as [`connect`](Self::connect) does, with other deadlines.
+    pub async fn connect_within(url: &str, deadlines: Deadlines) -> Result<Self, ArchiveError> {
+        Self::open(url.into(), options(url, SQLITE_CACHE, deadlines), Some(deadlines.answer), deadlines).await
     }
 
     /// The same archive over one connection of its own, which may keep more of the database than others, as a batch needs. SQLite works
@@ -33,7 +39,7 @@ impl Archive {
     /// whoever needs it after it was long idle. It also gives way again and again within a statement: Linux lets whoever runs go on for
     /// milliseconds, of whatever priority whoever wakes is.
     pub async fn apart(&self) -> Result<Self, ArchiveError> {
-        let mut options = options(&self.url, ARCHIVER_CACHE);
+        let mut options = options(&self.url, ARCHIVER_CACHE, self.deadlines);
         options.min_connections(0).max_connections(1).connect_lazy(true);
         options.map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_connect(|connection, _| {
@@ -47,26 +53,62 @@ impl Archive {
                 })
             })
         });
-        Self::open(self.url.clone(), options).await
+        Self::open(self.url.clone(), options, Some(self.deadlines.batch), self.deadlines).await
     }
 
-    async fn open(url: Arc<str>, options: ConnectOptions) -> Result<Self, ArchiveError> {
-        Ok(Self { db: Database::connect(options).await?, url })
+    async fn open(
+        url: Arc<str>,
+        options: ConnectOptions,
+        answer: Option<Duration>,
+        deadlines: Deadlines,
+    ) -> Result<Self, ArchiveError> {
+        // The wait for a connection is part of that for the answer, and PostgreSQL's word that it broke off takes its way.
+        let db = Pool::open(options, answer, 2 * deadlines.connection).await?;
+        Ok(Self { db, url, deadlines })
     }
 
-    /// Brings the schema up to date.
+    /// The same archive for what may take until `answer`, or as long as it takes. It is to be closed. SQLite breaks nothing off, so
+    /// that it is as it was.
+    async fn unhurried(&self, answer: Option<Duration>) -> Result<Self, ArchiveError> {
+        if self.db.get_database_backend() == DbBackend::Sqlite {
+            return Ok(self.clone());
+        }
+        let mut options = options(&self.url, SQLITE_CACHE, self.deadlines);
+        options.max_connections(1);
+        Self::open(self.url.clone(), options, answer, self.deadlines).await
+    }
+
+    /// Ends what [`unhurried`](Self::unhurried) gave.
+    async fn close(self) -> Result<(), DbErr> {
+        if self.db.get_database_backend() == DbBackend::Sqlite {
+            return Ok(());
+        }
+        self.db.close().await
+    }
+
+    /// Brings the schema up to date, however long it takes.
     pub async fn migrate(&self) -> Result<(), ArchiveError> {
-        Ok(Migrator::up(&self.db, None).await?)
+        let unhurried = self.unhurried(None).await?;
+        unhurried.db.ask(|db| Box::pin(async move { Migrator::up(&db, None).await })).await?;
+        Ok(unhurried.close().await?)
     }
 
     /// How many migrations are not applied yet.
     pub async fn pending_migrations(&self) -> Result<usize, ArchiveError> {
-        Ok(Migrator::get_pending_migrations(&self.db).await?.len())
+        Ok(self.db.ask(|db| Box::pin(async move { Migrator::get_pending_migrations(&db).await })).await?.len())
+    }
+
+    /// Forgets what is old: the statements of `how` may take long.
+    pub(crate) async fn forget(&self, how: impl AsyncFnOnce(&Pool) -> Result<u64, DbErr>) -> Result<u64, ArchiveError> {
+        let unhurried = self.unhurried(Some(self.deadlines.forgetting)).await?;
+        let forgotten = how(&unhurried.db).await?;
+        unhurried.close().await?;
+        Ok(forgotten)
     }
 
     /// Asks for a sign of life.
     pub async fn ping(&self) -> Result<(), ArchiveError> {
-        Ok(self.db.ping().await?)
+        Ok(self.db.ask(|db| Box::pin(async move { db.ping().await })).await?)
     }
 }
 
@@ -82,9 +124,9 @@ const SQLITE_CACHE: &str = "-2048";
 /// After how many pages of the log they are copied into the database. A page that changed in many batches is copied once.
 const SQLITE_CHECKPOINT: &str = "8192";
 
-fn options(url: &str, sqlite_cache: &'static str) -> ConnectOptions {
+fn options(url: &str, sqlite_cache: &'static str, Deadlines { connection, .. }: Deadlines) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.sqlx_logging(false).connect_timeout(PATIENCE).acquire_timeout(PATIENCE);
+    options.sqlx_logging(false).connect_timeout(connection).acquire_timeout(connection);
     if url.starts_with("sqlite:") {
         options.max_connections(4).map_sqlx_sqlite_opts(move |sqlite| {
             sqlite
@@ -92,7 +134,7 @@ fn options(url: &str, sqlite_cache: &'static str) -> ConnectOptions {
                 .pragma("synchronous", "NORMAL")
                 .pragma("cache_size", sqlite_cache)
                 .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
-                .busy_timeout(PATIENCE)
+                .busy_timeout(connection)
                 .foreign_keys(true)
         });
     } else {

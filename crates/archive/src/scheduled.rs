@@ -80,6 +80,6 @@ impl Archive {
     /// Forgets for whom was what had its time before `before`. Returns how many rows went.
     pub async fn trim_scheduled(&self, before: Timestamp) -> Result<u64, ArchiveError> {
         let old = Column::SendAt.lt(before.as_millis());
-        Ok(scheduled::Entity::delete_many().filter(old).exec(&self.db).await?.rows_affected)
+        self.forget(async |db| Ok(scheduled::Entity::delete_many().filter(old).exec(db).await?.rows_affected)).await
     }
 }

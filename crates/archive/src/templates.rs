@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, TransactionTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict, SimpleExpr},
 };
 use stentor_domain::{AppId, Timestamp};
@@ -16,6 +15,7 @@ use stentor_domain::{AppId, Timestamp};
 use crate::{
     Archive, ArchiveError,
     entities::{template, template_release, template_version},
+    pool::Transaction,
 };
 
 /// The files of a version by path.
@@ -84,7 +84,7 @@ fn read_version((hash, number, at): VersionRow) -> TemplateVersion {
 
 /// The row of a template, which whoever changes the template writes first: so they take turns, and SQLite, which does not let
 /// a reader become a writer after somebody else has written, waits here.
-async fn touch(tx: &DatabaseTransaction, app: Option<&AppId>, key: &str, at: Timestamp) -> Result<(), ArchiveError> {
+async fn touch(tx: &Transaction, app: Option<&AppId>, key: &str, at: Timestamp) -> Result<(), ArchiveError> {
     let row = template::ActiveModel {
         app: Set(name(app).to_owned()),
         key: Set(key.to_owned()),

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    TransactionTrait,
     sea_query::{Asterisk, Expr, OnConflict, Query},
 };
 use stentor_domain::{AppId, RecipientId, Timestamp, TopicId};

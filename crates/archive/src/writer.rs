@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveValue::Set,
-    ConnectionTrait, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DbErr, SqliteTransactionMode, TransactionOptions,
     sea_query::{Expr, OnConflict},
 };
 use stentor_domain::{

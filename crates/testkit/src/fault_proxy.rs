@@ -36,10 +36,9 @@ struct Shared {
     server: u16,
     fault: Mutex<Fault>,
     lost: AtomicUsize,
-    /// How many connections have come.
-    came: AtomicUsize,
-    /// So many of them, the first, carry nothing any more.
-    silent: AtomicUsize,
+    /// How many connections were made, and how many of them, from the first on, are a black hole.
+    made: AtomicUsize,
+    swallowed: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -51,8 +50,8 @@ impl FaultProxy {
             server: port,
             fault: Mutex::new(Fault::None),
             lost: AtomicUsize::new(0),
-            came: AtomicUsize::new(0),
-            silent: AtomicUsize::new(0),
+            made: AtomicUsize::new(0),
+            swallowed: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -79,14 +78,15 @@ impl FaultProxy {
         *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
-    /// Swallows from now on whatever the connections that stand are sent, by either side, and closes none of them.
-    pub fn silence(&self) {
-        self.shared.silent.store(self.came(), Relaxed);
+    /// From now on swallows whatever is said on the connections that stand, in both directions, and closes none of them: as when a
+    /// host is lost, or what stands between forgets a connection. Those that come later are as before.
+    pub fn swallow(&self) {
+        self.shared.swallowed.store(self.made(), Relaxed);
     }
 
-    /// How many connections have come.
-    pub fn came(&self) -> usize {
-        self.shared.came.load(Relaxed)
+    /// How many connections were made.
+    pub fn made(&self) -> usize {
+        self.shared.made.load(Relaxed)
     }
 
     /// How many answers were lost so far.
@@ -103,38 +103,54 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
+    fn swallows(&self, number: usize) -> bool {
+        number < self.swallowed.load(Relaxed)
+    }
+
     fn serve(self: &Arc<Self>, mut client: TcpStream) -> std::io::Result<()> {
-        let number = self.came.fetch_add(1, Relaxed);
         let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         if fault == Fault::Refuse {
             return Ok(());
         }
         let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server))?;
+        let number = self.made.fetch_add(1, Relaxed);
         let asked = Arc::new(AtomicBool::new(false));
         let (mut from_client, mut to_server, seen) = (client.try_clone()?, server.try_clone()?, asked.clone());
         let shared = self.clone();
-        thread::spawn(move || {
+        let passing = thread::spawn(move || {
             let (mut buffer, mut tail) = ([0; 16 * 1024], Vec::new());
             while let Ok(n @ 1..) = from_client.read(&mut buffer) {
+                if shared.swallows(number) {
+                    continue;
+                }
                 if let Fault::LoseAnswerTo(what) = fault {
                     tail.extend_from_slice(&buffer[..n]);
                     // Before it is passed on, so that the answer cannot be faster.
                     seen.fetch_or(tail.windows(what.len()).any(|part| part == what), Relaxed);
                     tail.drain(..tail.len().saturating_sub(what.len()));
                 }
-                if shared.is_silent(number) {
-                    continue;
-                }
                 if to_server.write_all(&buffer[..n]).is_err() {
                     break;
                 }
             }
-            let _ = to_server.shutdown(Shutdown::Write);
+            if !shared.swallows(number) {
+                let _ = to_server.shutdown(Shutdown::Write);
+            }
         });
         let mut buffer = [0; 16 * 1024];
-        while let n @ 1.. = server.read(&mut buffer)? {
-            if self.is_silent(number) {
-                continue;
+        loop {
+            let read = server.read(&mut buffer);
+            if self.swallows(number) {
+                if matches!(read, Ok(1..)) {
+                    continue;
+                }
+                // Its end is swallowed as well: the client has a connection for as long as it likes.
+                let _ = passing.join();
+                return Ok(());
+            }
+            let n = read?;
+            if n == 0 {
+                return client.shutdown(Shutdown::Write);
             }
             if asked.load(Relaxed) {
                 self.lost.fetch_add(1, Relaxed);
@@ -151,10 +167,5 @@ impl Shared {
                 _ => client.write_all(&buffer[..n])?,
             }
         }
-        client.shutdown(Shutdown::Write)
-    }
-
-    fn is_silent(&self, number: usize) -> bool {
-        number < self.silent.load(Relaxed)
     }
 }

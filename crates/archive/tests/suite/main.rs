@@ -13,3 +13,4 @@ mod support;
 mod suppressions;
 mod templates;
 mod timeline;
+mod vanished;

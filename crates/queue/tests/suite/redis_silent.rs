@@ -80,7 +80,7 @@ async fn a_node_whose_connections_fell_silent_is_connected_to_anew_and_what_it_h
     let config = WorkerConfig { block: Duration::from_secs(2), ..short_lease(2) };
     let (_worker, mut rx) = work(&format!("redis://127.0.0.1:{}", proxy.port()), config).await;
     reader_waits(&redis).await;
-    proxy.silence();
+    proxy.swallow();
     let direct = Queue::new(connect(&redis.url()).await, QUEUE);
     add(&direct, 1).await;
     let lane = format!("stentor:{{q:{QUEUE}}}:normal");
@@ -111,7 +111,7 @@ async fn a_cluster_whose_connections_fell_silent_is_connected_to_anew() {
     add(&direct, 1).await;
     assert_eq!(next(&mut rx).await, 1);
     for proxy in &proxies {
-        proxy.silence();
+        proxy.swallow();
     }
     add(&direct, 2).await;
     assert_eq!(next(&mut rx).await, 2);
@@ -128,8 +128,8 @@ async fn a_node_that_is_slow_meets_no_storm_of_connections() {
         let queue = queue.clone();
         callers.spawn(async move { while queue.depth().await.is_err() {} });
     }
-    eventually("it was given up twice", async || (proxy.came() >= 3).then_some(())).await;
+    eventually("it was given up twice", async || (proxy.made() >= 3).then_some(())).await;
     redis.thaw();
     callers.join_all().await;
-    assert!(proxy.came() < 10, "{} connections were made", proxy.came());
+    assert!(proxy.made() < 10, "{} connections were made", proxy.came());
 }

@@ -2,7 +2,8 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use stentor_tests::{Dev, client, device::Device, eventually};
+use stentor_tests::{Dev, PATIENCE, client, device::Device, eventually};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn only_pages_of_listed_origins_open_an_inbox() {
@@ -76,6 +77,27 @@ async fn a_page_that_is_refused_holds_no_more_sockets_than_may_begin() {
     let with = |status| statuses.iter().filter(|s| **s == status).count();
     let (opened, refused) = (with(StatusCode::SWITCHING_PROTOCOLS), with(StatusCode::FORBIDDEN));
     assert!((1..40).contains(&opened) && opened + refused == 60, "{opened} opened and {refused} refused, at 5 a second");
+}
+
+#[tokio::test]
+async fn who_sends_frames_without_pause_is_let_go_and_whoever_sends_many_at_once_is_not() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    let (mut bob, _) = Device::open(&api.url, &api.token("bob").await, None).await;
+    let (mut ada, _) = Device::open(&api.url, &api.token("ada").await, None).await;
+    // what somebody did in hours without a network
+    for n in 0..300 {
+        ada.send(&json!({"type": "read", "ref": format!("{n}"), "ids": ["01900000-0000-7000-8000-000000000000"]})).await;
+    }
+    for n in 0..300 {
+        assert_eq!(ada.frame().await["ref"], format!("{n}"));
+    }
+    for _ in 0..2_000 {
+        ada.send(&json!({"type": "ping"})).await;
+    }
+    assert_eq!(timeout(PATIENCE, ada.closed()).await.expect("it is closed"), 4429);
+    api.send(&json!({"audience": {"recipients": ["bob"]}, "content": {"title": "news"}})).await;
+    bob.next("item").await;
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ export interface End {
   after?: number;
 }
 
-/** What a status means; the codes with which sockets are closed are these and 4000. */
-const WHY: Record<number, End["why"]> = { 401: "token", 403: "forbidden", 409: "crowded", 429: "crowded" };
+/** What a status means, and a code with which a socket is closed. */
+const WHY: Record<number, End["why"]> = { 401: "token", 403: "forbidden", 429: "crowded", 4401: "token", 4403: "forbidden", 4409: "crowded" };
 
 /** What a line tells. `ended` comes once and last. */
 export interface Listener {
@@ -64,7 +64,7 @@ class Socket implements Line {
     this.#timer = setTimeout(() => this.#end({ why: "broken" }), WELCOME_WITHIN);
     this.#socket.onopen = () => this.#send({ type: "auth", token, cursor });
     this.#socket.onmessage = (event) => this.#take(JSON.parse(event.data));
-    this.#socket.onclose = ({ code }) => this.#end({ why: WHY[code - 4000] ?? "broken" });
+    this.#socket.onclose = ({ code }) => this.#end({ why: WHY[code] ?? "broken" });
   }
 
   ask(command: Command | { type: "auth"; token: string }): Promise<ServerFrame> {

@@ -6,7 +6,7 @@
 //! by all of them. Only what the kernel does not take is queued, up to a bound; who does not read is noticed by that bound.
 //!
 //! - [`Handshake`] checks a request and gives the 101; [`Upgrading`] then gives the [`Socket`].
-//! - [`Socket::recv`] reads messages, answers pings and closes, and refuses what the protocol forbids.
+//! - [`Socket::recv`] reads messages, answers pings and closes, and refuses what the protocol forbids, and more than a [`Rate`].
 //! - [`Sender`] is a cheap handle that writes.
 //!
 //! Not here: TLS (what is upgraded must be a TCP stream), and compression, which would cost each connection its window.
@@ -15,6 +15,7 @@ mod frame;
 mod handshake;
 mod message;
 mod outbox;
+mod pace;
 mod socket;
 
 pub use frame::{CloseCode, Frame};
@@ -23,4 +24,5 @@ pub use message::Violation;
 #[cfg(feature = "fuzzing")]
 pub use message::fuzzing;
 pub use outbox::{Full, Sender};
+pub use pace::Rate;
 pub use socket::{Closed, Detached, Incoming, Options, Socket};

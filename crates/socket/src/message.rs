@@ -2,14 +2,14 @@
 //!
 //! Headers are parsed by `tungstenite`, which is well kept and compliant; its buffers are not used.
 
-use std::io::Cursor;
+use std::{io::Cursor, time::Instant};
 
 use tungstenite::protocol::frame::{
     FrameHeader,
     coding::{CloseCode as Code, Control, Data, OpCode},
 };
 
-use crate::frame::CloseCode;
+use crate::{frame::CloseCode, pace::Pace};
 
 /// What the other side did that the protocol forbids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum Violation {
     /// A message beyond the limit.
     #[error("a message beyond the limit")]
     TooLarge,
+    /// More frames than its [`Rate`](crate::Rate) allows, whose code this is.
+    #[error("frames faster than they are taken")]
+    TooFast(CloseCode),
 }
 
 impl Violation {
@@ -32,6 +35,7 @@ impl Violation {
             Self::Protocol(_) => 1002,
             Self::NotUtf8 => 1007,
             Self::TooLarge => 1009,
+            Self::TooFast(code) => code,
         }
     }
 }
@@ -54,11 +58,13 @@ pub(crate) struct Assembler {
     /// The fragments of a message that is not whole yet.
     message: Option<(Data, Vec<u8>)>,
     limit: usize,
+    /// How many frames may come, of whatever kind: a fragment is work as well.
+    pace: Option<Pace>,
 }
 
 impl Assembler {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { rest: Vec::new(), message: None, limit }
+    pub(crate) fn new(limit: usize, pace: Option<Pace>) -> Self {
+        Self { rest: Vec::new(), message: None, limit, pace }
     }
 
     /// Takes bytes as they come, in pieces of any size, and tells the messages that are whole by them. What came before a
@@ -82,6 +88,7 @@ impl Assembler {
     /// Handles the whole frames in `bytes`; tells how many bytes they took.
     fn frames(&mut self, bytes: &mut [u8], told: &mut impl Extend<Message>) -> Result<usize, Violation> {
         let mut used = 0;
+        let now = self.pace.is_some().then(Instant::now);
         loop {
             let mut cursor = Cursor::new(&bytes[used..]);
             let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::Protocol("a reserved opcode"))?;
@@ -90,6 +97,9 @@ impl Assembler {
             let length = self.check(&header, length)?; // before any of the payload is waited for
             let Some(payload) = bytes.get_mut(used + head..used + head + length) else { return Ok(used) };
             let mask = header.mask.ok_or(Violation::Protocol("a frame without a mask"))?;
+            if let (Some(pace), Some(now)) = (&mut self.pace, now) {
+                pace.take(now)?;
+            }
             unmask(payload, mask);
             told.extend(self.frame(&header, payload)?);
             used += head + length;
@@ -215,7 +225,7 @@ pub mod fuzzing {
 
     /// Takes `bytes` in pieces of `piece`.
     pub fn assemble(bytes: &[u8], piece: usize, limit: usize) -> Assembled {
-        let (mut assembler, mut told, mut held, mut ended) = (Assembler::new(limit), Vec::new(), 0, false);
+        let (mut assembler, mut told, mut held, mut ended) = (Assembler::new(limit, None), Vec::new(), 0, false);
         for piece in bytes.chunks(piece) {
             let taken = assembler.take(&mut piece.to_vec(), &mut told);
             held = held.max(assembler.rest.len() + assembler.message.as_ref().map_or(0, |(_, body)| body.len()));
@@ -262,7 +272,7 @@ mod tests {
     }
 
     fn told(pieces: &[&[u8]], limit: usize) -> (Vec<Message>, Result<(), Violation>, Assembler) {
-        let (mut assembler, mut told) = (Assembler::new(limit), Vec::new());
+        let (mut assembler, mut told) = (Assembler::new(limit, None), Vec::new());
         for piece in pieces {
             if let Err(violation) = assembler.take(&mut piece.to_vec(), &mut told) {
                 return (told, Err(violation), assembler);
@@ -344,7 +354,7 @@ mod tests {
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
         ) {
             let limit = 500;
-            let mut assembler = Assembler::new(limit);
+            let mut assembler = Assembler::new(limit, None);
             let whole: Vec<u8> = pieces.concat();
             let mut all = Vec::new();
             let mut result = Ok(());
@@ -355,7 +365,7 @@ mod tests {
                 if result.is_err() { break; }
             }
             let mut at_once = Vec::new();
-            let again = Assembler::new(limit).take(&mut whole.clone(), &mut at_once);
+            let again = Assembler::new(limit, None).take(&mut whole.clone(), &mut at_once);
             prop_assert_eq!((all, result), (at_once, again));
         }
     }

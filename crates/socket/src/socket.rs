@@ -5,14 +5,16 @@ use std::{cell::RefCell, collections::VecDeque, future::poll_fn, io, net::Shutdo
 use socket2::SockRef;
 use tokio::{
     net::TcpStream,
+    task::coop::consume_budget,
     time::{Instant, timeout_at},
 };
 
 use crate::{
-    Frame, Sender,
+    Frame, Rate, Sender,
     frame::CloseCode,
     message::{Assembler, Message, Violation},
     outbox::Shared,
+    pace::Pace,
 };
 
 /// How long a farewell may take: to be written, and to be answered.
@@ -23,7 +25,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
 }
 
-/// Bounds of a connection, in bytes.
+/// Bounds of a connection; sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The largest message that is taken in.
@@ -32,11 +34,13 @@ pub struct Options {
     pub max_waiting: usize,
     /// How much the kernel takes: the less, the sooner somebody shows who does not read.
     pub send_buffer: usize,
+    /// How many frames may come; `None`: as many as the other side sends.
+    pub rate: Option<Rate>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_message: 16 * 1024, max_waiting: 32 * 1024, send_buffer: 16 * 1024 }
+        Self { max_message: 16 * 1024, max_waiting: 32 * 1024, send_buffer: 16 * 1024, rate: None }
     }
 }
 
@@ -111,7 +115,8 @@ impl Socket {
     pub(crate) fn new(stream: TcpStream, read: &[u8], options: Options) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_send_buffer_size(options.send_buffer)?;
-        let mut socket = Self::on(stream, options.max_waiting, Assembler::new(options.max_message));
+        let assembler = Assembler::new(options.max_message, options.rate.map(Pace::new));
+        let mut socket = Self::on(stream, options.max_waiting, assembler);
         socket.take(&mut read.to_vec());
         Ok(socket)
     }
@@ -148,6 +153,8 @@ impl Socket {
                     .take()
                     .map_or_else(|| Closed::Gone(io::ErrorKind::NotConnected.into()), |ending| ending.closed));
             }
+            // One read brings thousands of small frames: between them others of the thread have their turn.
+            consume_budget().await;
             let next = self.told.pop_front();
             if self.told.is_empty() {
                 self.told = VecDeque::new(); // one who is silent from now on keeps nothing of what they said

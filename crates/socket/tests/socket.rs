@@ -1,12 +1,18 @@
 //! Connections against a client that is known to be right, and against one that misbehaves.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::{Router, extract::Request, response::Response, routing::get};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use stentor_socket::{Closed, Frame, Full, Handshake, Incoming, Options, Socket};
+use stentor_socket::{Closed, Frame, Full, Handshake, Incoming, Options, Rate, Socket, Violation};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -15,7 +21,13 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{ClientRequestBuilder, Message},
+    tungstenite::{
+        ClientRequestBuilder, Message,
+        protocol::frame::{
+            Frame as ClientFrame,
+            coding::{Data, OpCode},
+        },
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -225,4 +237,78 @@ async fn what_is_too_large_is_refused_from_its_header() {
     let message = timeout(PATIENCE, client.next()).await.unwrap().unwrap().unwrap();
     let Message::Close(Some(frame)) = message else { panic!("{message:?}") };
     assert_eq!(u16::from(frame.code), 1_009);
+}
+
+#[tokio::test]
+async fn who_sends_frames_faster_than_may_be_is_closed_with_the_code_of_the_rate() {
+    let rate = Rate { at_once: 10, per_second: 1, code: 4_429 };
+    let fragment = tungstenite_frame(Data::Continue, false);
+    let first = tungstenite_frame(Data::Text, false);
+    let kinds: [(&str, Vec<Message>); 3] = [
+        ("texts", vec![Message::text("x"); 20]),
+        ("pings", vec![Message::Ping(Bytes::new()); 20]),
+        ("fragments", std::iter::once(first).chain(vec![fragment; 19]).collect()),
+    ];
+    for (what, messages) in kinds {
+        let (mut client, mut socket) = pair(Options { rate: Some(rate), ..Options::default() }).await;
+        for message in messages {
+            client.feed(message).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        let reading = tokio::spawn(async move {
+            loop {
+                if let Some(Ok(Message::Close(frame))) = timeout(PATIENCE, client.next()).await.unwrap() {
+                    return u16::from(frame.unwrap().code);
+                }
+            }
+        });
+        let mut taken = 0;
+        let closed = loop {
+            match timeout(PATIENCE, socket.recv()).await.unwrap() {
+                Ok(_) => taken += 1,
+                Err(closed) => break closed,
+            }
+        };
+        assert!(matches!(closed, Closed::Violation(Violation::TooFast(4_429))), "{what}: {closed}");
+        assert_eq!(taken, if what == "fragments" { 0 } else { 10 }, "{what} before that are taken");
+        assert_eq!(reading.await.unwrap(), 4_429, "{what}");
+    }
+}
+
+fn tungstenite_frame(kind: Data, last: bool) -> Message {
+    Message::Frame(ClientFrame::message("", OpCode::Data(kind), last))
+}
+
+#[tokio::test]
+async fn while_many_frames_of_one_are_taken_others_have_their_turn() {
+    const FRAMES: usize = 10_000;
+    let (mut client, mut socket) = pair(Options::default()).await;
+    for _ in 0..FRAMES {
+        client.feed(Message::text("x")).await.unwrap();
+    }
+    let sending = tokio::spawn(async move {
+        client.flush().await.unwrap();
+        client
+    });
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = turns.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let (mut before, mut longest) = (0, 0);
+    let mut at = 0;
+    for taken in 1..=FRAMES {
+        timeout(PATIENCE, socket.recv()).await.unwrap().unwrap();
+        let now = turns.load(Relaxed);
+        if now != before {
+            (before, at) = (now, taken);
+        }
+        longest = longest.max(taken - at);
+    }
+    other.abort();
+    drop(sending.await.unwrap());
+    assert!(longest <= 128, "{longest} frames were taken in one go"); // tokio's budget for a turn
 }

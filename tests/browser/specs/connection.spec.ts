@@ -1,4 +1,6 @@
 // What breaks between a page and Stentor, and how the page comes back.
+import type { WebSocketRoute } from "@playwright/test";
+
 import { expect, test } from "../src/fixtures.ts";
 import { Host } from "../src/host.ts";
 import { card, client, element, live, shown, titles, tool } from "../src/widget.ts";
@@ -170,6 +172,26 @@ test("a server that is away is asked ever less often, and not by all at the same
   for (const pauses of [one, other]) expect(pauses[3]).toBeGreaterThan(pauses[0]! * 1.5);
   const apart = one.map((pause, n) => Math.abs(pause - other[n]!));
   expect(Math.max(...apart), `${one} and ${other}`).toBeGreaterThan(50);
+});
+
+test("a socket that was closed for sending too fast is opened again after a pause, as after any break", async ({ page, host, stentor, person }) => {
+  const sockets: WebSocketRoute[] = [];
+  await page.routeWebSocket(/\/v1\/inbox\/ws$/, (socket) => {
+    socket.connectToServer();
+    sockets.push(socket);
+  });
+  await page.goto(host.inboxPage("/fast", panel(person)));
+  await live(page);
+  const seen = await element(page).evaluateHandle(({ inbox }: any) => {
+    const seen: string[] = [];
+    inbox.addEventListener("change", () => seen.at(-1) !== inbox.status && seen.push(inbox.status));
+    return seen;
+  });
+  await sockets[0]!.close({ code: 4429, reason: "frames faster than they are taken" });
+  await expect.poll(() => seen.jsonValue()).toEqual(["offline", "live"]);
+  expect(sockets.length).toBe(2);
+  await stentor.say(person, "still here");
+  await expect(titles(page)).toHaveText([/still here/]);
 });
 
 test("who looks on from another tab can try again as well", async ({ context, host, person }) => {

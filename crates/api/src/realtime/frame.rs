@@ -242,6 +242,8 @@ pub enum CloseCode {
     TooMany = 4409,
     /// Nothing was read for 10 seconds.
     TooSlow = 4410,
+    /// Frames came faster than they are taken.
+    TooFast = 4429,
     /// The server restarts (IANA registry: service restart).
     Restart = 1012,
 }

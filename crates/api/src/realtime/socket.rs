@@ -9,7 +9,7 @@ use axum::{
 };
 use stentor_domain::NotificationId;
 use stentor_inbox::{Change, Marked, PagePlace};
-use stentor_socket::{Handshake, HandshakeError, Incoming, Options, Socket};
+use stentor_socket::{Handshake, HandshakeError, Incoming, Options, Rate, Socket};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{
@@ -24,6 +24,8 @@ use crate::{auth::Person, problem::ApiError, state::ApiState};
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
 /// The most ids in one frame.
 const MAX_IDS: usize = 100;
+/// How many frames a connection may send: more than a person does, also one whose changes of hours without a network come at once.
+const FRAMES: Rate = Rate { at_once: 500, per_second: 50, code: CloseCode::TooFast as u16 };
 
 /// `GET /v1/inbox/ws`
 pub(crate) async fn upgrade(extract::State(state): extract::State<ApiState>, mut request: Request) -> Result<Response, ApiError> {
@@ -41,7 +43,7 @@ pub(crate) async fn upgrade(extract::State(state): extract::State<ApiState>, mut
         return Err(admitted.err().unwrap_or(crowd));
     }
     tokio::spawn(async move {
-        let mut socket = match upgrading.socket(Options::default()).await {
+        let mut socket = match upgrading.socket(Options { rate: Some(FRAMES), ..Options::default() }).await {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::debug!(%error, "a connection was not upgraded");

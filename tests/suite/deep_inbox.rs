@@ -1,8 +1,8 @@
 //! A long inbox: hot state stays small, older pages come from SQL with the same places, unread stays exact.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_tests::{Dev, device::Device, eventually};
+use stentor_tests::{Dev, at, device::Device, eventually};
 
 const ITEMS: usize = 300;
 
@@ -60,6 +60,20 @@ async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
     let (_, unread) = dev.api.as_person(Method::GET, "/v1/inbox/unread", &token, None).await;
     assert_eq!(unread["unread"], ITEMS - 1);
 
+    // so is the expiry of the next that is in SQL only
+    let next = listed[ITEMS - 2].clone();
+    let (status, body) = dev.api.patch(&format!("/v1/notifications/{next}"), &json!({"expires_at": at(1.0)})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+    eventually("the end of its time", async || {
+        let (_, unread) = dev.api.as_person(Method::GET, "/v1/inbox/unread", &token, None).await;
+        (unread["unread"] == ITEMS - 2).then_some(())
+    })
+    .await;
+    let state = device.until("state").await;
+    assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("updated"), &json!([next]), &json!(ITEMS - 1)));
+    let state = device.until("state").await;
+    assert_eq!((&state["change"], &state["ids"], &state["unread"]), (&json!("expired"), &json!([next]), &json!(ITEMS - 2)));
+
     // a lost Redis: once it is on record, the inbox is cold and not empty
     eventually("the record", async || {
         let story = dev.api.get(&format!("/v1/notifications/{oldest}/timeline")).await;
@@ -68,5 +82,5 @@ async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
     .await;
     let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
     let (_, page) = dev.api.as_person(Method::GET, "/v1/inbox?limit=100", &token, None).await;
-    assert_eq!((page["items"].as_array().unwrap().len(), &page["unread"]), (100, &json!(ITEMS - 1)), "{}", page["unread"]);
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["unread"]), (100, &json!(ITEMS - 2)), "{}", page["unread"]);
 }

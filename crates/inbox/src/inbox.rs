@@ -206,7 +206,7 @@ impl Inbox {
 
     /// Says a notification otherwise in inboxes, in one round trip per 500; where it is not hot, nothing is done. Answers in order
     /// with the revision of the item, if it is hot.
-    pub async fn update(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Option<u64>>, InboxError> {
+    pub async fn update(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Hot<Option<u64>>>, InboxError> {
         let mut calls = Vec::with_capacity(items.len());
         for item in items {
             let card = serde_json::to_string(item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
@@ -215,12 +215,7 @@ impl Inbox {
             call.arg(item.card.expires_at.map_or(0, Timestamp::as_millis)).arg(card);
             calls.push(call);
         }
-        let updated = |value| {
-            Ok(match reply::hot::<(u8, u64)>(value)? {
-                Hot::Warm((1, rev)) => Some(rev),
-                Hot::Warm(_) | Hot::Cold => None,
-            })
-        };
+        let updated = |value| Ok(reply::hot::<(u8, u64)>(value)?.map(|(updated, rev)| (updated == 1).then_some(rev)));
         self.ask_many(calls).await?.into_iter().map(updated).collect()
     }
 

@@ -257,6 +257,45 @@ impl Inboxes {
         Err(InboxError::StaysCold)
     }
 
+    /// Says a notification otherwise in inboxes. Answers in order with the revision of the item; `None`: it is in no inbox any more,
+    /// or never was.
+    ///
+    /// One that was trimmed is put back: while it is unread, its expiry is kept here, and the devices may show it.
+    pub async fn update(&self, app: &AppId, items: &[NewItem<'_>], now: Timestamp) -> Result<Vec<Option<u64>>, InboxError> {
+        let mut revs = vec![None; items.len()];
+        let mut put_back = vec![false; items.len()];
+        let mut open: Vec<usize> = (0..items.len()).collect();
+        for _ in 0..=WARMINGS {
+            let batch: Vec<NewItem<'_>> = open.iter().map(|i| items[*i].clone()).collect();
+            let mut again = Vec::new();
+            for (i, outcome) in open.into_iter().zip(self.hot.update(app, &batch, now).await?) {
+                let recipient = items[i].recipient;
+                match outcome {
+                    Hot::Warm(Some(rev)) => revs[i] = Some(rev),
+                    Hot::Warm(None) if put_back[i] => {}
+                    Hot::Warm(None) => {
+                        // Also if its time is over on record: here it may still count.
+                        let old = self.cold.find(app, recipient, &[items[i].card.id]).await.map_err(InboxError::Record)?;
+                        if !old.is_empty() {
+                            self.hot.restore(app, recipient, &old, now).await?;
+                            put_back[i] = true;
+                            again.push(i);
+                        }
+                    }
+                    Hot::Cold => {
+                        self.warm(app, recipient, now).await?;
+                        again.push(i);
+                    }
+                }
+            }
+            if again.is_empty() {
+                return Ok(revs);
+            }
+            open = again;
+        }
+        Err(InboxError::StaysCold)
+    }
+
     fn told(
         view: &TimelineView,
         hot: HotMarked,

@@ -122,7 +122,7 @@ impl Dispatch {
         page.tell_contents(contents, &mut facts);
         let items: Vec<NewItem<'_>> =
             cards.iter().map(|(recipient, card, variant)| NewItem { recipient, card, variant }).collect();
-        let revs = self.inboxes.hot().update(&n.app, &items, page.now).await?;
+        let revs = self.inboxes.update(&n.app, &items, page.now).await?;
         for ((recipient, card, variant), rev) in cards.iter().zip(revs) {
             let kind = EventKind::ItemUpdated {
                 recipient: (*recipient).clone(),

@@ -14,7 +14,8 @@ for i = 3, #ARGV, 3 do
     redis.call('ZADD', ORDER, seq, seq) redis.call('HSET', ITEMS, seq, told(s.rev, s) .. s.rest)
     redis.call('HSETNX', ITEMS, 'i' .. id, seq .. ' 0') -- one that is still known stays known for as long
     redis.call('HDEL', COLD_UNREAD, seq)
-    if expiry ~= '0' then
+    if expiry == '0' then redis.call('ZREM', EXPIRES, seq .. ' ' .. id)
+    else
       redis.call('ZADD', EXPIRES, expiry, seq .. ' ' .. id)
       tidy_from(tonumber(expiry))
     end

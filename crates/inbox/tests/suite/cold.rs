@@ -241,6 +241,47 @@ async fn an_old_item_is_put_back_when_it_is_marked() {
 }
 
 #[tokio::test]
+async fn an_old_item_that_is_said_otherwise_counts_until_its_new_expiry() {
+    let (f, inboxes, record) = inboxes().await;
+    let mut items = many(200);
+    for n in [3, 6, 9] {
+        items[n - 1] = until(recorded(n as u32, n as u64, n as u64), 100);
+    }
+    record.set(&f.app, &f.me, items.clone());
+    let unread = async |now| inboxes.overview(&f.app, &f.me, now).await.unwrap().unread;
+    let before = inboxes.overview(&f.app, &f.me, at(1)).await.unwrap();
+    let (shortened, extended, endless) = (expiring(3, at(50)), expiring(6, at(900)), card(9));
+    let known_no_more = card(999);
+    let said = [&shortened, &extended, &endless, &known_no_more].map(|card| NewItem { recipient: &f.me, card, variant: "en" });
+    let revs = inboxes.update(&f.app, &said, at(2)).await.unwrap();
+    assert_eq!(revs, [Some(before.cursor.own.rev + 1), Some(before.cursor.own.rev + 2), Some(before.cursor.own.rev + 3), None]);
+    for (n, card) in [(3, &shortened), (6, &extended), (9, &endless)] {
+        items[n - 1].item.card = card.clone();
+    }
+    record.set(&f.app, &f.me, items.clone());
+    let told = inboxes.changes_since(&f.app, &f.me, &before.cursor, 10, at(3)).await.unwrap();
+    let told: Vec<_> = told.items.iter().map(|item| item.card.clone()).collect();
+    assert_eq!(told, [shortened, extended, endless.clone()]);
+    assert_eq!((unread(at(49)).await, unread(at(50)).await), (before.unread, before.unread - 1), "the first one's time is over");
+    assert_eq!((unread(at(100)).await, unread(at(900)).await), (before.unread - 1, before.unread - 2), "as others were");
+
+    // said again once the record has it: by a worker that died in between
+    inboxes.forget(&f.app, &f.me).await.unwrap();
+    record.set(&f.app, &f.me, many(200).into_iter().map(|i| if i.seq == 9 { until(i, 100) } else { i }));
+    assert_eq!(unread(at(20)).await, before.unread);
+    record.set(&f.app, &f.me, items);
+    let item = NewItem { recipient: &f.me, card: &endless, variant: "en" };
+    assert!(inboxes.update(&f.app, &[item], at(20)).await.unwrap()[0].is_some());
+    assert_eq!(unread(at(200)).await, before.unread);
+    // one whose inbox is cold
+    inboxes.forget(&f.app, &f.me).await.unwrap();
+    let brief = expiring(9, at(250));
+    let item = NewItem { recipient: &f.me, card: &brief, variant: "en" };
+    assert!(inboxes.update(&f.app, &[item], at(210)).await.unwrap()[0].is_some());
+    assert_eq!((unread(at(249)).await, unread(at(250)).await), (before.unread - 1, before.unread - 2), "3 is over on record");
+}
+
+#[tokio::test]
 async fn an_item_whose_time_is_over_is_missing_and_not_put_back() {
     let (f, inboxes, record) = inboxes().await;
     let mut items = many(200);

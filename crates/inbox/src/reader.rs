@@ -92,8 +92,9 @@ impl Reader {
     /// Its revision is the sum of both that it depends on, so that it grows with either.
     pub fn item(&self, entry: &Entry) -> Option<(Item, String)> {
         let (variant, card) = entry.body.card_for(self.locale.as_ref())?;
-        let rev = entry.rev + self.treated.get(&entry.seq).map_or(0, |t| t.rev);
-        Some((Item { card: card.clone(), state: self.state(entry), rev }, variant.to_owned()))
+        let read = || self.read_upto.filter(|(upto, _)| entry.seq <= upto.seq).map(|(_, rev)| rev);
+        let own = self.treated.get(&entry.seq).map(|t| t.rev).or_else(read);
+        Some((Item { card: card.clone(), state: self.state(entry), rev: entry.rev + own.unwrap_or(0) }, variant.to_owned()))
     }
 
     /// Takes in what a live message or an answer tells of entries that they treated at revision `rev` of the inbox.
@@ -241,7 +242,8 @@ mod tests {
         assert_eq!((1..=7).filter(|seq| reader.is_unread(&e(*seq), now())).collect::<Vec<_>>(), [4, 6, 7]);
         reader.treat(8, &[], Some(ReadUpto { seq: 3, at: now() }));
         assert!(!reader.is_unread(&e(5), now()), "it never falls");
-        assert_eq!(reader.item(&e(4)).unwrap().0.rev, 4 + 7);
+        let rev = |reader: &Reader, seq| reader.item(&e(seq)).unwrap().0.rev;
+        assert_eq!((rev(&reader, 4), rev(&reader, 5), rev(&reader, 6)), (4 + 7, 5 + 7, 6), "it grows with what was done last");
     }
 
     #[test]

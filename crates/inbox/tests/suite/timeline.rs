@@ -7,7 +7,7 @@ use std::{
 };
 
 use stentor_domain::{
-    Card, Entry, NotificationId, Preferences, RecipientId, Target, Timestamp, TopicId,
+    Card, Entry, Item, NotificationId, Preferences, RecipientId, Target, Timestamp, TopicId,
     timeline::{EntryBody, Gone},
 };
 use stentor_inbox::{
@@ -243,9 +243,11 @@ async fn who_was_away_is_told_what_was_written_recalled_updated_and_read_meanwhi
     let expected = [(id(2), "said otherwise", None), (id(3), "No. 3", Some(at(3))), (id(5), "No. 5", None)];
     assert_eq!(items, expected);
     assert!(!i.changes_since(&f.app, &f.me, &cursor, 3, at(4)).await.unwrap().recovered, "too much to tell");
-    let later = told.cursor;
+    let (later, shown) = (told.cursor, told.items);
     i.mark_all_read(&f.app, &f.me, None, at(5)).await.unwrap();
     let told = i.changes_since(&f.app, &f.me, &later, 10, at(6)).await.unwrap();
+    let was_newer = |item: &Item| shown.iter().any(|s| s.card.id == item.card.id && s.state != item.state && s.rev >= item.rev);
+    assert!(!told.items.iter().any(was_newer), "a device takes what has the greater revision: {told:?}");
     assert!(told.recovered && told.items.iter().all(|item| item.state.read_at.is_some()) && told.unread == 0, "{told:?}");
     let muted: Preferences = serde_json::from_str(r#"{"channels": {"inbox": false}}"#).unwrap();
     f.inbox.set_preferences(&f.app, &f.me, &muted, at(7)).await.unwrap();

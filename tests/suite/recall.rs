@@ -266,6 +266,31 @@ async fn an_update_is_shown_on_every_device_and_leaves_read_what_was_read() {
 }
 
 #[tokio::test]
+async fn what_was_put_away_is_not_brought_back_by_an_update() {
+    let dev = Dev::start();
+    let api = &dev.api;
+    let token = api.token("ada").await;
+    let (mut ada, _) = Device::open(&api.url, &token, None).await;
+    for audience in [json!({"recipients": ["ada"]}), json!("everyone")] {
+        let id = api.send(&json!({"audience": audience, "content": {"title": "before"}})).await;
+        ada.next("item").await;
+        ada.send(&json!({"type": "archive", "ids": [id]})).await;
+        assert_eq!(ada.next("state").await["change"], "archived");
+        let (status, body) = api.patch(&format!("/v1/notifications/{id}"), &json!({"content": {"title": "after"}})).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        let state = ada.next("state").await;
+        assert_eq!(
+            (&state["change"], &state["ids"], &state["items"]),
+            (&json!("updated"), &json!([id]), &json!(null)),
+            "{state}"
+        );
+        assert_eq!(state["unread"], 0);
+        let (_, item) = api.as_person(Method::GET, &format!("/v1/inbox/items/{id}"), &token, None).await;
+        assert_eq!(item["title"], "after", "{item}");
+    }
+}
+
+#[tokio::test]
 async fn an_update_reaches_those_whom_a_dispatch_under_way_is_still_writing_to() {
     let dev = Dev::start();
     let api = &dev.api;

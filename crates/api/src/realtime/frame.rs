@@ -122,7 +122,7 @@ pub enum ServerFrame {
         /// How: `read`, `unread`, `archived`, `unarchived`, `seen`, `expired`, `recalled`, `updated`, or `removed` (one of these
         /// by which it left the inbox while the connection was behind).
         change: String,
-        /// What was updated, as it is now.
+        /// What was updated, as it is now; without what was put away.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         items: Vec<Item>,
         /// How many items are unread now.

@@ -133,7 +133,7 @@ impl Progress {
                 let ids = items.iter().chain(entries.iter().map(|e| &e.item)).map(|i| i.notification).chain(passed);
                 state(change.as_str(), ids.collect(), Vec::new(), unread, cursor)
             }
-            LiveMessage::Updated { item, .. } => state("updated", vec![item.card.id], vec![(**item).clone()], unread, cursor),
+            LiveMessage::Updated { item, .. } => state("updated", vec![item.card.id], listed((**item).clone()), unread, cursor),
             LiveMessage::Reader { .. } => {
                 self.counted_at = None;
                 if !reload {
@@ -187,8 +187,8 @@ impl Progress {
         let frame = match (entry.gone, item) {
             (Some(Gone::Recalled), _) => state("recalled", Vec::new()),
             (Some(Gone::Expired), _) => state("expired", Vec::new()),
-            (None, Some(item)) if is_new => ServerFrame::Item { item, unread, cursor },
-            (None, Some(item)) => state("updated", vec![item]),
+            (None, Some(item)) if is_new && item.state.archived_at.is_none() => ServerFrame::Item { item, unread, cursor },
+            (None, Some(item)) => state("updated", listed(item)),
             (None, None) => return Next::Nothing,
         };
         Next::Send(Told::shared(&frame))
@@ -210,6 +210,11 @@ impl Progress {
     pub(crate) fn resync(&self) -> Told {
         Told::shared(&ServerFrame::Resync { unread: self.unread(), cursor: self.cursor })
     }
+}
+
+/// An item as lists have it: who puts away what it said otherwise would find it there again.
+fn listed(item: Item) -> Vec<Item> {
+    if item.state.archived_at.is_some() { Vec::new() } else { vec![item] }
 }
 
 fn state(change: &str, ids: Vec<NotificationId>, items: Vec<Item>, unread: u64, cursor: Cursor) -> ServerFrame {

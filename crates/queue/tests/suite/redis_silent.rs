@@ -131,5 +131,5 @@ async fn a_node_that_is_slow_meets_no_storm_of_connections() {
     eventually("it was given up twice", async || (proxy.made() >= 3).then_some(())).await;
     redis.thaw();
     callers.join_all().await;
-    assert!(proxy.made() < 10, "{} connections were made", proxy.came());
+    assert!(proxy.made() < 10, "{} connections were made", proxy.made());
 }

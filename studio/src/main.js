@@ -3,6 +3,7 @@ import { Api } from './api.js';
 import { compare } from './compare.js';
 import { h, fill, dialog } from './dom.js';
 import { Editor } from './editor.js';
+import { languageOf } from './manifest.js';
 import { draw, TABS } from './previews.js';
 import { empty, form, offers } from './schema.js';
 import { history, publish, test } from './versions.js';
@@ -13,7 +14,7 @@ class Studio {
   constructor(place) {
     Object.assign(this, { key: place.dataset.key, app: place.dataset.app });
     this.api = new Api({ base: place.dataset.api, app: this.app, csrf: place.dataset.csrf });
-    Object.assign(this, { files: {}, began: {}, saved: {}, shared: {}, path: null, sample: null, data: null, locale: null, seen: null, findings: [], tab: 'inbox' });
+    Object.assign(this, { files: {}, began: {}, saved: {}, shared: {}, path: null, sample: null, data: null, locale: null, following: null, seen: null, findings: [], tab: 'inbox' });
     this.draft = `stentor-studio:${this.app}:${this.key}`;
     this.build(place);
   }
@@ -25,6 +26,7 @@ class Studio {
       problems: h('section', { class: 'problems', 'aria-label': 'Problems' }), data: h('div', {}), note: h('p', { class: 'soft', role: 'status' }),
       tabs: h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What it looks like' }),
       panel: h('div', { class: 'panel', role: 'tabpanel', id: 'seen', tabIndex: 0 }), remove: null,
+      stale: h('p', { class: 'state warn stale', hidden: true }, 'From before the mistakes'),
     };
     part.remove = h('button', { type: 'button', class: 'quiet', onclick: () => this.remove() }, 'Delete file');
     part.publish = h('button', { type: 'button', class: 'main', title: 'Ctrl+S', onclick: () => publish(this) }, 'Publish…');
@@ -42,13 +44,13 @@ class Studio {
         h('section', { class: 'see', 'aria-label': 'What it looks like' },
           h('div', { class: 'pickers row' },
             h('label', { for: 'sample' }, 'Sample', part.sample), h('label', { for: 'locale' }, 'Language', part.locale)),
-          h('details', { class: 'fill' }, h('summary', {}, 'Change the data'), part.data),
+          h('div', { class: 'filling' }, h('details', { class: 'fill' }, h('summary', {}, 'Change the data'), part.data), part.stale),
           part.tabs, part.panel)));
     fill(place, h('p', { class: 'empty', role: 'status' }, 'Reading it…'));
     fill(part.tabs, TABS.map(([tab, label], i) => h('button', { type: 'button', role: 'tab', id: `tab-${tab}`, 'aria-controls': 'seen', title: `Alt+${i + 1}`, onclick: () => this.show(tab) }, label)));
     this.editor = new Editor(part.text, { changed: (path, text) => this.changed(path, text), offers: (before) => offers(this.schema() ?? {}, before) });
     part.sample.addEventListener('change', () => this.pick({ sample: part.sample.value, data: null }));
-    part.locale.addEventListener('change', () => this.pick({ locale: part.locale.value || null }));
+    part.locale.addEventListener('change', () => this.pick({ locale: part.locale.value || null, following: null }));
     part.tabs.addEventListener('keydown', (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step) return;
@@ -172,11 +174,27 @@ class Studio {
   }
 
   select(path) {
+    if (path !== this.path) this.following = languageOf(path) ?? this.following;
     this.path = path;
     this.editor.open(path, this.files[path]);
     this.parts.name.textContent = path;
     this.editor.mark(this.findings.filter((finding) => finding.file === path));
     this.list();
+    this.follow();
+  }
+
+  // Whoever opens a file of a language sees that language, as soon as the template has it, until they pick another. Gives the look
+  // that is taken for it, if one is.
+  follow() {
+    const locale = this.following;
+    if (!this.seen?.locales.includes(locale)) return null;
+    this.following = null;
+    return locale === this.language() ? null : this.pick({ locale });
+  }
+
+  // The language of the preview, as it was picked last; none while there was nothing to see.
+  language() {
+    return this.seen?.locales.includes(this.locale) ? this.locale : this.seen?.locale;
   }
 
   changed(path, text) {
@@ -197,7 +215,7 @@ class Studio {
 
   pick(choice) {
     Object.assign(this, choice);
-    this.look();
+    return this.look();
   }
 
   // Asks the server what the files look like, as they are here. Only the last question's answer is shown.
@@ -206,11 +224,16 @@ class Studio {
     const asking = this.asking = new AbortController();
     try {
       const seen = await this.api.call('POST', '/preview', { files: this.all(), locale: this.locale ?? undefined, ...this.filling() }, { signal: asking.signal });
-      if (seen.locale) this.seen = seen;
-      this.stale = !seen.locale;
       this.findings = seen.findings;
-      if (seen.locale) this.choices(seen);
-      this.show(this.tab);
+      if (seen.locale) {
+        this.seen = seen;
+        const other = this.follow();
+        if (other) return await other;
+        this.choices(seen);
+      }
+      // What cannot be written leaves what was seen last where it stands, as far as it was scrolled.
+      if (seen.locale || !this.seen) this.show(this.tab);
+      this.parts.stale.hidden = Boolean(seen.locale) || !this.seen;
     } catch (problem) {
       if (problem.name === 'AbortError') return;
       this.say(problem.message);
@@ -242,10 +265,8 @@ class Studio {
       button.tabIndex = chosen ? 0 : -1;
     }
     this.parts.panel.setAttribute('aria-labelledby', `tab-${tab}`);
-    if (this.seen) {
-      draw(this.parts.panel, tab, this.seen, this.app);
-      if (this.stale) this.parts.panel.prepend(h('p', { class: 'notice warn' }, 'As it was before the mistakes that are listed below the words.'));
-    } else fill(this.parts.panel, h('p', { class: 'empty' }, this.findings.length > 0 ? 'Nothing to see until the mistakes below the editor are mended.' : 'Writing it out…'));
+    if (this.seen) draw(this.parts.panel, tab, this.seen, this.app);
+    else fill(this.parts.panel, h('p', { class: 'empty' }, this.findings.length > 0 ? 'Nothing to see until the mistakes below the editor are mended.' : 'Writing it out…'));
   }
 
   list() {
@@ -273,8 +294,8 @@ class Studio {
   problems() {
     const row = (finding) => h('li', {}, h('button', { type: 'button', class: `problem ${finding.severity}`, onclick: () => this.go(finding) },
       h('span', { class: `state ${finding.severity === 'error' ? 'bad' : 'warn'}` }, finding.severity === 'error' ? 'mistake' : 'look'),
-      h('span', { class: 'what' }, finding.message, '. ', h('span', { class: 'soft' }, finding.advice, '.')),
-      h('span', { class: 'mono soft' }, finding.line > 0 ? `${finding.file}:${finding.line}` : finding.file)));
+      h('span', { class: 'mono soft' }, finding.line > 0 ? `${finding.file}:${finding.line}` : finding.file),
+      h('span', { class: 'what' }, finding.message, '. ', h('span', { class: 'soft' }, finding.advice, '.'))));
     const errors = this.findings.filter((finding) => finding.severity === 'error').length;
     const head = this.findings.length === 0 ? 'No problems' : `${this.findings.length} ${this.findings.length === 1 ? 'problem' : 'problems'}${errors < this.findings.length ? `, ${errors} to mend` : ''}`;
     fill(this.parts.problems, h('div', { role: 'status' }, h('h2', {}, head)), h('ul', {}, this.findings.map(row)));

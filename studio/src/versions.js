@@ -1,5 +1,6 @@
 // Publishing, looking back, taking back.
 import { h, fill, dialog } from './dom.js';
+import { channelsOf } from './manifest.js';
 
 // How many versions are listed at a time.
 const PAGE = 50;
@@ -96,16 +97,17 @@ export function publish(studio) {
 
 export function test(studio) {
   const to = h('input', { id: 'test-to', required: true, placeholder: 'ada', value: localStorage.getItem('stentor-test-to') ?? '', autocomplete: 'off' });
-  const boxes = ['inbox', 'email', 'sms'].map((channel) => h('input', { type: 'checkbox', value: channel, checked: true }));
+  const [named, locale] = [channelsOf(studio.files['template.toml']), studio.language()];
+  const boxes = ['inbox', 'email', 'sms'].map((channel) => h('input', { type: 'checkbox', value: channel, checked: named.includes(channel) }));
   dialog('Send me a test', [
     h('div', { class: 'field' }, h('label', { for: 'test-to' }, 'To the recipient with this id'), to),
     h('fieldset', {}, h('legend', {}, 'On'), h('div', { class: 'row' }, boxes.map((box) => h('label', { class: 'inline' }, box, box.value)))),
-    h('p', { class: 'soft' }, `It is sent as it stands here, in ${studio.locale ?? 'the default language'}, to the addresses on their profile.`),
+    h('p', { class: 'soft' }, `It is sent as it stands here, in ${locale ? `the language of the preview (${locale})` : 'their language'}, to the addresses on their profile.`),
   ], [{ label: 'Send', kind: 'main', act: async () => {
     if (!to.reportValidity()) return false;
     localStorage.setItem('stentor-test-to', to.value);
     const receipt = await studio.api.call('POST', '/test', {
-      to: to.value.trim(), files: studio.all(), locale: studio.locale ?? undefined, ...studio.filling(),
+      to: to.value.trim(), files: studio.all(), locale, ...studio.filling(),
       channels: boxes.filter((box) => box.checked).map((box) => box.value),
     });
     const story = `/console/notifications/${receipt.id}?${new URLSearchParams({ app: studio.app })}`;

@@ -74,7 +74,7 @@ impl Pool {
         if let Some(answer) = answer {
             options.statement_timeout(answer);
         }
-        let db = Database::connect(options.clone()).await?;
+        let db = connect(options.clone()).await?;
         options.connect_lazy(true); // for those that are made anew
         let deadline = answer.filter(|_| db.get_database_backend() != DbBackend::Sqlite).map(|answer| answer + grace);
         let current = RwLock::new(Current { db, generation: 0, answered: Instant::now() });
@@ -139,7 +139,7 @@ impl Pool {
     }
 
     async fn make_anew(&self, generation: u64) {
-        let Ok(db) = Database::connect(self.0.options.clone()).await else { return };
+        let Ok(db) = connect(self.0.options.clone()).await else { return };
         let old = {
             let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
             if current.generation != generation {
@@ -155,6 +155,11 @@ impl Pool {
             tokio::spawn(closing);
         }
     }
+}
+
+/// One function for both places: what it calls is large.
+fn connect(options: ConnectOptions) -> Asking<'static, DatabaseConnection> {
+    Box::pin(Database::connect(options))
 }
 
 #[async_trait]

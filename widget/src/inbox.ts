@@ -357,7 +357,10 @@ export class StentorInbox extends EventTarget {
   #readAnew(): void {
     if (this.#status !== "live") return;
     for (const [category, { next }] of Object.entries(this.#known.lists)) {
-      if (category === ALL || next !== undefined) this.#list(category).catch(() => {});
+      if (category !== ALL && next === undefined) continue;
+      const list = () => this.#list(category).catch(() => {});
+      // What was being loaded already may be lost, or older: then once more.
+      void list().then(() => (this.#known.stale ? list() : undefined));
     }
   }
 

@@ -96,7 +96,8 @@ class Socket implements Line {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.check(), PING_EVERY);
     this.#listener?.frame(frame);
-    if ("ref" in frame && frame.ref) this.#waiting.answer(frame.ref, frame.type === "error" ? new Refused(frame.code, frame.message) : frame);
+    if (frame.type === "resync") this.#waiting.fail(); // answers that waited to be read were dropped with the rest
+    if ("ref" in frame) this.#waiting.answer(frame.ref!, frame.type === "error" ? new Refused(frame.code, frame.message) : frame);
   }
 
   #end(end: End): void {
@@ -175,7 +176,7 @@ abstract class Http implements Line {
     this.stop.abort();
     const listener = this.listener;
     this.listener = undefined;
-    const { status, after } = error instanceof Refused ? error : { status: 0, after: undefined };
+    const { status = 0, after } = (error ?? {}) as Partial<Refused>;
     listener?.ended({ why: WHY[status] ?? "broken", after });
   }
 }

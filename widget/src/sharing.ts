@@ -9,8 +9,6 @@ import { Broken, Waiting } from "./waiting.js";
 const ANSWER_WITHIN = 3_000;
 /** How often a tab that is looked at asks whether the holder is awake. */
 const ASK_EVERY = 15_000;
-/** How long an answer of the server may take. */
-const SERVED_WITHIN = 20_000;
 
 type Message<Known> =
   | { type: "hello"; from: string; knows: boolean }
@@ -80,10 +78,7 @@ export class Sharing<Known, Told> {
   /** Asks the server, by whoever keeps the connection. */
   ask(command: Command): Promise<ServerFrame> {
     if (this.#leads) return this.member.ask(command);
-    return this.#waiting.ask((ref) => {
-      this.#post({ type: "ask", from: this.#id, ref, command });
-      setTimeout(() => this.#waiting.answer(ref, new Broken()), SERVED_WITHIN);
-    });
+    return this.#waiting.ask((ref) => this.#post({ type: "ask", from: this.#id, ref, command }));
   }
 
   #post(message: Message<Known>): void {

@@ -1,6 +1,9 @@
 // Questions that wait for the server's answer, by the reference that the answer names.
 import type { ServerFrame } from "./frames.js";
 
+/** How long an answer may take. */
+const ANSWERED_WITHIN = 20_000;
+
 /** The line broke before the answer came. What was asked may have been done. */
 export class Broken extends Error {}
 
@@ -13,6 +16,7 @@ export class Waiting {
     return new Promise((done, failed) => {
       const ref = `${(this.#count += 1)}`;
       this.#all.set(ref, { done, failed });
+      setTimeout(() => this.answer(ref, new Broken()), ANSWERED_WITHIN);
       send(ref);
     });
   }

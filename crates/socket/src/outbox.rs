@@ -178,10 +178,12 @@ impl Outbox {
         }
     }
 
-    fn clear(&mut self) {
+    /// Drops what waits, but for the rest of a frame that was begun.
+    fn clear(&mut self) -> VecDeque<Part> {
         let keep = if self.begun { self.parts.iter().position(|part| part.last).map_or(0, |at| at + 1) } else { 0 };
-        self.parts.truncate(keep);
+        let dropped = self.parts.split_off(keep);
         self.bytes = self.parts.iter().map(|part| part.bytes.len()).sum();
+        dropped
     }
 
     fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
@@ -294,12 +296,15 @@ impl Sender {
         self.0.out().clear();
     }
 
-    /// Drops what waits, but for the rest of a frame that was begun, and lets `frame` wait in its place, whatever the bound.
-    pub fn replace_waiting(&self, frame: &Frame) {
+    /// Drops what waits, but for the rest of a frame that was begun, and lets other frames wait in its place, whatever the bound.
+    /// `replace` is given the parts of the frames that were dropped, in their order: headers, bodies and tails.
+    pub fn replace_waiting(&self, replace: impl FnOnce(&mut dyn Iterator<Item = Bytes>) -> Vec<Frame>) {
         let mut out = self.0.out();
         if !out.closed {
-            out.clear();
-            out.push(frame, 0);
+            let dropped = out.clear();
+            for frame in replace(&mut dropped.into_iter().map(|part| part.bytes)) {
+                out.push(&frame, 0);
+            }
             out.wake_reader();
         }
     }

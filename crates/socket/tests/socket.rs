@@ -157,7 +157,11 @@ async fn one_who_does_not_read_is_noticed_soon_and_no_frame_of_theirs_is_cut() {
         assert!(sent < 10_000, "a client that reads nothing takes megabytes");
     }
     assert!(sender.stalled_since().is_some());
-    sender.replace_waiting(&Frame::text("list again"));
+    let mut dropped = 0;
+    sender.replace_waiting(|parts| {
+        dropped = parts.filter(|part| *part == shared).count();
+        vec![Frame::text("list again")]
+    });
     // It reads after all: whole frames in order, then what was said instead of the rest.
     let reading = tokio::spawn(async move { while socket.recv().await.is_ok() {} });
     let mut heard = 0;
@@ -170,6 +174,7 @@ async fn one_who_does_not_read_is_noticed_soon_and_no_frame_of_theirs_is_cut() {
         heard += 1;
     }
     assert!(heard > 0 && heard < sent, "{heard} of {sent}");
+    assert_eq!(heard + dropped as u64, sent, "each was heard, or told to whoever replaced it");
     assert_eq!(sender.stalled_since(), None);
     drop(client);
     reading.await.unwrap();

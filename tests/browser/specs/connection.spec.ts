@@ -194,6 +194,44 @@ test("a socket that was closed for sending too fast is opened again after a paus
   await expect(titles(page)).toHaveText([/still here/]);
 });
 
+test("answers that were dropped with what waited for a slow page: changes are said again, and what is shown is read anew", async ({ page, host, stentor, person }) => {
+  await stentor.say(person, "one");
+  await stentor.say(person, "two");
+  // What the server does for one who reads too slowly: it drops what waits, and tells that.
+  const dropped: Record<string, number> = { archive: 1, list: 1 };
+  const asked: string[] = [];
+  let told = "";
+  await page.routeWebSocket(/\/v1\/inbox\/ws$/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((text) => {
+      const { type, unread, cursor } = JSON.parse(String(text));
+      if (type === "welcome") told = JSON.stringify({ type: "resync", unread, cursor });
+      socket.send(text);
+    });
+    socket.onMessage((text) => {
+      const { type, ref } = JSON.parse(String(text));
+      asked.push(type);
+      if (!dropped[type]) return server.send(text);
+      dropped[type] -= 1;
+      socket.send(told);
+      socket.send(JSON.stringify({ type: "error", ref, code: "too_slow", message: "ask again" }));
+    });
+  });
+  await page.goto(host.inboxPage("/dropped", panel(person)));
+  await expect(titles(page)).toHaveText([/two/, /one/]);
+  await card(page, "one").hover();
+  await tool(page, "Archive", "one").click();
+  // the list that is asked for then is dropped as well: it is asked for once more
+  await expect.poll(() => asked.filter((type) => type === "list").length).toBeGreaterThan(1);
+  await expect.poll(() => stentor.unread(person)).toBe(1);
+  await expect.poll(async () => (await client(page)).waiting).toBe(0);
+  expect(asked.filter((type) => type === "archive").length).toBe(2);
+  await card(page, "two").hover();
+  await tool(page, "Mark as read", "two").click();
+  await expect.poll(() => stentor.unread(person)).toBe(0);
+  await expect(titles(page)).toHaveText([/two/]);
+});
+
 test("who looks on from another tab can try again as well", async ({ context, host, person }) => {
   const url = host.inboxPage("/again", panel(person));
   const [leader, follower] = [await context.newPage(), await context.newPage()];

@@ -11,11 +11,13 @@ use tokio::sync::Notify;
 
 use super::{
     frame::{CloseCode, ServerFrame},
-    told::Told,
+    told::{Told, reference_of},
 };
 
 /// How much may wait for a stream, in bytes, as for a WebSocket.
 const MAX_WAITING: usize = 32 * 1024;
+/// How many answers may be dropped of one who goes on asking and reads none of them.
+const MAX_DROPPED: usize = 200;
 
 /// Where a connection's frames go.
 pub(crate) enum Outlet {
@@ -32,7 +34,8 @@ impl Outlet {
         }
     }
 
-    /// Sends frames. Of one who reads too slowly what waits is dropped, and `resync` is told instead.
+    /// Sends frames. Of one who reads too slowly what waits is dropped, and `resync` is told instead, and of each answer among it that
+    /// it will not come: who asked would wait for it for ever.
     pub(crate) fn send(&self, told: &[Told], frames: &mut Vec<Frame>, resync: impl FnOnce() -> Told) {
         let taken = match self {
             Self::Socket(sender) => {
@@ -47,7 +50,18 @@ impl Outlet {
         };
         if !taken {
             match self {
-                Self::Socket(sender) => sender.replace_waiting(&resync().frame()),
+                Self::Socket(sender) => {
+                    let mut dropped = Vec::new();
+                    sender.replace_waiting(|parts| {
+                        dropped.extend(parts.filter_map(|part| reference_of(&part)));
+                        dropped.extend(told.iter().filter_map(Told::reference));
+                        let too_slow = dropped.iter().take(MAX_DROPPED).map(|reference| too_slow(reference));
+                        std::iter::once(resync()).chain(too_slow).map(|told| told.frame()).collect()
+                    });
+                    if dropped.len() > MAX_DROPPED {
+                        self.give_up("answers are not read");
+                    }
+                }
                 Self::Stream(stream) => stream.replace_waiting(resync()),
             }
             metrics::counter!("stentor_sockets_too_slow_total").increment(1);
@@ -100,6 +114,12 @@ impl Outlet {
             Self::Stream(stream) => stream.queue().since,
         }
     }
+}
+
+/// Told in place of an answer that was dropped. What was asked for may have been done.
+fn too_slow(reference: &str) -> Told {
+    let message = "the answer was dropped, since too much waited to be read; ask again".to_owned();
+    Told::whole(&ServerFrame::Error { reference: Some(reference.to_owned()), code: "too_slow".to_owned(), message })
 }
 
 /// A queue of frames that somebody reads over plain HTTP.

@@ -77,6 +77,11 @@ impl Told {
         Self { body: body.into(), ..self.clone() }
     }
 
+    /// The request that it answers, if it is an answer.
+    pub(crate) fn reference(&self) -> Option<String> {
+        reference_of(&self.body)
+    }
+
     /// Where it leaves the client, if it says so.
     pub(crate) fn cursor(&self) -> Option<Cursor> {
         match self.end {
@@ -106,6 +111,13 @@ impl Told {
     pub(crate) fn len(&self) -> usize {
         self.body.len() + 96
     }
+}
+
+/// The request that a frame answers, by how its JSON begins: `ref` stands right after `type`.
+pub(crate) fn reference_of(json: &[u8]) -> Option<String> {
+    let name = json.strip_prefix(br#"{"type":""#)?;
+    let rest = name[memchr::memchr(b'"', name)?..].strip_prefix(br#"","ref":"#)?;
+    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()
 }
 
 /// What a frame with a count ends with.
@@ -157,6 +169,7 @@ fn encode(frame: &ServerFrame) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use stentor_domain::Timestamp;
     use stentor_inbox::Position;
 
     use super::*;
@@ -176,11 +189,21 @@ mod tests {
             let told = shared.counted(unread, cursor);
             assert_eq!(told.json(), expected(&state(None, unread, cursor)));
             assert_eq!(told.answering("a\"b").json(), expected(&state(Some("a\"b"), unread, cursor)));
+            assert_eq!((told.answering("a\"b").reference().as_deref(), told.reference()), (Some("a\"b"), None));
             assert_eq!(told.frame(), Frame::shared_text(shared.body.clone(), end_of(unread, &cursor).as_bytes()));
             assert_eq!(told.cursor(), Some(cursor));
         }
         let resync = ServerFrame::Resync { unread: 3, cursor };
         assert_eq!(Told::shared(&resync).json(), expected(&resync));
         assert_eq!(Told::whole(&resync).json(), expected(&resync));
+        let reference = || Some("7".to_owned());
+        for answer in [
+            ServerFrame::Page { reference: reference(), items: Vec::new(), next: None },
+            ServerFrame::Pong { reference: reference() },
+            ServerFrame::Ok { reference: reference(), expires_at: Timestamp::from_millis(0) },
+            ServerFrame::Error { reference: reference(), code: String::new(), message: String::new() },
+        ] {
+            assert_eq!(Told::whole(&answer).reference(), reference(), "{answer:?}");
+        }
     }
 }

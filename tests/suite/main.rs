@@ -29,6 +29,7 @@ mod invalid_addresses;
 mod kannel;
 mod kill_nine;
 mod large_audience;
+mod lost_tail;
 mod mail_events;
 mod mail_headers;
 mod mail_images;

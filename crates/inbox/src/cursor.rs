@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A point in the life of an inbox's own part, or of a timeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Which life: another one, and a greater, after it was lost and rebuilt.
+    /// Which life: another one, and a greater, after it was lost and rebuilt, or came back and may lack its latest changes.
     pub epoch: u64,
     /// Everything up to this revision is known.
     pub rev: u64,

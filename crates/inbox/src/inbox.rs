@@ -24,6 +24,9 @@ pub(crate) const PIPELINE: usize = 500;
 pub(crate) const FLAGS: &str = "#!lua flags=allow-oom\n";
 pub(crate) const HEAD: &str = lua!("#!lua flags=allow-oom\n", include_str!("scripts/_inbox.lua"));
 pub(crate) const ITEMS: &str = lua!(include_str!("scripts/_items.lua"));
+/// What scripts have that do something to items, and take a cursor.
+pub(crate) const ITEMS_BY_CURSOR: &str =
+    lua!(include_str!("scripts/_items.lua"), include_str!("scripts/_history.lua"), include_str!("scripts/_life.lua"));
 pub(crate) const DO_TIDY: &str = lua!(include_str!("scripts/_tidy.lua"));
 
 /// A script with the head that all inbox scripts share, and, if it works on items, with what is done to these. What was accepted is
@@ -56,7 +59,7 @@ macro_rules! script {
 }
 pub(crate) use script;
 script!(MARK, "mark.lua", on items);
-script!(MARK_ALL_READ, "mark_all_read.lua", on items);
+script!(MARK_ALL_READ, "mark_all_read.lua", ITEMS_BY_CURSOR);
 script!(TIDY, "tidy.lua");
 script!(RESTORE, "restore.lua", on items);
 script!(EXCESS, "excess.lua", on items);
@@ -64,7 +67,9 @@ script!(TRIM, "trim.lua", on items);
 script!(SET_READER, "set_reader.lua", on items);
 script!(RECALL, "recall.lua", on items);
 script!(UPDATE, "update.lua", on items);
-static WARM: LazyLock<Script> = LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/warm.lua"))));
+static WARM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/_history.lua"), include_str!("scripts/warm.lua")))
+});
 
 /// What `mark.lua` answers: the inbox as a whole, the changed items, the ids that are not hot, the changed entries.
 type MarkReply = (Value, Vec<String>, Vec<String>, Vec<String>);

@@ -205,12 +205,13 @@ impl Inboxes {
         up_to: Option<&Cursor>,
         now: Timestamp,
     ) -> Result<Marked, InboxError> {
-        let view = self.timelines.fresh(app, now).await?;
+        let view = self.timelines.verified(app, now).await?;
         let before = self.own(app, recipient, now).await?;
         let own = up_to.map(|cursor| cursor.own);
         let place = match up_to {
             None => view.position().rev,
-            Some(cursor) if cursor.timeline.epoch == view.position().epoch => cursor.timeline.rev,
+            // Never beyond what there is: what is written later was seen by nobody.
+            Some(cursor) if cursor.timeline.epoch == view.position().epoch => cursor.timeline.rev.min(view.position().rev),
             Some(_) => 0,
         };
         let marked = warmed!(self, app, recipient, now, self.hot.mark_all_read(app, recipient, own, place, now))?;
@@ -450,7 +451,7 @@ impl Inboxes {
         now: Timestamp,
     ) -> Result<Changes, InboxError> {
         // The person's own part last: what it tells of the timeline is then never newer than the copy of the timeline.
-        let view = self.timelines.fresh(app, now).await?;
+        let view = self.timelines.verified(app, now).await?;
         let hot = warmed!(self, app, recipient, now, self.hot.changes_since(app, recipient, cursor.own, limit, now))?;
         let own = hot.overview;
         let mut changes = Changes {

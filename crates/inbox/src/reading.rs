@@ -6,7 +6,7 @@ use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
 
 use crate::{
     Hot, HotChanges, HotItem, HotOverview, Inbox, InboxError, Page, Position, Reader,
-    inbox::{TIDY, script},
+    inbox::{ITEMS_BY_CURSOR, TIDY, script},
     keys,
     reply::{self, Head, Whole},
 };
@@ -18,7 +18,7 @@ const PUT_BACK: usize = 1_000;
 
 script!(PAGE, "page.lua", on items);
 script!(FIND, "find.lua", on items);
-script!(CHANGES_SINCE, "changes_since.lua", on items);
+script!(CHANGES_SINCE, "changes_since.lua", ITEMS_BY_CURSOR);
 
 impl Inbox {
     /// How many own items are unread, and what the person is to the timeline.

@@ -9,7 +9,7 @@ use stentor_domain::{
     timeline::{EntryBody, Gone},
 };
 
-use crate::{Hot, InboxError, keys, reply};
+use crate::{Hot, InboxError, Position, keys, reply};
 
 /// How long an entry is in inboxes and counts as unread.
 pub const RETENTION: Duration = Duration::from_hours(24 * 90);
@@ -23,6 +23,7 @@ macro_rules! script {
             Script::new(lua!(
                 "#!lua flags=allow-oom\n",
                 include_str!("scripts/_timeline.lua"),
+                include_str!("scripts/_history.lua"),
                 include_str!(concat!("scripts/", $file))
             ))
         });
@@ -31,8 +32,9 @@ macro_rules! script {
 script!(APPEND, "timeline_append.lua");
 script!(CHANGE, "timeline_change.lua");
 script!(SINCE, "timeline_since.lua");
-static WARM: LazyLock<Script> =
-    LazyLock::new(|| Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/timeline_warm.lua"))));
+static WARM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(lua!("#!lua flags=allow-oom\n", include_str!("scripts/_history.lua"), include_str!("scripts/timeline_warm.lua")))
+});
 
 /// What is done to an entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +54,7 @@ pub struct Timeline {
 /// What changed in a timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimelineChanges {
-    /// The timeline's life: another one after it was lost and rebuilt.
+    /// The timeline's life: another one after it was lost and rebuilt, or may lack its latest changes.
     pub epoch: u64,
     /// Its revision.
     pub rev: u64,
@@ -111,10 +113,17 @@ impl Timeline {
         Ok(Hot::Warm(Some((entry(&value)?, changed == 1))))
     }
 
-    /// What changed since a revision of a life; everything if that cannot be told.
-    pub async fn since(&self, app: &AppId, epoch: u64, rev: u64, now: Timestamp) -> Result<Hot<TimelineChanges>, InboxError> {
+    /// What changed since a position; everything if that cannot be told. With `look`, a new life begins if Redis may have lost the
+    /// latest changes.
+    pub async fn since(
+        &self,
+        app: &AppId,
+        position: Position,
+        look: bool,
+        now: Timestamp,
+    ) -> Result<Hot<TimelineChanges>, InboxError> {
         let mut call = self.call(&SINCE, app, now);
-        call.arg(epoch).arg(rev);
+        call.arg(position.epoch).arg(position.rev).arg(u8::from(look));
         let answer: Hot<(u64, u64, u64, u8, Vec<String>)> = reply::hot(self.ask(&call).await?)?;
         let Hot::Warm((epoch, rev, base, all, values)) = answer else { return Ok(Hot::Cold) };
         let entries = values.iter().map(|value| entry(value)).collect::<Result<_, _>>()?;

@@ -3,12 +3,15 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use stentor_domain::{AppId, Entry, NotificationId, Timestamp, timeline::EntryBody};
 
 use crate::{ColdStore, EntryEdit, Hot, InboxError, Position, Reader, Timeline, timeline::TimelineChanges};
 
+/// How often it is looked whether Redis lost anything, at most, where nothing depends on it at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a rebuilt timeline may be found cold again before we give up.
 const WARMINGS: usize = 3;
 
@@ -94,7 +97,15 @@ pub enum Applied {
 pub struct Timelines {
     hot: Timeline,
     cold: Arc<dyn ColdStore>,
-    views: Arc<Mutex<HashMap<AppId, Arc<TimelineView>>>>,
+    views: Arc<Mutex<HashMap<AppId, Copy>>>,
+}
+
+/// A timeline as it was read last, and what was heard since.
+#[derive(Default)]
+struct Copy {
+    view: Arc<TimelineView>,
+    /// When it was looked last whether Redis lost anything of it.
+    looked_at: Option<Timestamp>,
 }
 
 impl Timelines {
@@ -108,27 +119,44 @@ impl Timelines {
         &self.hot
     }
 
-    fn views(&self) -> MutexGuard<'_, HashMap<AppId, Arc<TimelineView>>> {
+    fn views(&self) -> MutexGuard<'_, HashMap<AppId, Copy>> {
         // A panic between two operations on the map cannot leave it half-changed.
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The copy that this process has, however old; empty if there is none.
     pub fn known(&self, app: &AppId) -> Arc<TimelineView> {
-        self.views().get(app).cloned().unwrap_or_default()
+        self.views().get(app).map_or_else(Arc::default, |copy| copy.view.clone())
     }
 
     /// The timeline as it is now: what changed since the copy was made is read.
     pub async fn fresh(&self, app: &AppId, now: Timestamp) -> Result<Arc<TimelineView>, InboxError> {
+        let looked_at = self.views().get(app).and_then(|copy| copy.looked_at);
+        let look = looked_at.is_none_or(|at| at.after(LOOK_EVERY) <= now || at > now);
+        self.read(app, look, now).await
+    }
+
+    /// The same, and of this life: to be held against a cursor, which may be of a time that Redis has lost.
+    pub async fn verified(&self, app: &AppId, now: Timestamp) -> Result<Arc<TimelineView>, InboxError> {
+        self.read(app, true, now).await
+    }
+
+    async fn read(&self, app: &AppId, look: bool, now: Timestamp) -> Result<Arc<TimelineView>, InboxError> {
         let mut warmings = 0;
         loop {
             let known = self.known(app);
-            match self.hot.since(app, known.position.epoch, known.position.rev, now).await? {
-                Hot::Warm(changes) if changes.entries.is_empty() && !changes.all => return Ok(known),
+            match self.hot.since(app, known.position, look, now).await? {
                 Hot::Warm(changes) => {
+                    if look {
+                        self.views().entry(app.clone()).or_default().looked_at = Some(now);
+                    }
+                    if changes.entries.is_empty() && !changes.all {
+                        return Ok(known);
+                    }
+                    let (asked, all) = (known.position, changes.all);
                     let mut view = TimelineView::clone(&known);
                     view.apply(changes);
-                    return Ok(self.keep(app, Arc::new(view)));
+                    return Ok(self.keep(app, Arc::new(view), all.then_some(asked)));
                 }
                 Hot::Cold if warmings == WARMINGS => return Err(InboxError::StaysCold),
                 Hot::Cold => self.warm(app, now).await?,
@@ -137,11 +165,12 @@ impl Timelines {
         }
     }
 
-    /// Keeps the newer of two copies, and gives it back.
-    fn keep(&self, app: &AppId, view: Arc<TimelineView>) -> Arc<TimelineView> {
+    /// Keeps the newer of two copies, and gives it back. One that is all there is, whatever was known at `instead_of`, stands instead
+    /// of that: Redis is behind it if it has lost the rest.
+    fn keep(&self, app: &AppId, view: Arc<TimelineView>, instead_of: Option<Position>) -> Arc<TimelineView> {
         let mut views = self.views();
-        let kept = views.entry(app.clone()).or_default();
-        if view.position >= kept.position {
+        let kept = &mut views.entry(app.clone()).or_default().view;
+        if view.position >= kept.position || instead_of == Some(kept.position) {
             *kept = view;
         }
         kept.clone()
@@ -150,7 +179,7 @@ impl Timelines {
     /// Takes in one entry that was published at `epoch`.
     pub fn apply(&self, app: &AppId, epoch: u64, entry: &Arc<Entry>) -> Applied {
         let mut views = self.views();
-        let Some(kept) = views.get_mut(app) else { return Applied::Missing };
+        let Some(Copy { view: kept, .. }) = views.get_mut(app) else { return Applied::Missing };
         let at = kept.position;
         if epoch != at.epoch || entry.rev > at.rev + 1 {
             return Applied::Missing;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -110,6 +110,26 @@ impl RedisServer {
         assert!(sent.expect("there is kill").success(), "SIG{name} was not sent");
     }
 
+    /// Copies what it has on disk, which is all that it has answered.
+    pub fn save(&self) -> TempDir {
+        let saved = tempfile::tempdir().expect("a directory for a copy of Redis's data");
+        copy(&self.aof(), saved.path());
+        saved
+    }
+
+    /// Ends it as [`kill`](Self::kill) does, and starts it again with what was saved: it lacks whatever came later, as after a crash with
+    /// `everysec`, or as a replica that lagged.
+    pub fn restart_from(&mut self, saved: &TempDir) {
+        self.kill();
+        std::fs::remove_dir_all(self.aof()).expect("its data can be removed");
+        copy(saved.path(), &self.aof());
+        self.restart();
+    }
+
+    fn aof(&self) -> PathBuf {
+        self.data.path().join("appendonlydir")
+    }
+
     fn try_start(&mut self) -> bool {
         let mut conf = format!("bind 127.0.0.1\nport {}\ndir {}\n", self.port, self.data.path().display());
         // With `everysec` a write may wait up to 2 s for an fsync in progress, in the memory of a server that a test then kills.
@@ -144,6 +164,14 @@ impl RedisServer {
             redis::cmd("PING").query::<String>(&mut client.get_connection_with_timeout(Duration::from_millis(500))?)
         };
         ping().is_ok_and(|pong| pong == "PONG")
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory can be made");
+    for file in std::fs::read_dir(from).expect("the directory is there") {
+        let file = file.expect("it can be listed");
+        std::fs::copy(file.path(), to.join(file.file_name())).expect("a file can be copied");
     }
 }
 

@@ -309,7 +309,7 @@ impl Hub {
     async fn check_timeline(&self, app: &AppId, now: Timestamp) {
         // Not on the thread of a shard: a connection to Redis that is made anew stays with who asked for it.
         let (timelines, of) = (self.0.timelines.clone(), app.clone());
-        let Ok(fresh) = self.0.main.spawn(async move { timelines.fresh(&of, now).await }).await else { return };
+        let Ok(fresh) = self.0.main.spawn(async move { timelines.verified(&of, now).await }).await else { return };
         let view = match fresh {
             Ok(view) => view,
             Err(error) => {

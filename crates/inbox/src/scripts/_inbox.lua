@@ -9,7 +9,8 @@
 --                revision by which they were there, t:TOPIC -> "joined-left …", u -> "seq at rev" up to which all is read, SEQ ->
 --                "rev seen read archived id" of an entry that they treated otherwise, l -> locale, p -> preferences (JSON)
 --   items        hash: SEQ -> "rev seen read archived id" (the state: times in ms, 0: not) LF "written_at variant" LF card (JSON,
---                opaque here), iID -> "seq at" of hot items and of those written within 24 h
+--                opaque here), iID -> "seq at" of hot items and of those written within 24 h; history -> that of the Redis in which
+--                the inbox has its life (_history.lua)
 --   order        zset of the hot items' seqs        unread   set of seqs, of trimmed items too
 --   known        zset of ids that are not hot any more, but known, by the time they were written
 --   expires      zset of "seq id" by time

@@ -2,7 +2,7 @@
 --
 -- KEYS (the same for all, one hash tag): meta, entries, revs, expires, times, ids, live
 --   meta      hash: epoch, rev (latest; an entry's seq is the rev that wrote it), base (changes up to it cannot be told any
---             more), at (when the latest entry was written)
+--             more), at (when the latest entry was written), history (that of the Redis in which it has its life: _history.lua)
 --   entries   hash seq -> "seq rev at gone" LF body (JSON, opaque here); gone is - , recalled or expired
 --   revs      zset of seqs by the rev of their latest change      expires   zset of the seqs of live entries by time
 --   times     zset of seqs by the time of writing                 ids       hash notification id -> seq

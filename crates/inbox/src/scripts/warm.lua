@@ -1,6 +1,6 @@
 -- Builds a cold inbox from the record; does nothing if somebody else was faster.
 --
--- It runs without the head of the other scripts, which would answer 'cold'. KEYS as there.
+-- It runs without the head of the other scripts, which would answer 'cold'. KEYS as there. Stands behind _history.lua.
 -- ARGV[1] epoch, which is the present time in ms, [2] rev to begin with, [3] seq to begin with, [4] floor, [5] number of items,
 --   [6] number of fields of the reader; then these: field, value; then per item: seq, item, expiry or 0; then per unread item
 --   beyond these: seq, id, expiry or 0
@@ -8,6 +8,7 @@
 local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, COLD_UNREAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6], KEYS[9]
 if redis.call('EXISTS', HEAD) == 1 then return 0 end
 redis.call('DEL', unpack(KEYS, 1, 9)) -- what a partial loss left behind must not be mixed in
+redis.call('HSET', ITEMS, 'history', history())
 local at, unread, due = 7, 0, '0'
 local function count(seq)
   unread = unread + redis.call('SADD', UNREAD, seq)

@@ -7,6 +7,7 @@ mod content;
 mod filing;
 mod hot;
 mod live;
+mod lost_tail;
 mod model;
 mod old_form;
 mod profiles;

@@ -20,7 +20,8 @@ impl Fixture {
         }
         pipe.cmd("HDEL").arg(key("head")).arg("whole").ignore();
         let items: Vec<(String, String)> = redis::cmd("HGETALL").arg(key("items")).query_async(&mut conn).await.unwrap();
-        for (seq, item) in items.iter().filter(|(field, _)| !field.starts_with('i')) {
+        pipe.cmd("HDEL").arg(key("items")).arg("history").ignore();
+        for (seq, item) in items.iter().filter(|(field, _)| field.starts_with(|c: char| c.is_ascii_digit())) {
             let (state, card) = item.split_once('\n').unwrap();
             pipe.cmd("HSET").arg(key("items")).arg(seq).arg(state).arg(format!("c{seq}")).arg(card).ignore();
         }

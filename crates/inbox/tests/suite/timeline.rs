@@ -24,7 +24,7 @@ fn body_of(card: Card, target: Target) -> EntryBody {
     EntryBody { id: card.id, target, cards: BTreeMap::from([("en".to_owned(), card)]), default_variant: "en".into() }
 }
 
-fn everyone(n: u32) -> EntryBody {
+pub(crate) fn everyone(n: u32) -> EntryBody {
     body_of(card(n), Target::Everyone)
 }
 
@@ -33,7 +33,7 @@ fn to(name: &str, n: u32) -> EntryBody {
 }
 
 /// Writes entries at `now`, and keeps them on record.
-async fn append(f: &Fixture, i: &Inboxes, record: &Record, bodies: &[EntryBody], now: Timestamp) -> Vec<Entry> {
+pub(crate) async fn append(f: &Fixture, i: &Inboxes, record: &Record, bodies: &[EntryBody], now: Timestamp) -> Vec<Entry> {
     let mut entries = Vec::new();
     for body in bodies {
         let entry = i.timelines().append(&f.app, body, now).await.unwrap();
@@ -43,7 +43,7 @@ async fn append(f: &Fixture, i: &Inboxes, record: &Record, bodies: &[EntryBody],
     entries
 }
 
-async fn listed(f: &Fixture, i: &Inboxes, limit: usize, now: Timestamp) -> Vec<NotificationId> {
+pub(crate) async fn listed(f: &Fixture, i: &Inboxes, limit: usize, now: Timestamp) -> Vec<NotificationId> {
     let (mut all, mut after): (Vec<NotificationId>, Option<PagePlace>) = (Vec::new(), None);
     loop {
         let page = i.page(&f.app, &f.me, after, limit, now).await.unwrap();
@@ -195,6 +195,10 @@ async fn reading_all_up_to_a_cursor_leaves_what_came_or_was_marked_after_it() {
     assert_eq!(i.mark_all_read(&f.app, &f.me, Some(&other), at(6)).await.unwrap().unread, 2, "a cursor of another life");
     let all = i.mark_all_read(&f.app, &f.me, None, at(7)).await.unwrap();
     assert_eq!((all.unread, all.ids().collect::<Vec<_>>()), (0, ids([1, 3])));
+    let beyond = stentor_inbox::Cursor { timeline: Position { rev: u64::MAX, ..shown.timeline }, ..shown };
+    i.mark_all_read(&f.app, &f.me, Some(&beyond), at(8)).await.unwrap();
+    append(&f, &i, &record, &[everyone(4)], at(9)).await;
+    assert_eq!(unread(&f, &i, at(9)).await, 1, "what nobody has seen is not read");
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ mod spam_filter;
 mod suppressions;
 mod template_commands;
 mod template_mistakes;
+mod topic_joins;
 mod topologies;
 mod unsubscribe;
 mod without_websocket;

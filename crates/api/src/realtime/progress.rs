@@ -122,7 +122,7 @@ impl Progress {
         let passed = self.passed_by(message, view, now);
         self.cursor.own = position;
         self.own_unread = message.unread();
-        let reload = message.apply_to(&mut self.reader);
+        let reload = self.apply(message, view);
         let (unread, cursor) = (self.unread(), self.cursor);
         let frame = match message {
             LiveMessage::Item { item, .. } => ServerFrame::Item { item: (**item).clone(), unread, cursor },
@@ -146,6 +146,16 @@ impl Progress {
         let mut told = Told::shared(&frame);
         told.change = change;
         Next::Send(told)
+    }
+
+    /// Takes in what a message says of the reader. True if the inbox looks otherwise now, beyond what the message names: of a topic that
+    /// they have joined, entries were passed by that were written since they did.
+    fn apply(&mut self, message: &LiveMessage, view: &TimelineView) -> bool {
+        let LiveMessage::Reader { .. } = message else { return message.apply_to(&mut self.reader) };
+        let before = self.reader.clone();
+        let reload = message.apply_to(&mut self.reader);
+        let passed = view.newest(Some(self.cursor.timeline.rev + 1));
+        reload || passed.into_iter().any(|entry| self.reader.is_addressed(entry) && !before.is_addressed(entry))
     }
 
     /// The entries that are read by having read the timeline up to a place.

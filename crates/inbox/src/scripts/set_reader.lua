@@ -7,17 +7,18 @@ local set = {}
 for i = 3, #ARGV, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
   local held = redis.call('HGET', HEAD, field) or ''
-  local newer = held ~= value
+  local newer, joins = held ~= value, false
   if newer and string.sub(field, 1, 2) == 't:' then
     local _, had = string.gsub(held, '%d+', '')
     local _, has = string.gsub(value, '%d+', '')
-    newer = has > had
+    newer, joins = has > had, has % 2 == 1
   end
   if newer then
     redis.call('HSET', HEAD, field, value)
     set[#set + 1] = field .. '\t' .. value
-    -- in another language, or without what is muted now, the whole inbox looks otherwise: who was away loads it again
-    if field == 'l' or field == 'p' then set.reload = true end
+    -- In another language, or without what is muted now, the whole inbox looks otherwise; and what was written to a topic since one
+    -- joined it was passed by until now. Who was away loads it again.
+    if field == 'l' or field == 'p' or joins then set.reload = true end
   end
 end
 if #set > 0 then

@@ -3,10 +3,11 @@
 -- ARGV[4] epoch, [5] rev, [6] 1 to look whether the latest changes may be lost: then a new life begins, as if it had been built anew
 -- Returns {epoch, rev, base, 1 if these are all entries else 0, {entry, …}} or 'cold'.
 local meta = redis.call('HMGET', META, 'epoch', 'rev', 'base', 'history')
-local now = ARGV[6] == '1' and history() or ''
+local now, took_over_from = '', ''
+if ARGV[6] == '1' then now, took_over_from = history() end
 if now ~= '' and now ~= meta[4] then
   redis.call('HSET', META, 'history', now)
-  if meta[4] then
+  if may_lack(meta[4], took_over_from) then
     meta[1], meta[2] = int(math.max(NOW, meta[1] + 1)), int(meta[2] + 1000000)
     meta[3] = meta[2]
     redis.call('HSET', META, 'epoch', meta[1], 'rev', meta[2], 'base', meta[3])

@@ -6,7 +6,7 @@
 -- Returns 1 if it was built, 0 if it was there.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 for i = 2, 6 do redis.call('DEL', KEYS[i]) end -- what a partial loss left behind must not be mixed in
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'rev', ARGV[2], 'base', ARGV[2], 'history', history())
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'rev', ARGV[2], 'base', ARGV[2], 'history', (history()))
 for i = 3, #ARGV, 6 do
   local seq, rev, at, id, expiry, value = unpack(ARGV, i, i + 5)
   redis.call('HSET', KEYS[2], seq, value) redis.call('ZADD', KEYS[3], rev, seq) redis.call('ZADD', KEYS[5], at, seq)

@@ -8,7 +8,7 @@
 local HEAD, ITEMS, ORDER, UNREAD, EXPIRES, COLD_UNREAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6], KEYS[9]
 if redis.call('EXISTS', HEAD) == 1 then return 0 end
 redis.call('DEL', unpack(KEYS, 1, 9)) -- what a partial loss left behind must not be mixed in
-redis.call('HSET', ITEMS, 'history', history())
+redis.call('HSET', ITEMS, 'history', (history()))
 local at, unread, due = 7, 0, '0'
 local function count(seq)
   unread = unread + redis.call('SADD', UNREAD, seq)

@@ -9,8 +9,9 @@ use stentor_tests::eventually;
 use crate::mail_loop::Loop;
 
 /// What `SpamAssassin` says, at no points or fewer, of mails that have HTML, that come from the loopback, and that are signed, without asking
-/// the DNS whether well.
-const SAID_OF_EVERY_MAIL: [&str; 6] = ["HTML_MESSAGE", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID"];
+/// the DNS whether well; and, of one in thousands, that a random token in it looks like the address of a Bitcoin wallet.
+const SAID_OF_EVERY_MAIL: [&str; 7] =
+    ["HTML_MESSAGE", "ALL_TRUSTED", "NO_RELAYS", "NO_RECEIVED", "DKIM_SIGNED", "DKIM_INVALID", "PDS_BTC_ID"];
 /// The same, at a thousandth of a point, of a large picture with few words beside it, which a piece of breaking news is; by itself it goes to
 /// inboxes alone.
 const SAID_OF_PICTURES: [&str; 4] = ["HTML_IMAGE_RATIO_02", "HTML_IMAGE_RATIO_04", "HTML_IMAGE_RATIO_06", "HTML_IMAGE_RATIO_08"];

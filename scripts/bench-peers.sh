@@ -38,11 +38,6 @@ if [ ! -e /usr/lib/nginx/modules/ngx_nchan_module.so ] && command -v apt-get >/d
   install nginx-light libnginx-mod-nchan || say "it cannot be had"
 fi
 
-if ! command -v wrk >/dev/null && command -v apt-get >/dev/null; then
-  say "wrk, which asks for what is accepted"
-  install wrk || say "it cannot be had"
-fi
-
 if [ "$peers/centrifuge.go" -nt "$into/centrifuge" ] && command -v apt-get >/dev/null; then
   say "Go with centrifuge"
   # The package of centrifuge does not name all that it is built with.

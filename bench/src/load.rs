@@ -68,29 +68,6 @@ pub(crate) async fn flood(address: &str, request: &Request, connections: usize, 
     call(address, &vec![request.clone(); connections], Until::Over(long), None).await
 }
 
-/// The same asked by wrk, which costs the core of the callers less than we do: how many were answered a second; `None` if it is not
-/// installed.
-pub(crate) fn flood_by_wrk(address: &str, request: &Request, connections: usize, long: Duration) -> Option<f64> {
-    let script = std::env::temp_dir().join(format!("stentor-bench-{}.lua", std::process::id()));
-    let (before, after) = (lua(&request.before), lua(&request.after));
-    let text =
-        format!("local n = 0\nfunction request()\n  n = n + 1\n  return {before} .. string.format('%012d', n) .. {after}\nend\n");
-    std::fs::write(&script, text).expect("a temporary file");
-    let (connections, seconds) = (format!("-c{connections}"), format!("-d{}s", long.as_secs()));
-    let mut wrk = std::process::Command::new("wrk");
-    wrk.args(["-t1", &connections, &seconds, "-s"]).arg(&script).arg(format!("http://{address}"));
-    let output = wrk.output();
-    let _ = std::fs::remove_file(&script);
-    let told = String::from_utf8(output.ok()?.stdout).ok()?;
-    assert!(!told.contains("Non-2xx") && !told.contains("Socket errors"), "{told}");
-    told.lines().find_map(|line| line.strip_prefix("Requests/sec:"))?.trim().parse().ok()
-}
-
-/// Bytes as a string of wrk's Lua, which knows the escapes of Rust.
-fn lua(bytes: &[u8]) -> String {
-    format!("\"{}\"", bytes.escape_ascii())
-}
-
 /// Calls with each of these over a connection of its own, so many times.
 pub(crate) async fn all(address: &str, requests: &[Request], times: u64) -> io::Result<Called> {
     call(address, requests, Until::Times(times), None).await

@@ -17,8 +17,6 @@ use crate::{
 
 /// Callers that wait for their answers at the same time.
 const CALLERS: usize = 64;
-/// Those of wrk: enough that neither server waits for them.
-const CALLERS_OF_WRK: usize = 128;
 /// Callers of batches.
 const BATCHING: usize = 8;
 const BATCH: usize = 100;
@@ -27,8 +25,6 @@ const RATE: u64 = 2_000;
 
 /// What one system did in one round.
 struct Measured {
-    /// Asked by wrk, if it is there.
-    by_wrk: Option<f64>,
     per_second: f64,
     per_cpu: f64,
     p50: f64,
@@ -54,23 +50,16 @@ pub(crate) async fn run() -> Report {
     };
     let mut report = Report::default();
     let mut row = |work: &str, (ours, floor): (f64, (&str, f64)), unit: &str, goal| report.ratio(work, ours, floor, unit, goal);
-    let (name, goal) = if ours.iter().chain(&floor).all(|m| m.by_wrk.is_some()) {
-        row("accept one POST", of(|m| m.by_wrk.expect("looked at")), "requests/s", Goal::AtLeast(0.7));
-        ("accept one POST, asked by the benchmark itself", Goal::None)
-    } else {
-        ("accept one POST", Goal::AtLeast(0.7))
-    };
-    row(name, of(|m| m.per_second), "requests/s", goal);
+    row("accept one POST", of(|m| m.per_second), "requests/s", Goal::AtLeast(0.7));
     row("accept one POST, per CPU second of the server", of(|m| m.per_cpu), "requests", Goal::None);
     row(&format!("its p99 at {RATE}/s"), of(|m| m.p99), "ms", Goal::AtMost(2.0));
     row(&format!("its p50 at {RATE}/s"), of(|m| m.p50), "ms", Goal::None);
     row("accept in batches of 100", of(|m| m.items), "items/s", Goal::AtLeast(0.35));
     report.figure("accept in batches of 100, by itself", of(|m| m.items).0, "items/s", Goal::AtLeast(200_000.0));
     report.note(format!(
-        "Single POSTs are asked by wrk over {CALLERS_OF_WRK} connections, if it is installed: Redis and the callers share the other core, \
-         and what the benchmark's own callers ({CALLERS}; {BATCHING} of batches) cost there is more than Redis has to do. Each \
-         has an Idempotency-Key of its own, the items of batches have none: these are one bundle, as they are one entry of the floor, and the single ones go as bundles of what gathers while two calls \
-         are under way. The 200,000 items/s are meant for a machine whose floor makes 600,000."
+        "{CALLERS} callers, {BATCHING} of batches; each single POST with an Idempotency-Key of its own, the items of batches without: \
+         these are one bundle, as they are one entry of the floor, and the single ones go as bundles of what gathers while two calls \
+         are under way. Redis and the callers share the other core. The 200,000 items/s are meant for a machine whose floor makes 600,000."
     ));
     report
 }
@@ -90,10 +79,8 @@ async fn measure(server: &Server, key: &str, one: &str, batch: &str) -> Measured
     let before = server.cpu();
     let flood = load::flood(address, &single.again(2), CALLERS, long).await.expect("it answers");
     let spent = server.cpu().saturating_sub(before).as_secs_f64();
-    let by_wrk = load::flood_by_wrk(address, &single.again(3), CALLERS_OF_WRK, long);
     let batches = load::flood(address, &many, BATCHING, long).await.expect("it answers");
     Measured {
-        by_wrk,
         per_second: flood.per_second,
         per_cpu: flood.took.len() as f64 / spent,
         p50: quantile_ms(&steady.took, 0.5),

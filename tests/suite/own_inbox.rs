@@ -77,6 +77,41 @@ async fn an_inbox_is_listed_by_category() {
 }
 
 #[tokio::test]
+async fn what_was_archived_is_listed_and_comes_back() {
+    let dev = Dev::start();
+    let (api, token) = (&dev.api, dev.api.token("ada").await);
+    let audiences = [json!({"recipients": ["ada"]}), json!("everyone"), json!({"recipients": ["ada"]})];
+    let mut ids = Vec::new();
+    for (audience, category) in audiences.into_iter().zip(["news", "news", "billing"]) {
+        ids.push(api.send(&json!({"audience": audience, "content": {"title": category}, "category": category})).await);
+        api.completed(&ids[ids.len() - 1]).await;
+    }
+    let (mut device, _) = Device::open(&api.url, &token, None).await;
+    let listed = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let get = async |query: &str| {
+        let (status, page) = api.as_person(Method::GET, &format!("/v1/inbox?{query}"), &token, None).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        listed(&page)
+    };
+    assert!(get("archived=true").await.is_empty());
+    device.send(&json!({"type": "archive", "ref": "a", "ids": ids[..2]})).await;
+    device.until("state").await;
+    let (own, shared, other) = (&ids[0], &ids[1], &ids[2]);
+    assert_eq!(get("archived=true").await, [shared.clone(), own.clone()], "newest first");
+    assert_eq!(get("archived=true&limit=1").await, [shared.clone()]);
+    assert_eq!(get("archived=true&category=billing").await, [""; 0]);
+    assert_eq!(get("archived=false").await, [other.clone()]);
+    device.send(&json!({"type": "list", "ref": "l", "archived": true})).await;
+    assert_eq!(listed(&device.until("page").await), [shared.clone(), own.clone()]);
+
+    device.send(&json!({"type": "unarchive", "ref": "u", "ids": [own]})).await;
+    device.until("state").await;
+    assert_eq!((get("archived=true").await, get("").await), (vec![shared.clone()], vec![other.clone(), own.clone()]));
+}
+
+#[tokio::test]
 async fn the_profile_of_whoever_opens_their_inbox_is_read_before_they_are_written_to() {
     let (redis, dir) = (RedisServer::start(), tempfile::tempdir().unwrap());
     let serve = Serve::start(&redis.url(), &sqlite(&dir), &[]).await;

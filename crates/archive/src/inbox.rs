@@ -1,7 +1,7 @@
 //! Inboxes on record: older pages, and what is needed to rebuild one that Redis lost.
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
-use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, RecipientId, Timestamp, item::Folder};
 
 use crate::{Archive, ArchiveError, entities::inbox_item, items::UNWRITTEN};
 
@@ -77,19 +77,21 @@ fn alive(now: Timestamp) -> Condition {
 }
 
 impl Archive {
-    /// Items below `before_seq` (or from the newest), newest first, without archived and expired ones.
+    /// Items of `folder` below `before_seq` (or from the newest), newest first, without expired ones.
     pub async fn inbox_page(
         &self,
         app: &AppId,
         recipient: &RecipientId,
+        folder: Folder,
         before_seq: Option<u64>,
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<ArchivedItem>, ArchiveError> {
-        let mut rows = inbox_item::Entity::find()
-            .filter(of(app, recipient))
-            .filter(alive(now))
-            .filter(inbox_item::Column::ArchivedAt.is_null());
+        let there = match folder {
+            Folder::Inbox => inbox_item::Column::ArchivedAt.is_null(),
+            Folder::Archived => inbox_item::Column::ArchivedAt.is_not_null(),
+        };
+        let mut rows = inbox_item::Entity::find().filter(of(app, recipient)).filter(alive(now)).filter(there);
         if let Some(seq) = before_seq {
             rows = rows.filter(inbox_item::Column::Seq.lt(i64::try_from(seq).unwrap_or(i64::MAX)));
         }

@@ -59,6 +59,23 @@ pub struct ItemState {
     pub archived_at: Option<Timestamp>,
 }
 
+/// Where a person finds an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Folder {
+    /// In the inbox itself.
+    #[default]
+    Inbox,
+    /// Among what they put away.
+    Archived,
+}
+
+impl Folder {
+    /// True if an item in this state is there.
+    pub fn holds(self, state: &ItemState) -> bool {
+        state.archived_at.is_some() == (self == Self::Archived)
+    }
+}
+
 /// An inbox item: the card, what the recipient did with it, and the revision at which this was so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Item {

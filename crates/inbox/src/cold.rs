@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, error::Error, future::Future, pin::Pin};
 
-use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item::Folder};
 
 use crate::{HotItem, Reader, WarmState};
 
@@ -30,11 +30,12 @@ pub trait ColdStore: Send + Sync + 'static {
     /// The entries of a timeline that are not too old, alive and gone, and the newest in any case: its place is never given again.
     fn timeline<'a>(&'a self, app: &'a AppId, now: Timestamp) -> ColdFuture<'a, Vec<Entry>>;
 
-    /// Items below `before_seq`, newest first, without archived and expired ones.
+    /// Items of `folder` below `before_seq`, newest first, without expired ones.
     fn page<'a>(
         &'a self,
         app: &'a AppId,
         recipient: &'a RecipientId,
+        folder: Folder,
         before_seq: Option<u64>,
         limit: usize,
         now: Timestamp,

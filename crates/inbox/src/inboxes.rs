@@ -12,10 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item::ItemContent};
+use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item::{Folder, ItemContent}};
 
 use crate::{
-    Change, Changes, ColdStore, Cursor, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked, NewItem,
+    Change, Changes, ColdStore, Cursor, Filter, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked, NewItem,
     Overview, Recalled, Timeline, TimelineView, Timelines, Written,
 };
 
@@ -348,9 +348,22 @@ impl Inboxes {
         limit: usize,
         now: Timestamp,
     ) -> Result<InboxPage, InboxError> {
+        self.page_in(app, recipient, Folder::Inbox, after, limit, now).await
+    }
+
+    /// The same in any folder.
+    async fn page_in(
+        &self,
+        app: &AppId,
+        recipient: &RecipientId,
+        folder: Folder,
+        after: Option<PagePlace>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<InboxPage, InboxError> {
         let mut place = after.unwrap_or_default();
         let view = self.timelines.fresh(app, now).await?;
-        let hot = warmed!(self, app, recipient, now, self.hot.page(app, recipient, place.own, limit, now))?;
+        let hot = warmed!(self, app, recipient, now, self.hot.page(app, recipient, folder, place.own, limit, now))?;
         let mut own = hot.items;
         if own.len() < limit && hot.floor > 0 {
             let mut below = place.own.map_or(hot.floor, |seq| seq.min(hot.floor));
@@ -358,9 +371,9 @@ impl Inboxes {
             let newer = warmed!(self, app, recipient, now, self.hot.put_back(app, recipient, below, now))?;
             while own.len() < limit {
                 let ask = limit - own.len();
-                let page = self.cold.page(app, recipient, Some(below), ask, now).await.map_err(InboxError::Record)?;
+                let page = self.cold.page(app, recipient, folder, Some(below), ask, now).await.map_err(InboxError::Record)?;
                 let end = if page.len() < ask { 0 } else { page.last().map_or(0, |item| item.seq) };
-                own.extend(overlaid(page, &newer, end..below));
+                own.extend(overlaid(page, &newer, end..below).filter(|item| folder.holds(&item.item.state)));
                 if end == 0 {
                     break;
                 }
@@ -368,8 +381,8 @@ impl Inboxes {
             }
         }
         let reader = &hot.reader;
-        let in_inbox = |e: &&Arc<Entry>| reader.holds(e, now) && reader.state(e).archived_at.is_none();
-        let (mut own, mut shared) = (own.into_iter().peekable(), view.newest(place.timeline).filter(in_inbox).peekable());
+        let there = |e: &&Arc<Entry>| reader.holds(e, now) && folder.holds(&reader.state(e));
+        let (mut own, mut shared) = (own.into_iter().peekable(), view.newest(place.timeline).filter(there).peekable());
         let mut items = Vec::with_capacity(limit);
         while items.len() < limit {
             // One order, that of writing: the same on every device, and live.
@@ -393,22 +406,24 @@ impl Inboxes {
         Ok(InboxPage { items, next })
     }
 
-    /// A page of one category. It looks through [`LOOKS`] pages of all at most, and may therefore have fewer than `limit` items,
+    /// A page of what `filter` lets through. Of one category, it looks through [`LOOKS`] pages of all at most, and may therefore have fewer than `limit` items,
     /// or none, and yet a next.
     pub async fn page_of(
         &self,
         app: &AppId,
         recipient: &RecipientId,
-        category: &str,
+        filter: &Filter,
         after: Option<PagePlace>,
         limit: usize,
         now: Timestamp,
     ) -> Result<InboxPage, InboxError> {
+        let Filter { folder, category } = filter;
+        let Some(category) = category else { return self.page_in(app, recipient, *folder, after, limit, now).await };
         let mut found = InboxPage { items: Vec::with_capacity(limit), next: after };
         for _ in 0..LOOKS {
             // Never more than there is room for: a place lies between two pages, not within one.
-            let page = self.page(app, recipient, found.next, limit - found.items.len(), now).await?;
-            found.items.extend(page.items.into_iter().filter(|i| i.item.card.category.as_deref() == Some(category)));
+            let page = self.page_in(app, recipient, *folder, found.next, limit - found.items.len(), now).await?;
+            found.items.extend(page.items.into_iter().filter(|i| i.item.card.category.as_ref() == Some(category)));
             found.next = page.next;
             // Half a page is enough: to fill the rest one by one would cost a look each.
             if found.next.is_none() || found.items.len() * 2 >= limit {
@@ -542,9 +557,9 @@ impl Inboxes {
     }
 }
 
-/// What the record has of a range of seqs, with what was changed since it was told: newest first, without archived ones.
+/// What the record has of a range of seqs, with what was changed since it was told, in any folder: newest first.
 fn overlaid(page: Vec<HotItem>, newer: &[HotItem], range: Range<u64>) -> impl Iterator<Item = HotItem> {
     let newer = newer.iter().filter(|item| range.contains(&item.seq)).cloned();
     let all: BTreeMap<u64, HotItem> = page.into_iter().chain(newer).map(|item| (item.seq, item)).collect();
-    all.into_values().rev().filter(|item| item.item.state.archived_at.is_none())
+    all.into_values().rev()
 }

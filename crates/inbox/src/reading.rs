@@ -2,7 +2,7 @@
 //! tidied up first, or where an inbox changed between two of them.
 
 use redis::{Pipeline, Value};
-use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp};
+use stentor_domain::{AppId, NotificationId, RecipientId, Timestamp, item::Folder};
 
 use crate::{
     Hot, HotChanges, HotItem, HotOverview, Inbox, InboxError, Page, Position, Reader,
@@ -11,7 +11,7 @@ use crate::{
     reply::{self, Head, Whole},
 };
 
-/// How many items are looked at at once where archived ones made a page too short.
+/// How many items are looked at at once where those of the other folder made a page too short.
 const PAGE_ON: usize = 100;
 /// How many items that were put back are looked at. They are trimmed again when their inbox next grows.
 const PUT_BACK: usize = 1_000;
@@ -35,11 +35,12 @@ impl Inbox {
         Ok(head.map(Head::overview))
     }
 
-    /// Hot items below `before_seq`, or the newest; newest first, without archived ones.
+    /// Hot items of `folder` below `before_seq`, or the newest; newest first.
     pub async fn page(
         &self,
         app: &AppId,
         recipient: &RecipientId,
+        folder: Folder,
         before_seq: Option<u64>,
         limit: usize,
         now: Timestamp,
@@ -52,12 +53,12 @@ impl Inbox {
             };
             let Hot::Warm(listed) = listed else { return Ok(Hot::Cold) };
             before = listed.last.or(before);
-            let in_inbox = listed.items.into_iter().filter(|found| found.item.state.archived_at.is_none());
-            items.extend(in_inbox.take(limit - items.len()));
+            let there = listed.items.into_iter().filter(|found| folder.holds(&found.item.state));
+            items.extend(there.take(limit - items.len()));
             if items.len() == limit || listed.seqs < ask {
                 return Ok(Hot::Warm(Page { items, floor: listed.floor, reader: listed.reader }));
             }
-            ask = PAGE_ON; // some were archived
+            ask = PAGE_ON; // some are in the other folder
         }
     }
 

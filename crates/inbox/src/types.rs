@@ -3,6 +3,7 @@
 use stentor_domain::{
     Card, Item, ItemState, NotificationId, RecipientId, Timestamp,
     event::{EntryChange, ItemChange},
+    item::Folder,
     timeline::ReadUpto,
 };
 
@@ -204,10 +205,26 @@ pub struct FoundItem {
     pub shared: bool,
 }
 
+/// Which items a page is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Where they are.
+    pub folder: Folder,
+    /// Of this category alone.
+    pub category: Option<String>,
+}
+
+impl Filter {
+    /// Of what was archived, or of the inbox itself; of one category, or of all.
+    pub fn new(archived: bool, category: Option<String>) -> Self {
+        Self { folder: if archived { Folder::Archived } else { Folder::Inbox }, category }
+    }
+}
+
 /// Hot items of a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// The items, newest first, without archived ones.
+    /// The items, newest first.
     pub items: Vec<HotItem>,
     /// Items below this seq are the record's to list; 0: there are none.
     pub floor: u64,

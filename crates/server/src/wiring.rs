@@ -16,7 +16,7 @@ use stentor_channels::{
     outbound::{HttpClient, Reach},
 };
 use stentor_connection::{Connection, Place};
-use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange};
+use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange, item::Folder};
 use stentor_inbox::{
     Ahead, ColdFuture, ColdStore, HotItem, Inbox, Inboxes, Presences, Profiles, RETENTION, Reader, Stay, Suppressions, Treated,
     UnreadItem, WarmState,
@@ -98,12 +98,13 @@ impl ColdStore for SqlInboxes {
         &'a self,
         app: &'a AppId,
         recipient: &'a RecipientId,
+        folder: Folder,
         before_seq: Option<u64>,
         limit: usize,
         now: Timestamp,
     ) -> ColdFuture<'a, Vec<HotItem>> {
         Box::pin(async move {
-            let page = self.0.inbox_page(app, recipient, before_seq, limit, now).await?;
+            let page = self.0.inbox_page(app, recipient, folder, before_seq, limit, now).await?;
             Ok(page.into_iter().map(hot).collect())
         })
     }

@@ -75,6 +75,9 @@ pub enum Command {
         /// Of this category alone. Such a page may have fewer items than `limit`, or none, and yet a next.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         category: Option<String>,
+        /// True: what the person archived, instead of what is in the inbox.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        archived: bool,
     },
     /// Is anybody there?
     Ping,

@@ -401,7 +401,7 @@ impl Drop for Membership {
 #[cfg(test)]
 mod tests {
     use futures_util::poll;
-    use stentor_domain::{NotificationId, SystemClock};
+    use stentor_domain::{NotificationId, SystemClock, item::Folder};
     use stentor_inbox::{ColdFuture, ColdStore, HotItem, Inbox, Reader, WarmState};
     use stentor_queue::EventLog;
     use stentor_testkit::RedisServer;
@@ -436,6 +436,7 @@ mod tests {
             &'a self,
             _: &'a AppId,
             _: &'a RecipientId,
+            _: Folder,
             _: Option<u64>,
             _: usize,
             _: Timestamp,

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use stentor_domain::NotificationId;
-use stentor_inbox::{Change, Marked, PagePlace};
+use stentor_inbox::{Change, Filter, Marked, PagePlace};
 use stentor_socket::{Handshake, HandshakeError, Incoming, Options, Rate, Socket};
 use tokio::{runtime::Handle, time::timeout};
 
@@ -229,14 +229,15 @@ async fn perform(api: &ApiState, person: &Person, reference: Option<String>, com
         Command::ReadAll { cursor } => {
             return Ok(Done::Marked(Change::Read, api.mark_all_read(person, cursor.as_ref()).await?));
         }
-        Command::List { after, limit, category } => {
+        Command::List { after, limit, category, archived } => {
             let limit = limit.unwrap_or(FIRST_PAGE);
             if limit == 0 || limit > 100 {
                 return Err(refused("wrong_value", "limit must be 1 to 100"));
             }
             let after = after.map(|a| a.parse::<PagePlace>()).transpose();
             let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
-            let page = api.page(&person.app, &person.recipient, category.as_deref(), after, limit).await?;
+            let filter = Filter::new(archived, category);
+            let page = api.inboxes.page_of(&person.app, &person.recipient, &filter, after, limit, api.now()).await?;
             api.note_delivered(person, &page.items);
             let items = page.items.into_iter().map(|i| i.item).collect();
             ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }

@@ -33,18 +33,18 @@ impl InboxPage {
         recipient: &RecipientId,
         query: InboxQuery,
     ) -> Result<(Self, Vec<FoundItem>), ApiError> {
-        let (page, category) = query.parts()?;
+        let (page, filter) = query.parts()?;
         let after = page.after::<PagePlace>()?;
         // The overview first: its cursor must not lie behind the items, or an update between the two would be missed.
         let overview = state.inboxes.overview(app, recipient, state.now()).await?;
-        let page = state.page(app, recipient, category.as_deref(), after, page.limit()).await?;
+        let page = state.inboxes.page_of(app, recipient, &filter, after, page.limit(), state.now()).await?;
         let next = page.next.map(|place| place.to_string());
         let items = page.items.iter().map(|i| i.item.clone()).collect();
         Ok((Self { items, next, unread: overview.unread, cursor: overview.cursor }, page.items))
     }
 }
 
-/// List the inbox, newest first; archived items are left out.
+/// List the inbox, newest first, or what was archived.
 #[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(InboxQuery),
     responses((status = 200, body = InboxPage), Problems))]
 pub(crate) async fn list(State(state): State<ApiState>, person: Person, query: InboxQuery) -> Result<Json<InboxPage>, ApiError> {
@@ -82,23 +82,6 @@ pub struct ItemWithContent {
 }
 
 impl ApiState {
-    /// A page of an inbox: of all of it, or of one category.
-    pub(crate) async fn page(
-        &self,
-        app: &AppId,
-        recipient: &RecipientId,
-        category: Option<&str>,
-        after: Option<PagePlace>,
-        limit: usize,
-    ) -> Result<stentor_inbox::InboxPage, ApiError> {
-        let (inboxes, now) = (&self.inboxes, self.now());
-        let page = match category {
-            None => inboxes.page(app, recipient, after, limit, now).await?,
-            Some(category) => inboxes.page_of(app, recipient, category, after, limit, now).await?,
-        };
-        Ok(page)
-    }
-
     /// An item of `person` with its content; 404 if it is not in the inbox (any more).
     pub(crate) async fn item_with_content(&self, person: &Person, id: NotificationId) -> Result<ItemWithContent, ApiError> {
         let gone = || ApiError::not_found("item in this inbox");

@@ -3,6 +3,7 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::{Deserialize, Serialize};
 use stentor_domain::Violation;
+use stentor_inbox::Filter;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -79,18 +80,21 @@ pub(crate) struct InboxQuery {
     /// Items of this category alone. Such a page may have fewer than `limit`, or none, and yet a `next`.
     #[serde(default)]
     category: Option<String>,
+    /// True: what the person archived, instead of what is in the inbox.
+    #[serde(default)]
+    archived: bool,
 }
 
 impl InboxQuery {
     /// The page of `limit` items (1 to 100) of every category after `after`.
     pub(crate) fn new(limit: usize, after: Option<String>) -> Self {
-        Self { limit: Some(limit), after, category: None }
+        Self { limit: Some(limit), after, category: None, archived: false }
     }
 
-    /// The page, and of which category it is.
-    pub(crate) fn parts(self) -> Result<(PageQuery, Option<String>), ApiError> {
-        let Self { limit, after, category } = self;
-        Ok((PageQuery { limit, after }.checked()?, category))
+    /// The page, and of what.
+    pub(crate) fn parts(self) -> Result<(PageQuery, Filter), ApiError> {
+        let Self { limit, after, category, archived } = self;
+        Ok((PageQuery { limit, after }.checked()?, Filter::new(archived, category)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Inboxes on record: pages, and what rebuilds a hot one.
 
-use stentor_domain::{Event, EventKind, ItemState};
+use stentor_domain::{Event, EventKind, ItemState, item::Folder};
 
 use crate::support::{Fixture, app, at, card, changed, id, item, on_both, other, person};
 
@@ -28,12 +28,16 @@ async fn fill(f: &Fixture) {
 
 async fn pages_go_on_without_gap_or_repeat(f: Fixture) {
     fill(&f).await;
-    for (now, gone) in [(at(99), vec![5]), (at(100), vec![5, 6])] {
-        let expected: Vec<u64> = (1..=20).rev().filter(|n| !gone.contains(n)).collect();
+    let all_but = |gone: &[u64]| (1..=20).rev().filter(|n| !gone.contains(n)).collect::<Vec<u64>>();
+    for (folder, now, expected) in [
+        (Folder::Inbox, at(99), all_but(&[5])),
+        (Folder::Inbox, at(100), all_but(&[5, 6])),
+        (Folder::Archived, at(99), vec![5]),
+    ] {
         for limit in [1, 3, 7, 50] {
             let (mut seqs, mut before) = (Vec::new(), None);
             loop {
-                let page = f.archive.inbox_page(&app(), &person("u1"), before, limit, now).await.unwrap();
+                let page = f.archive.inbox_page(&app(), &person("u1"), folder, before, limit, now).await.unwrap();
                 assert!(page.len() <= limit);
                 let Some(last) = page.last() else { break };
                 before = Some(last.seq);
@@ -66,7 +70,7 @@ async fn an_inbox_is_loaded_as_it_was(f: Fixture) {
 async fn nobody_sees_anothers(f: Fixture) {
     fill(&f).await;
     for (app, person) in [(app(), person("u2")), (other(), person("u1"))] {
-        assert_eq!(f.archive.inbox_page(&app, &person, None, 10, at(0)).await.unwrap(), []);
+        assert_eq!(f.archive.inbox_page(&app, &person, Folder::Inbox, None, 10, at(0)).await.unwrap(), []);
         assert_eq!(f.archive.load_inbox(&app, &person, at(0)).await.unwrap().max_seq, None);
         assert_eq!(f.archive.find_items(&app, &person, &[id(7)]).await.unwrap(), []);
     }

@@ -1,7 +1,7 @@
 //! Facts in any order, in any portions, and by two writers at the same time: the same rows in the end.
 
 use stentor_archive::{Archive, ArchivedInbox, NotificationFilter};
-use stentor_domain::{DeliveryState, Event, EventKind, ItemState};
+use stentor_domain::{DeliveryState, Event, EventKind, ItemState, item::Folder};
 use stentor_testkit::Postgres;
 
 use crate::support::{
@@ -90,7 +90,7 @@ async fn a_recall_told_before_its_item_holds(f: Fixture) {
     f.write(&[item_recalled("u1", 1, 2)]).await;
     f.write(&[item("u1", 1), item("u1", 2)]).await;
     assert_eq!(titles(&f.archive, 1).await, [""; 0]);
-    let page = f.archive.inbox_page(&app(), &person("u1"), None, 10, at(0)).await.unwrap();
+    let page = f.archive.inbox_page(&app(), &person("u1"), Folder::Inbox, None, 10, at(0)).await.unwrap();
     assert_eq!(page.iter().map(|item| item.seq).collect::<Vec<_>>(), [2]);
     let inbox = f.archive.load_inbox(&app(), &person("u1"), at(0)).await.unwrap();
     assert_eq!((inbox.unread.len(), inbox.items.len(), inbox.max_seq), (1, 1, Some(2)));
@@ -132,7 +132,7 @@ async fn nothing_is_read_of_what_is_not_told_yet(f: Fixture) {
     }
     let found = f.archive.search_notifications(&app(), &NotificationFilter::default(), None, 10).await.unwrap();
     assert_eq!((found.items, found.next), (Vec::new(), None));
-    assert_eq!(f.archive.inbox_page(&app(), &person("u1"), None, 10, at(0)).await.unwrap(), []);
+    assert_eq!(f.archive.inbox_page(&app(), &person("u1"), Folder::Inbox, None, 10, at(0)).await.unwrap(), []);
     assert_eq!(f.archive.load_inbox(&app(), &person("u1"), at(0)).await.unwrap(), ArchivedInbox::default());
 
     f.write(&[accepted(3)]).await;

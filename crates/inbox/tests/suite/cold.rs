@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use stentor_domain::{Item, ItemState, RecipientId, item::ItemContent};
-use stentor_inbox::{Change, Cursor, Hot, HotItem, InboxError, NewItem, Position};
+use stentor_domain::{Item, ItemState, RecipientId, item::{Folder, ItemContent}};
+use stentor_inbox::{Change, Cursor, Filter, Hot, HotItem, InboxError, NewItem, Position};
 
 use crate::support::{FULL, Fixture, at, card, expiring, found, id, ids, inboxes, is_alive, recorded};
 
@@ -310,12 +310,14 @@ async fn pages_run_on_into_the_record_without_a_gap_or_a_repetition() {
         items[n] = until(items[n].clone(), 1);
     }
     record.set(&f.app, &f.me, items.clone());
-    items.retain(|i| is_alive(i, at(2)) && i.item.state.archived_at.is_none());
+    items.retain(|i| is_alive(i, at(2)));
     items.reverse();
-    for limit in [1, 7, 100, 291, 292] {
+    for (limit, folder) in [1, 7, 100, 291, 292].into_iter().flat_map(|limit| [(limit, Folder::Inbox), (limit, Folder::Archived)]) {
+        let items: Vec<_> = items.iter().filter(|i| folder.holds(&i.item.state)).cloned().collect();
+        let filter = Filter { folder, category: None };
         let (mut all, mut place) = (Vec::new(), None);
         loop {
-            let page = inboxes.page(&f.app, &f.me, place, limit, at(2)).await.unwrap();
+            let page = inboxes.page_of(&f.app, &f.me, &filter, place, limit, at(2)).await.unwrap();
             assert!(page.items.len() == limit || page.next.is_none());
             all.extend(page.items);
             match page.next {
@@ -323,7 +325,7 @@ async fn pages_run_on_into_the_record_without_a_gap_or_a_repetition() {
                 None => break,
             }
         }
-        assert_eq!(all, found(&items), "in pages of {limit}");
+        assert_eq!(all, found(&items), "{folder:?} in pages of {limit}");
         f.trim(100 - limit.min(90), at(2)).await;
     }
 }
@@ -334,10 +336,11 @@ async fn a_page_of_the_record_shows_what_was_changed_before_the_record_is_told()
     let mut items = many(300);
     items[5] = archived(items[5].clone());
     record.set(&f.app, &f.me, items); // and is told nothing of what follows
-    let listed = async |limit| {
+    let listed_in = async |folder, limit| {
+        let filter = Filter { folder, category: None };
         let (mut all, mut place) = (Vec::new(), None);
         loop {
-            let page = inboxes.page(&f.app, &f.me, place, limit, at(5)).await.unwrap();
+            let page = inboxes.page_of(&f.app, &f.me, &filter, place, limit, at(5)).await.unwrap();
             all.extend(page.items.into_iter().map(|i| i.item));
             match page.next {
                 Some(next) => place = Some(next),
@@ -345,6 +348,7 @@ async fn a_page_of_the_record_shows_what_was_changed_before_the_record_is_told()
             }
         }
     };
+    let listed = async |limit| listed_in(Folder::Inbox, limit).await;
     assert_eq!(listed(50).await.len(), 299);
     inboxes.mark(&f.app, &f.me, Change::Archive, &ids([3, 150]), at(2)).await.unwrap();
     inboxes.mark(&f.app, &f.me, Change::Unarchive, &ids([6]), at(3)).await.unwrap();
@@ -354,6 +358,8 @@ async fn a_page_of_the_record_shows_what_was_changed_before_the_record_is_told()
         let all = listed(limit).await;
         assert_eq!(all.iter().map(|i| i.card.id).collect::<Vec<_>>(), expected, "{limit} a page");
         assert!(all.iter().any(|i| i.card.id == id(4) && i.state.read_at.is_some()), "it is read");
+        let archived = listed_in(Folder::Archived, limit).await;
+        assert_eq!(archived.iter().map(|i| i.card.id).collect::<Vec<_>>(), ids([150, 3]), "{limit} a page of the archived");
     }
 }
 

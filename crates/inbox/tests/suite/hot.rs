@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stentor_domain::{Card, ItemState, RecipientId, Timestamp};
+use stentor_domain::{Card, ItemState, RecipientId, Timestamp, item::Folder};
 use stentor_inbox::{Change, Hot, HotItem, NewItem, Position as Cursor, WarmState};
 
 use crate::support::{Changes, Fixture, Marked, Written, at, card, expiring, hours, id, ids, in_time, recorded, warm};
@@ -90,7 +90,7 @@ async fn items_for_many_are_answered_in_order_and_the_cold_ones_named() {
             }
         }
     }
-    let page = warm(f.inbox.page(&f.app, &people[3], None, 1, at(1)).await.unwrap());
+    let page = warm(f.inbox.page(&f.app, &people[3], Folder::Inbox, None, 1, at(1)).await.unwrap());
     assert_eq!((page.items[0].item.card.clone(), page.items[0].variant.as_str()), (card(1_098), "de"));
     assert_eq!(f.inbox.overview(&f.app, &people[0], at(1)).await.unwrap(), Hot::Cold, "nothing was made of it");
 }
@@ -218,7 +218,7 @@ async fn a_cold_inbox_says_so_to_every_call() {
     assert_eq!(f.inbox.mark(app, me, Change::Read, &[(id(1), None)], now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.mark_all_read(app, me, None, 0, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.overview(app, me, now).await.unwrap(), Hot::Cold);
-    assert_eq!(f.inbox.page(app, me, None, 10, now).await.unwrap(), Hot::Cold);
+    assert_eq!(f.inbox.page(app, me, Folder::Inbox, None, 10, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.find(app, me, id(1), now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.changes_since(app, me, cursor, 10, now).await.unwrap(), Hot::Cold);
     assert_eq!(f.inbox.restore(app, me, &[recorded(1, 1, 1)], now).await.unwrap(), Hot::Cold);
@@ -440,7 +440,7 @@ async fn only_what_the_record_holds_in_the_same_revision_is_trimmed_and_the_newe
     assert_eq!(places(&f.page(None, 20, at(2)).await), [10, 9, 8, 7, 6, 5]);
     assert_eq!(f.inbox.trim(&f.app, &f.me, &same, 4, at(2)).await.unwrap(), 0);
     assert_eq!(f.overview(at(2)).await.unread, 10, "what is trimmed unread is still counted");
-    let page = warm(f.inbox.page(&f.app, &f.me, None, 1, at(2)).await.unwrap());
+    let page = warm(f.inbox.page(&f.app, &f.me, Folder::Inbox, None, 1, at(2)).await.unwrap());
     assert_eq!(page.floor, 5);
     assert_eq!(f.inbox.excess(&f.app, std::slice::from_ref(&f.me), 6, at(2)).await.unwrap().concat(), []);
 }

@@ -12,7 +12,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use stentor_domain::{AppId, Item, ItemState, NotificationId, RecipientId, Timestamp, event::ItemChange};
-use stentor_inbox::{Change, Cursor, HotItem, Inbox, Inboxes, NewItem, Position};
+use stentor_inbox::{Change, Cursor, Filter, HotItem, Inbox, Inboxes, NewItem, Position};
 use stentor_testkit::RedisServer;
 
 use crate::support::{FULL, Record, Written, at, card, expiring, found, id, is_alive, is_unread, place, recorded};
@@ -338,7 +338,9 @@ impl Run {
             }
         }
         assert_eq!(pages, found(&expected));
-        let archived = m.alive().filter(|i| i.item.state.archived_at.is_some()).cloned().collect::<Vec<_>>();
+        let archived = m.alive().rev().filter(|i| i.item.state.archived_at.is_some()).cloned().collect::<Vec<_>>();
+        let page = self.inboxes.page_of(&self.app, &self.me, &Filter::new(true, None), None, 1_000, m.now).await.unwrap();
+        assert_eq!(page.items, found(&archived));
         for item in archived {
             let of_record = self.inboxes.find(&self.app, &self.me, item.item.card.id, m.now).await.unwrap();
             assert_eq!(of_record, found(&[item]).pop());

@@ -12,7 +12,7 @@ use std::{
 
 use stentor_connection::{Connection, Place};
 use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, Priority, RecipientId, Timestamp};
-use stentor_domain::{Entry, event::ItemChange};
+use stentor_domain::{Entry, event::ItemChange, item::Folder};
 use stentor_inbox::{
     Change, ColdFuture, ColdStore, FoundItem, Hot, HotItem, HotMarked, Inbox, Inboxes, NewItem, Position, Reader, UnreadItem,
     WarmState,
@@ -189,7 +189,7 @@ impl Fixture {
 
     /// Hot items, newest first.
     pub(crate) async fn page(&self, before: Option<u64>, limit: usize, now: Timestamp) -> Vec<HotItem> {
-        warm(self.inbox.page(&self.app, &self.me, before, limit, now).await.unwrap()).items
+        warm(self.inbox.page(&self.app, &self.me, Folder::Inbox, before, limit, now).await.unwrap()).items
     }
 
     pub(crate) async fn find(&self, n: u32, now: Timestamp) -> Option<HotItem> {
@@ -310,13 +310,14 @@ impl ColdStore for Record {
         &'a self,
         app: &'a AppId,
         recipient: &'a RecipientId,
+        folder: Folder,
         before_seq: Option<u64>,
         limit: usize,
         now: Timestamp,
     ) -> ColdFuture<'a, Vec<HotItem>> {
         self.items(app, recipient, |items| {
             let listed =
-                |i: &HotItem| before_seq.is_none_or(|seq| i.seq < seq) && is_alive(i, now) && i.item.state.archived_at.is_none();
+                |i: &HotItem| before_seq.is_none_or(|seq| i.seq < seq) && is_alive(i, now) && folder.holds(&i.item.state);
             items.into_iter().filter(listed).take(limit).collect()
         })
     }

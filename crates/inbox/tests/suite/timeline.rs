@@ -11,7 +11,7 @@ use stentor_domain::{
     timeline::{EntryBody, Gone},
 };
 use stentor_inbox::{
-    Applied, Change, EntryEdit, Inboxes, LiveEvent, LiveFeed, NewItem, PagePlace, Position, RETENTION, Reader, Stay,
+    Applied, Change, EntryEdit, Filter, Inboxes, LiveEvent, LiveFeed, NewItem, PagePlace, Position, RETENTION, Reader, Stay,
 };
 
 use crate::support::{Fixture, Record, at, card, id, ids, in_time, inboxes, place, recorded};
@@ -218,6 +218,12 @@ async fn pages_merge_both_parts_in_the_order_of_writing_whatever_their_size() {
     for limit in [1, 2, 3, 7, 36, 37, 38, 100] {
         assert_eq!(listed(&f, &i, limit, at(50)).await, expected, "in pages of {limit}");
     }
+    let archived = Filter::new(true, None);
+    let put_away = async || -> Vec<_> {
+        let page = i.page_of(&f.app, &f.me, &archived, None, 10, at(50)).await.unwrap();
+        page.items.iter().map(|item| item.item.card.id).collect()
+    };
+    assert_eq!(put_away().await, ids([39, 20, 12]));
     // the older own ones go to the record
     let excess = f.inbox.excess(&f.app, std::slice::from_ref(&f.me), 4, at(50)).await.unwrap().concat();
     record.set(&f.app, &f.me, excess.clone());
@@ -226,6 +232,7 @@ async fn pages_merge_both_parts_in_the_order_of_writing_whatever_their_size() {
     for limit in [1, 5, 100] {
         assert_eq!(listed(&f, &i, limit, at(50)).await, expected, "in pages of {limit}, the older from the record");
     }
+    assert_eq!(put_away().await, ids([39, 20, 12]));
 }
 
 #[tokio::test]

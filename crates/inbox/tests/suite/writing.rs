@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use stentor_domain::{RecipientId, Timestamp};
+use stentor_domain::{RecipientId, Timestamp, item::Folder};
 use stentor_inbox::{Hot, InboxError, NewItem, WarmState, Written};
 
 use crate::support::{Fixture, PATIENCE, at, card, expiring, id, warm};
@@ -42,7 +42,7 @@ async fn what_is_written_at_the_same_time_goes_in_few_calls_each_to_whom_it_is_f
     for (n, (written, person)) in written.into_iter().zip(&people).enumerate() {
         let written = warm(written.unwrap());
         assert_eq!((written.new, written.seq, written.unread), (true, 1, 1), "{person}");
-        let page = warm(f.inbox.page(&f.app, person, None, 9, at(2)).await.unwrap()).items;
+        let page = warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items;
         let of: Vec<_> = page.iter().map(|found| (found.item.card.id, found.item.rev, found.at)).collect();
         assert_eq!(of, [(id(u32::try_from(n).unwrap()), written.rev, written.at)], "{person}");
         let later = warm(f.inbox.overview(&f.app, person, at(10)).await.unwrap()).unread;
@@ -99,7 +99,7 @@ async fn an_expiry_at_the_beginning_of_time_touches_nobody_else() {
     let written = f.inbox.write(&f.app, &items, at(1)).await.unwrap();
     assert!(written.into_iter().all(|written| warm(written).unread == 1));
     for person in &people[1..] {
-        assert_eq!(warm(f.inbox.page(&f.app, person, None, 9, at(2)).await.unwrap()).items[0].item.card.id, id(2), "{person}");
+        assert_eq!(warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items[0].item.card.id, id(2), "{person}");
     }
 }
 

@@ -12,11 +12,14 @@ use std::{
     sync::Arc,
 };
 
-use stentor_domain::{AppId, Entry, NotificationId, RecipientId, Timestamp, item::{Folder, ItemContent}};
+use stentor_domain::{
+    AppId, Entry, NotificationId, RecipientId, Timestamp,
+    item::{Folder, ItemContent},
+};
 
 use crate::{
-    Change, Changes, ColdStore, Cursor, Filter, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked, NewItem,
-    Overview, Recalled, Timeline, TimelineView, Timelines, Written,
+    Change, Changes, ColdStore, Cursor, Filter, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked,
+    NewItem, Overview, Recalled, Timeline, TimelineView, Timelines, Written,
 };
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.

@@ -52,7 +52,7 @@ pub use reader::{Reader, Stay, Treated};
 pub use suppressions::{Asked, Suppressions, Word};
 pub use timeline::{EntryEdit, RETENTION, Timeline, TimelineChanges};
 pub use types::{
-    Change, Changes, Filter, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page, Recalled,
-    UnreadItem, WarmState, Written,
+    Change, Changes, Filter, FoundItem, Hot, HotChanges, HotItem, HotMarked, HotOverview, Marked, NewItem, Overview, Page,
+    Recalled, UnreadItem, WarmState, Written,
 };
 pub use view::{Applied, TimelineView, Timelines};

@@ -16,7 +16,9 @@ use stentor_channels::{
     outbound::{HttpClient, Reach},
 };
 use stentor_connection::{Connection, Place};
-use stentor_domain::{AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange, item::Folder};
+use stentor_domain::{
+    AppId, Clock, Entry, NotificationId, RecipientId, SystemClock, Timestamp, event::EntryChange, item::Folder,
+};
 use stentor_inbox::{
     Ahead, ColdFuture, ColdStore, HotItem, Inbox, Inboxes, Presences, Profiles, RETENTION, Reader, Stay, Suppressions, Treated,
     UnreadItem, WarmState,

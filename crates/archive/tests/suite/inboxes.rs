@@ -29,11 +29,9 @@ async fn fill(f: &Fixture) {
 async fn pages_go_on_without_gap_or_repeat(f: Fixture) {
     fill(&f).await;
     let all_but = |gone: &[u64]| (1..=20).rev().filter(|n| !gone.contains(n)).collect::<Vec<u64>>();
-    for (folder, now, expected) in [
-        (Folder::Inbox, at(99), all_but(&[5])),
-        (Folder::Inbox, at(100), all_but(&[5, 6])),
-        (Folder::Archived, at(99), vec![5]),
-    ] {
+    for (folder, now, expected) in
+        [(Folder::Inbox, at(99), all_but(&[5])), (Folder::Inbox, at(100), all_but(&[5, 6])), (Folder::Archived, at(99), vec![5])]
+    {
         for limit in [1, 3, 7, 50] {
             let (mut seqs, mut before) = (Vec::new(), None);
             loop {

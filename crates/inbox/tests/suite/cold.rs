@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use stentor_domain::{Item, ItemState, RecipientId, item::{Folder, ItemContent}};
+use stentor_domain::{
+    Item, ItemState, RecipientId,
+    item::{Folder, ItemContent},
+};
 use stentor_inbox::{Change, Cursor, Filter, Hot, HotItem, InboxError, NewItem, Position};
 
 use crate::support::{FULL, Fixture, at, card, expiring, found, id, ids, inboxes, is_alive, recorded};
@@ -312,7 +315,8 @@ async fn pages_run_on_into_the_record_without_a_gap_or_a_repetition() {
     record.set(&f.app, &f.me, items.clone());
     items.retain(|i| is_alive(i, at(2)));
     items.reverse();
-    for (limit, folder) in [1, 7, 100, 291, 292].into_iter().flat_map(|limit| [(limit, Folder::Inbox), (limit, Folder::Archived)]) {
+    for (limit, folder) in [1, 7, 100, 291, 292].into_iter().flat_map(|limit| [(limit, Folder::Inbox), (limit, Folder::Archived)])
+    {
         let items: Vec<_> = items.iter().filter(|i| folder.holds(&i.item.state)).cloned().collect();
         let filter = Filter { folder, category: None };
         let (mut all, mut place) = (Vec::new(), None);

@@ -99,7 +99,11 @@ async fn an_expiry_at_the_beginning_of_time_touches_nobody_else() {
     let written = f.inbox.write(&f.app, &items, at(1)).await.unwrap();
     assert!(written.into_iter().all(|written| warm(written).unread == 1));
     for person in &people[1..] {
-        assert_eq!(warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items[0].item.card.id, id(2), "{person}");
+        assert_eq!(
+            warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items[0].item.card.id,
+            id(2),
+            "{person}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use stentor_connection::Place;
-use stentor_domain::{AppId, Card, NotificationId, Priority, RecipientId, Timestamp};
+use stentor_domain::{AppId, Card, NotificationId, Priority, RecipientId, Timestamp, item::Folder};
 use stentor_inbox::{Hot, Inbox, NewItem, WarmState};
 
 use crate::{
@@ -214,7 +214,7 @@ impl Hotly {
 
     /// How many cards the first page has.
     pub(crate) async fn page(&self, person: usize, limit: usize) -> usize {
-        match self.inbox.page(&self.app, &recipient(person), None, limit, now()).await.expect("an answer") {
+        match self.inbox.page(&self.app, &recipient(person), Folder::Inbox, None, limit, now()).await.expect("an answer") {
             Hot::Warm(page) => page.items.len(),
             Hot::Cold => 0,
         }

@@ -65,7 +65,7 @@ pub enum Folder {
     /// In the inbox itself.
     #[default]
     Inbox,
-    /// Among what they put away.
+    /// Among what they archived.
     Archived,
 }
 

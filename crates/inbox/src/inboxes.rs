@@ -354,7 +354,7 @@ impl Inboxes {
         self.page_in(app, recipient, Folder::Inbox, after, limit, now).await
     }
 
-    /// The same in any folder.
+    /// The same of any folder.
     async fn page_in(
         &self,
         app: &AppId,
@@ -409,8 +409,8 @@ impl Inboxes {
         Ok(InboxPage { items, next })
     }
 
-    /// A page of what `filter` lets through. Of one category, it looks through [`LOOKS`] pages of all at most, and may therefore have fewer than `limit` items,
-    /// or none, and yet a next.
+    /// A page of what `filter` lets through. For one category it looks through [`LOOKS`] pages of all at most, and may therefore have
+    /// fewer than `limit` items, or none, and yet a next.
     pub async fn page_of(
         &self,
         app: &AppId,

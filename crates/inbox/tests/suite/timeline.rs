@@ -218,12 +218,12 @@ async fn pages_merge_both_parts_in_the_order_of_writing_whatever_their_size() {
     for limit in [1, 2, 3, 7, 36, 37, 38, 100] {
         assert_eq!(listed(&f, &i, limit, at(50)).await, expected, "in pages of {limit}");
     }
-    let archived = Filter::new(true, None);
-    let put_away = async || -> Vec<_> {
-        let page = i.page_of(&f.app, &f.me, &archived, None, 10, at(50)).await.unwrap();
+    let filter = Filter::new(true, None);
+    let archived = async || -> Vec<_> {
+        let page = i.page_of(&f.app, &f.me, &filter, None, 10, at(50)).await.unwrap();
         page.items.iter().map(|item| item.item.card.id).collect()
     };
-    assert_eq!(put_away().await, ids([39, 20, 12]));
+    assert_eq!(archived().await, ids([39, 20, 12]));
     // the older own ones go to the record
     let excess = f.inbox.excess(&f.app, std::slice::from_ref(&f.me), 4, at(50)).await.unwrap().concat();
     record.set(&f.app, &f.me, excess.clone());
@@ -232,7 +232,7 @@ async fn pages_merge_both_parts_in_the_order_of_writing_whatever_their_size() {
     for limit in [1, 5, 100] {
         assert_eq!(listed(&f, &i, limit, at(50)).await, expected, "in pages of {limit}, the older from the record");
     }
-    assert_eq!(put_away().await, ids([39, 20, 12]));
+    assert_eq!(archived().await, ids([39, 20, 12]));
 }
 
 #[tokio::test]

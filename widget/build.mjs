@@ -9,8 +9,6 @@ import { minify } from "terser";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const EMBEDDED = join(HERE, "../crates/api/src/pages/stentor-inbox.js");
-/** What is promised to those who put it into their pages. */
-const MOST_GZIPPED = 25_000;
 
 const BANNER = "// <stentor-inbox>, built from widget/ by `make widget`. Contains Lit, (c) Google LLC, BSD-3-Clause.";
 
@@ -44,12 +42,8 @@ const bundle = outputFiles[0].text.replace(/([>}])\n {2,}(?=[<$])/g, "$1").repla
 // esbuild bundles; terser says the same in fewer bytes.
 const { code } = await minify(bundle, { module: true, ecma: 2020, compress: { passes: 3, unsafe_arrows: true }, format: { comments: false } });
 const built = `${BANNER}\n${code}\n`;
-const gzipped = gzipSync(built, { level: 9 }).length;
-console.log(`stentor-inbox.js: ${built.length} bytes, ${gzipped} gzipped (at most ${MOST_GZIPPED})`);
-if (gzipped > MOST_GZIPPED) {
-  console.error("It is larger than promised.");
-  process.exit(1);
-}
+// What is served is packed into fewer bytes (crates/api/build.rs), and a test there holds what is promised of it.
+console.log(`stentor-inbox.js: ${built.length} bytes, ${gzipSync(built, { level: 9 }).length} gzipped by zlib`);
 if (process.argv.includes("--check")) {
   if (readFileSync(EMBEDDED, "utf8") !== built) {
     console.error("The embedded file is not what the sources build: run `make widget` and commit what it writes.");

@@ -9,7 +9,7 @@ import { Language } from "./language.js";
 import { Notices } from "./notices.js";
 import { place } from "./place.js";
 import sheet from "./style.css";
-import { ALL } from "./state.js";
+import { ALL, ARCHIVED } from "./state.js";
 import type { TokenProvider } from "./tokens.js";
 import { detail } from "./views/detail.js";
 import { cards } from "./views/list.js";
@@ -198,6 +198,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
 
   #closed(): void {
     this.#opened = this.#preferences = undefined;
+    if (this.#category === ARCHIVED) this.#category = ALL;
     const root = this.renderRoot as ShadowRoot;
     // Focus goes back to where it came from, unless somebody has put it elsewhere.
     if (root.activeElement) this.#focus(".bell");
@@ -265,17 +266,21 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     this.#focus(from, ".box");
   };
 
+  /** Puts an item away, or back. */
   #archive(id: string): void {
     const all = [...this.renderRoot.querySelectorAll<HTMLElement>("[data-id]")].map((entry) => entry.dataset.id!);
     const next = all[all.indexOf(id) + 1] ?? all[all.indexOf(id) - 1];
-    this.#inbox!.archive([id]);
-    this.#archived = [id];
-    this.#say(this.#language.words.archived);
-    clearTimeout(this.#undoUntil);
-    this.#undoUntil = setTimeout(() => {
-      this.#archived = [];
-      this.requestUpdate();
-    }, UNDO_FOR);
+    if (this.#category === ARCHIVED) this.#inbox!.unarchive([id]);
+    else {
+      this.#inbox!.archive([id]);
+      this.#archived = [id];
+      this.#say(this.#language.words.archived);
+      clearTimeout(this.#undoUntil);
+      this.#undoUntil = setTimeout(() => {
+        this.#archived = [];
+        this.requestUpdate();
+      }, UNDO_FOR);
+    }
     if (this.#opened) return this.#back();
     if ((this.renderRoot as ShadowRoot).activeElement) this.#focus(cardOf(next), ".box");
   }
@@ -308,6 +313,12 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     this.#failed = false;
     this.renderRoot.querySelector(".scroll")?.scrollTo(0, 0);
     this.requestUpdate();
+  };
+
+  /** To what was put away, and back to the inbox. */
+  #lookBack = (): void => {
+    this.#opened = this.#preferences = undefined;
+    this.#choose(this.#category === ARCHIVED ? ALL : ARCHIVED);
   };
 
   #openPreferences = async (): Promise<void> => {
@@ -375,15 +386,18 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     const inbox = this.#inbox;
     const unread = inbox?.unread ?? 0;
     const aside = this.#opened !== undefined || this.#preferences !== undefined;
-    const tabs = inbox ? this.#tabs() : [];
-    if (!tabs.some(([name]) => name === this.#category)) this.#category = ALL;
+    const all = inbox ? this.#tabs() : [];
+    const archived = this.#category === ARCHIVED;
+    const tabs = archived ? [] : all;
+    if (!archived && !tabs.some(([name]) => name === this.#category)) this.#category = ALL;
     return html`
       <div class="head" part="header">
         ${aside ? button(icons.back, words.back, this.#back, { name: "back" }) : nothing}
-        <h2>${words.title}</h2>
-        ${unread ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
+        <h2>${archived ? words.archived : words.title}</h2>
+        ${unread && !archived ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
         <span class="gap"></span>
         ${button(icons.checks, words.markAllRead, () => inbox?.markAllRead(), { off: !unread })}
+        ${button(icons.archive, words.archived, this.#lookBack, { off: !inbox, pressed: archived })}
         ${button(icons.settings, words.preferences, this.#preferences ? this.#back : this.#openPreferences, { name: "settings", off: !inbox, pressed: this.#preferences !== undefined })}
         ${this.variant === "bell" ? button(icons.close, words.close, () => this.close()) : nothing}
       </div>
@@ -395,11 +409,11 @@ export class InboxElement extends LitElement implements StentorInboxElement {
               tabindex=${name === this.#category ? 0 : -1} @click=${() => this.#choose(name)}>${label}</button>`)}</div>` : nothing}
           <div class="scroll" id="list" tabindex=${tabs.length ? -1 : nothing} role=${tabs.length ? "tabpanel" : nothing} aria-labelledby=${tabs.length ? `tab-${this.#category}` : nothing}>
             ${cards({
-              inbox, category: this.#category, language: this.#language, opened: this.#opened?.id, failed: this.#failed, label: (name) => tabs.find(([tab]) => tab === name)?.[1] ?? titled(name),
+              inbox, category: this.#category, language: this.#language, opened: this.#opened?.id, failed: this.#failed, label: (name) => all.find(([tab]) => tab === name)?.[1] ?? titled(name),
               open: (id) => void this.openItem(id), archive: (id) => this.#archive(id), retry: this.#retry,
             })}
           </div>
-          ${this.#archived.length ? html`<div class="undo"><span>${words.archived}</span><button @click=${this.#undo}>${words.undo}</button></div>` : nothing}
+          ${this.#archived.length && !archived ? html`<div class="undo"><span>${words.archived}</span><button @click=${this.#undo}>${words.undo}</button></div>` : nothing}
         </div>
         <div class="side">
           ${this.#preferences

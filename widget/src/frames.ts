@@ -63,7 +63,7 @@ export type Change =
 /** Something to be looked up. */
 export type Question =
   | { type: "open"; id: string }
-  | { type: "list"; after?: string; limit?: number; category?: string }
+  | { type: "list"; after?: string; limit?: number; category?: string; archived?: boolean }
   | { type: "ping" };
 
 /** What a client asks for, once it is welcomed. */

@@ -12,5 +12,6 @@ export const icons = {
   read: icon("m5 12 5 5L20 7"),
   unread: icon("M7.5 12a4.5 4.5 0 1 0 9 0 4.5 4.5 0 1 0-9 0"),
   archive: icon("M4 5h16v4H4zM5.5 9v10h13V9M10 13h4"),
+  unarchive: icon("M4 5h16v4H4zM5.5 9v10h13V9M12 16v-4m-2 2 2-2 2 2"),
   settings: icon("M4 7h9m5 0h2M4 17h2m5 0h9M13 7a2.5 2.5 0 1 0 5 0 2.5 2.5 0 1 0-5 0M6 17a2.5 2.5 0 1 0 5 0 2.5 2.5 0 1 0-5 0"),
 };

@@ -3,7 +3,7 @@ import { Connection, type Problem, type Status } from "./connection.js";
 import type { Change, Command, Item, OpenedItem, Preferences, ServerFrame } from "./frames.js";
 import { Refused, Rest } from "./rest.js";
 import { Sharing } from "./sharing.js";
-import { after, ALL, foreseen, type Known, nothing, paged } from "./state.js";
+import { after, ALL, ARCHIVED, foreseen, type Known, nothing, paged } from "./state.js";
 import { type Queued, Store } from "./store.js";
 import { fromUrl, type TokenProvider, Tokens } from "./tokens.js";
 import { Broken } from "./waiting.js";
@@ -125,13 +125,13 @@ export class StentorInbox extends EventTarget {
     return this.#pending.length;
   }
 
-  /** What was loaded of a category, or of all, newest first; changes that wait are in it. */
+  /** What was loaded of a category, of all, or of what is `ARCHIVED`, newest first; changes that wait are in it. */
   items(category = ALL): Item[] {
     const { lists, items } = this.#pending.reduce((known, { change }) => foreseen(known, change), this.#known);
     return (lists[category]?.ids ?? []).flatMap((id) => items[id] ?? []);
   }
 
-  /** One item, if it is known and in the inbox. */
+  /** One item, if it is known. */
   item(id: string): Item | undefined {
     return this.#known.items[id];
   }
@@ -147,7 +147,7 @@ export class StentorInbox extends EventTarget {
     return [...new Set(Object.values(this.#known.items).flatMap((item) => item.category ?? []))].sort();
   }
 
-  /** Loads the next page of a category, or of all. */
+  /** Loads the next page of a category, of all, or of what is `ARCHIVED`. */
   loadMore(category = ALL): Promise<void> {
     const next = this.#known.lists[category]?.next;
     if (next === null) return Promise.resolve();
@@ -340,7 +340,8 @@ export class StentorInbox extends EventTarget {
     const have = this.#known.lists[category]?.ids.length ?? 0;
     const limit = next === undefined ? Math.min(Math.max(have, PAGE), 100) : PAGE;
     const load = async () => {
-      const frame = await this.#ask({ type: "list", after: next, limit, category: category || undefined });
+      const of = category === ARCHIVED ? { archived: true } : { category: category || undefined };
+      const frame = await this.#ask({ type: "list", after: next, limit, ...of });
       if (frame.type !== "page") throw new Broken();
       this.#known = paged(this.#known, category, frame, next === undefined);
       this.#store?.save(() => this.#known);

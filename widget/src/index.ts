@@ -5,6 +5,7 @@ import type { StentorInboxElement as Face } from "./face.js";
 export type { Problem, Status } from "./connection.js";
 export type { Action, Article, Image, Item, OpenedItem, Preferences } from "./frames.js";
 export { StentorInbox, type InboxOptions } from "./inbox.js";
+export { ARCHIVED } from "./state.js";
 export type { TokenProvider } from "./tokens.js";
 export type { Words } from "./words/en.js";
 

@@ -138,8 +138,8 @@ abstract class Http implements Line {
           return { type: "content", item: found };
         }
         case "list": {
-          const { limit = 20, after, category } = command;
-          const query = new URLSearchParams({ limit: `${limit}`, ...(after && { after }), ...(category && { category }) });
+          const { limit = 20, after, category, archived } = command;
+          const query = new URLSearchParams({ limit: `${limit}`, ...(after && { after }), ...(category && { category }), ...(archived && { archived: "true" }) });
           return { type: "page", ...(await rest.json<{ items: []; next: string | null }>("GET", `/v1/inbox?${query}`, token)) };
         }
         case "read_all":

@@ -3,6 +3,8 @@ import type { Change, Item, Page, ServerFrame } from "./frames.js";
 
 /** The list of all; others are named by their category. */
 export const ALL = "";
+/** The list of what was put away; no category is called so, since it is one line. */
+export const ARCHIVED = "\n";
 
 /** One list: what was loaded of it, newest first, and where older items go on. */
 export interface List {
@@ -89,9 +91,12 @@ export function after(known: Known, frame: ServerFrame): Known {
 
 /** What will be known once a change is made that waits. The count is never foreseen: it is the server's. */
 export const foreseen = (known: Known, change: Change): Known =>
-  change.type === "read_all" ? changed(known, "read", Object.keys(known.items)) : changed(known, change.type, change.ids);
+  change.type === "read_all" ? changed(known, "read", Object.keys(known.items))
+  : change.type === "unarchive" ? drop(known, change.ids) // where it stands in the inbox, only the server knows
+  : changed(known, change.type, change.ids);
 
 function changed(known: Known, change: string, ids: string[], updated: Item[] = []): Known {
+  if (change === "archived") known = { ...known, lists: { ...known.lists, [ARCHIVED]: { ids: [] } } }; // loaded where it is looked at
   if (LEFT.includes(change)) return drop(known, ids);
   if (change === "unarchived") return { ...known, stale: true };
   if (change === "updated") return updated.reduce(put, known);

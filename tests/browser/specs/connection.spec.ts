@@ -265,6 +265,9 @@ for (const [name, way, refuse] of [
     await page.getByRole("button", { name: "Mark all as read" }).click();
     await expect.poll(() => shown(page)).toBe(0);
     expect(await stentor.unread(person)).toBe(0);
+    await page.getByRole("button", { name: "Archive", exact: true }).click(); // that of the open item
+    await page.getByRole("button", { name: "Archived", exact: true }).click();
+    await expect(titles(page)).toHaveText([/one/]);
   });
 }
 

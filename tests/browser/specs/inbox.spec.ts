@@ -4,7 +4,7 @@ import type { Locator } from "@playwright/test";
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { POLICY } from "../src/host.ts";
 import { picture } from "../src/pictures.ts";
-import { card, element, live, shown, titles } from "../src/widget.ts";
+import { card, element, live, shown, titles, tool } from "../src/widget.ts";
 
 test("the bell counts, opens, shows what is in it, and marks it read", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "The first one", { summary: "In short", body_markdown: "All of **it**." });
@@ -121,7 +121,7 @@ test("all of it by keyboard, and focus comes back", async ({ page, host, stentor
   await keyboard.press("Tab");
   expect(await focused()).toBe("Notifications, 3 unread");
   await keyboard.press("Enter");
-  for (const name of ["Notifications", "Mark all as read", "Preferences", "Close"]) {
+  for (const name of ["Notifications", "Mark all as read", "Archived", "Preferences", "Close"]) {
     await expect.poll(focused).toBe(name);
     await keyboard.press("Tab");
   }
@@ -147,6 +147,52 @@ test("all of it by keyboard, and focus comes back", async ({ page, host, stentor
   await keyboard.press("Enter");
   await page.getByRole("link", { name: "after it" }).focus();
   await expect(page.getByRole("dialog")).toHaveCount(0);
+});
+
+test("what was archived is found again, opened, and put back", async ({ page, host, stentor, person }) => {
+  for (const title of ["one", "two", "three"]) await stentor.say(person, title, { body_markdown: `All of ${title}.` }, { category: "news" });
+  await page.goto(host.inboxPage("/archived", `<stentor-inbox token-url="/token?for=${person}" categories="news:The news"></stentor-inbox>`));
+  await element(page).locator(".bell").click();
+  const [look, heading] = [page.getByRole("button", { name: "Archived", exact: true }), element(page).getByRole("heading", { level: 2 })];
+  await look.click();
+  await expect(heading).toHaveText("Archived");
+  await expect(element(page).locator(".empty")).toHaveText("Nothing is archived");
+  await expectAccessible(page);
+  await look.click();
+  await expect(heading).toHaveText("Notifications");
+  for (const title of ["two", "one"]) {
+    await card(page, title).hover();
+    await tool(page, "Archive", title).click();
+  }
+  await expect(titles(page)).toHaveText([/three/]);
+
+  await look.click();
+  await expect(titles(page), "in the order in which they came").toHaveText([/two/, /one/]);
+  await expect(element(page).getByRole("tab")).toHaveCount(0);
+  await expect(card(page, "two").locator(".meta")).toContainText("The news");
+  await expectAccessible(page);
+  await picture(page, "inbox-put-away");
+  await card(page, "one").click();
+  await expect(element(page).locator(".content")).toHaveText("All of one.");
+  await expect(page.getByRole("button", { name: "Mark as unread", exact: true })).toHaveCount(0);
+  await page.getByRole("button", { name: "Move to inbox", exact: true }).click();
+  await expect(titles(page)).toHaveText([/two/]);
+  // What is archived elsewhere meanwhile is seen here.
+  const { token } = await stentor.api("POST", `/v1/recipients/${person}/token`, {});
+  const elsewhere = async (method: string, path: string) =>
+    (await fetch(stentor.url + path, { method, headers: { authorization: `Bearer ${token}` } })).json();
+  const items = async () => (await elsewhere("GET", "/v1/inbox")).items as { id: string; title: string }[];
+  await expect.poll(async () => (await items()).map(({ title }) => title)).toEqual(["three", "one"]);
+  await elsewhere("POST", `/v1/inbox/items/${(await items())[0]!.id}/archive`);
+  await expect(titles(page)).toHaveText([/three/, /two/]);
+
+  await card(page, "three").hover();
+  await tool(page, "Move to inbox", "three").click();
+  await expect(titles(page)).toHaveText([/two/]);
+  await page.getByRole("button", { name: "Close" }).click();
+  await element(page).locator(".bell").click();
+  await expect(heading, "who opens it sees the inbox").toHaveText("Notifications");
+  await expect(titles(page)).toHaveText([/three/, /one/]);
 });
 
 test("older items come while one scrolls, each once, and a category has a list of its own", async ({ page, host, stentor, person }) => {

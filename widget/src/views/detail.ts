@@ -34,8 +34,10 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
     ${actions.length ? html`<div class="actions">${actions.map((action, at) => html`<a class=${at ? "" : "first"} part="action" href=${action.url}
       @click=${(event: Event) => act(event, item, action)}>${action.label}</a>`)}</div>` : nothing}
     <div class="doings">
-      <button @click=${() => does.unread(id)}>${icons.unread}${words.markUnread}</button>
-      <button @click=${() => does.archive(id)}>${icons.archive}${words.archive}</button>
+      ${item.archived_at
+        ? html`<button @click=${() => does.archive(id)}>${icons.unarchive}${words.unarchive}</button>`
+        : html`<button @click=${() => does.unread(id)}>${icons.unread}${words.markUnread}</button>
+          <button @click=${() => does.archive(id)}>${icons.archive}${words.archive}</button>`}
     </div>
   </article>`;
 }

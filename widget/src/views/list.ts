@@ -6,6 +6,7 @@ import type { Item } from "../frames.js";
 import { icons } from "../icons.js";
 import type { StentorInbox } from "../inbox.js";
 import type { Language } from "../language.js";
+import { ARCHIVED } from "../state.js";
 import { button, failure, ghost, picture } from "./parts.js";
 
 export interface Listed {
@@ -27,7 +28,8 @@ export function cards(listed: Listed): TemplateResult {
   const items = inbox?.items(category) ?? [];
   const more = inbox?.more(category);
   if (items.length === 0 && more === false) {
-    return html`<div class="empty" part="empty">${icons.bell}<strong>${words.empty}</strong><span>${words.emptyMore}</span></div>`;
+    return html`<div class="empty" part="empty">${icons.bell}${category === ARCHIVED
+      ? html`<strong>${words.emptyArchived}</strong>` : html`<strong>${words.empty}</strong><span>${words.emptyMore}</span>`}</div>`;
   }
   if (items.length === 0 && inbox?.status !== "connecting" && inbox?.status !== "live") return html``; // what is in the way is said above
   return html`<ul role="list" @keydown=${keys}>${repeat(items, (item) => item.id, (item) => card(item, listed))}</ul>
@@ -40,8 +42,9 @@ export function cards(listed: Listed): TemplateResult {
 
 function card(item: Item, { inbox, language, opened, label, open, archive }: Listed): TemplateResult {
   const { words } = language;
-  const unread = !item.read_at;
+  const unread = !item.read_at && !item.archived_at; // what is archived is not counted
   const mark = unread ? words.markRead : words.markUnread;
+  const away = item.archived_at ? words.unarchive : words.archive;
   return html`<li data-id=${item.id} class=${unread ? "unread" : ""} part="item">
     <button class="card" part="card" aria-current=${opened === item.id ? "true" : nothing} @click=${() => open(item.id)}>
       ${picture(item.image)}
@@ -52,8 +55,8 @@ function card(item: Item, { inbox, language, opened, label, open, archive }: Lis
       </span>
     </button>
     <div class="tools">
-      ${button(unread ? icons.read : icons.unread, `${mark}: ${item.title}`, () => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id])), { title: mark })}
-      ${button(icons.archive, `${words.archive}: ${item.title}`, () => archive(item.id), { title: words.archive })}
+      ${item.archived_at ? nothing : button(unread ? icons.read : icons.unread, `${mark}: ${item.title}`, () => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id])), { title: mark })}
+      ${button(item.archived_at ? icons.unarchive : icons.archive, `${away}: ${item.title}`, () => archive(item.id), { title: away })}
     </div>
   </li>`;
 }

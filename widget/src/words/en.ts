@@ -15,12 +15,14 @@ export interface Words {
   markUnread: string;
   archive: string;
   archived: string;
+  unarchive: string;
   undo: string;
   back: string;
   close: string;
   open: string;
   empty: string;
   emptyMore: string;
+  emptyArchived: string;
   loading: string;
   offline: string;
   /** With `{n}` changes that wait. */
@@ -51,12 +53,14 @@ export const en: Words = {
   markUnread: "Mark as unread",
   archive: "Archive",
   archived: "Archived",
+  unarchive: "Move to inbox",
   undo: "Undo",
   back: "Back",
   close: "Close",
   open: "Open",
   empty: "You are up to date",
   emptyMore: "What comes next is shown here.",
+  emptyArchived: "Nothing is archived",
   loading: "Loading",
   offline: "No connection. What you see may have changed.",
   waiting: { one: "1 change is sent later.", other: "{n} changes are sent later." },

@@ -147,6 +147,15 @@ async fn what_a_person_has_is_listed_in_pages_each_list_by_itself() {
     holds("preferences", &walk(&browser, place, "More categories", wishes).await, 45, 20);
     holds("suppressions", &walk(&browser, place, "Older suppressions", lifts).await, 45, 20);
     holds("items", &walk(&browser, place, "Older items", part("h-inbox")).await, 45, 20);
+    let token = dev.api.token("maria").await;
+    for result in &answer["results"].as_array().unwrap()[..21] {
+        let archive = format!("/v1/inbox/items/{}/archive", result["id"].as_str().unwrap());
+        assert_eq!(dev.api.as_person(reqwest::Method::POST, &archive, &token, None).await.0, StatusCode::OK);
+    }
+    let archived = link(&browser.page(place).await, "Archived").unwrap();
+    holds("archived items", &walk(&browser, &archived, "Older items", part("h-inbox")).await, 21, 20);
+    let inbox = link(&browser.page(&archived).await, "Inbox").unwrap();
+    holds("the others", &walk(&browser, &inbox, "Older items", part("h-inbox")).await, 24, 20);
     holds("deliveries", &walk(&browser, place, "Older deliveries", part("h-deliveries")).await, 45, 20);
 
     // a page of one list keeps those of the others; one of the last page is lifted

@@ -94,7 +94,9 @@ fn place(id: &str) -> String {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Part {
-    /// Older items of the inbox.
+    /// What was archived, instead of what is in the inbox.
+    archived: bool,
+    /// Older items of these.
     inbox: String,
     /// Deliveries of notifications before this one.
     before: Option<NotificationId>,
@@ -111,6 +113,7 @@ impl Part {
         let before = self.before.map(|id| id.to_string()).unwrap_or_default();
         let fields = [
             ("app", app.as_str()),
+            ("archived", if self.archived { "true" } else { "" }),
             ("inbox", self.inbox.as_str()),
             ("before", before.as_str()),
             ("topics", self.topics.as_ref().map_or("", TopicId::as_str)),
@@ -173,7 +176,10 @@ pub(super) struct One {
     /// What is to be sent to them later: when, and what it is called.
     soon: Vec<(Timestamp, Notification)>,
     more_soon: bool,
+    archived: bool,
     inbox: InboxPage,
+    /// What is not shown of the inbox: what was archived, or the others.
+    other_items: String,
     older_items: Option<String>,
     deliveries: Vec<Delivery>,
     older_deliveries: Option<String>,
@@ -261,7 +267,7 @@ pub(super) async fn show(
     let app = visit.app()?;
     let profile = find(&state, app, &id).await?;
     let after = Some(part.inbox.clone()).filter(|after| !after.is_empty());
-    let (inbox, _) = InboxPage::read(&state, app, &id, InboxQuery::new(ITEMS, after)).await?;
+    let (inbox, _) = InboxPage::read(&state, app, &id, InboxQuery::new(ITEMS, after, part.archived)).await?;
     let mut deliveries = state.archive.list_deliveries_to(app, &id, part.before, ITEMS + 1).await?;
     let more = deliveries.len() > ITEMS;
     deliveries.truncate(ITEMS);
@@ -294,6 +300,8 @@ pub(super) async fn show(
         more_suppressions,
         soon,
         more_soon,
+        archived: part.archived,
+        other_items: older(Part { inbox: String::new(), archived: !part.archived, ..part.clone() }),
         older_items: inbox.next.clone().map(|inbox| older(Part { inbox, ..part.clone() })),
         older_deliveries,
         inbox,

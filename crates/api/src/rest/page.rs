@@ -86,9 +86,9 @@ pub(crate) struct InboxQuery {
 }
 
 impl InboxQuery {
-    /// The page of `limit` items (1 to 100) of every category after `after`.
-    pub(crate) fn new(limit: usize, after: Option<String>) -> Self {
-        Self { limit: Some(limit), after, category: None, archived: false }
+    /// The page of `limit` items (1 to 100) of every category after `after`; of those that were archived, or of the others.
+    pub(crate) fn new(limit: usize, after: Option<String>, archived: bool) -> Self {
+        Self { limit: Some(limit), after, category: None, archived }
     }
 
     /// The page, and of what.

@@ -215,6 +215,9 @@ async fn who_is_connected_while_redis_loses_everything_is_told_to_load_again_and
     ada.send(&json!({"type": "read", "ids": [ids[0]]})).await;
     assert_eq!(ada.next("state").await["unread"], 2);
     // all of it is on record before Redis loses it
+    for id in &ids {
+        api.completed(id).await;
+    }
     eventually("the record", async || {
         let events = api.get(&format!("/v1/notifications/{}/timeline", ids[0])).await["events"].as_array().unwrap().clone();
         events.iter().any(|e| e["event"] == "timeline_marked").then_some(())

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stentor_tests::{Dev, at, device::Device, eventually};
+use stentor_tests::{Dev, at, device::Device, eventually, is_archived};
 
 const ITEMS: usize = 300;
 
@@ -62,7 +62,7 @@ async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
 
     // so is the expiry of the next that is in SQL only
     let next = listed[ITEMS - 2].clone();
-    let (status, body) = dev.api.patch(&format!("/v1/notifications/{next}"), &json!({"expires_at": at(1.0)})).await;
+    let (status, body) = dev.api.patch(&format!("/v1/notifications/{next}"), &json!({"expires_at": at(5.0)})).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{body}");
     eventually("the end of its time", async || {
         let (_, unread) = dev.api.as_person(Method::GET, "/v1/inbox/unread", &token, None).await;
@@ -80,6 +80,7 @@ async fn old_items_leave_redis_and_are_listed_opened_and_marked_all_the_same() {
         story["events"].as_array().unwrap().iter().any(|e| e["event"] == "items_changed").then_some(())
     })
     .await;
+    eventually("all on record", async || is_archived(&mut redis).await.unwrap().then_some(())).await;
     let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
     let (_, page) = dev.api.as_person(Method::GET, "/v1/inbox?limit=100", &token, None).await;
     assert_eq!((page["items"].as_array().unwrap().len(), &page["unread"]), (100, &json!(ITEMS - 2)), "{}", page["unread"]);

@@ -1,7 +1,5 @@
 //! Who stays over plain HTTP and neither reads nor sends on is let go, and holds no process up that stops.
 
-use std::time::Duration;
-
 use serde_json::json;
 use stentor_tests::{Api, Dev, PATIENCE, eventually};
 use tokio::{
@@ -71,6 +69,6 @@ async fn who_neither_reads_nor_sends_on_holds_no_process_up() {
     let _unread = stalled(&dev.api).await;
     let stopping = tokio::task::spawn_blocking(move || dev.stop());
     // What is in flight has 30 s.
-    let ended = timeout(Duration::from_secs(40), stopping).await.expect("it ends although they stay");
+    let ended = timeout(PATIENCE, stopping).await.expect("it ends although they stay");
     assert_eq!(ended.unwrap(), Some(0));
 }

@@ -6,7 +6,7 @@ use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 use stentor_testkit::{Greylist, MailServer, Postfix, RedisServer, dkim_verifies, free_port, read_mail};
 use stentor_tests::{
-    Api, eventually,
+    Api, PATIENCE, eventually,
     serve::{Process, bank, settings, sqlite},
 };
 
@@ -131,6 +131,7 @@ async fn a_bounce_comes_back_is_told_and_suppresses_the_address_alone() {
     assert_eq!(states, ["queued", "sent", "bounced"]);
     let again = l.send("gone", "Refuse-550@FAR.example").await;
     assert_eq!(l.settled(&again, "skipped").await["reason"], "suppressed");
+    l.far.wait_for(1, PATIENCE).await; // Postfix carries it on after it has taken it
     assert_eq!(l.far.senders().len(), 1, "the one that was well");
 }
 
@@ -184,7 +185,7 @@ async fn who_is_greylisted_comes_back_and_is_taken_once() {
         let first = eventually("an attempt", async || {
             let deliveries = l.api.get(&format!("/v1/notifications/{id}/deliveries")).await;
             let delivery = deliveries["items"].as_array()?.first()?.clone();
-            (delivery["attempts"] == 1).then_some(delivery)
+            (delivery["attempts"].as_u64()? >= 1).then_some(delivery)
         })
         .await;
         (first["state"] == "scheduled").then_some((id, first))

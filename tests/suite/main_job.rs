@@ -178,7 +178,7 @@ async fn what_is_scheduled_waits_and_what_is_expired_is_not_delivered() {
     let dev = Dev::start();
     let body = |title: &str| json!({"audience": {"recipients": ["eve"]}, "content": {"title": title}});
     let mut soon = body("soon");
-    soon["send_at"] = json!(at(2.0));
+    soon["send_at"] = json!(at(6.0));
     let (status, answer) = dev.api.post("/v1/notifications", &soon).await;
     assert_eq!((status, &answer["status"]), (StatusCode::ACCEPTED, &json!("scheduled")), "{answer}");
     let soon_id = answer["id"].as_str().unwrap().to_owned();

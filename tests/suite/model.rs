@@ -191,7 +191,7 @@ impl World {
         self.named += 1;
         let mut body = json!({"audience": audience, "content": {"title": format!("n-{}", self.named)}});
         if brief {
-            body["expires_at"] = json!(at(1.0));
+            body["expires_at"] = json!(at(3.0));
         }
         let id = self.api.send(&body).await;
         self.model.order.push(id.clone());

@@ -11,7 +11,7 @@ fn start(gateway: &SmsGateway) -> Dev {
     Dev::start_with(&[
         ("STENTOR__SMS__PROVIDERS", "gw"),
         ("STENTOR__SMS__PROVIDER__GW__URL", &format!("{}/send?to={{{{to}}}}&text={{{{text}}}}&ref={{{{id}}}}", gateway.url())),
-        ("STENTOR__SMS__PROVIDER__GW__DEADLINE_MS", "500"),
+        ("STENTOR__SMS__PROVIDER__GW__DEADLINE_MS", "5000"),
         ("STENTOR__SMS__PROVIDER__GW__RECEIPTS__SECRET", SECRET),
         ("STENTOR__SMS__PROVIDER__GW__RECEIPTS__REFERENCE", "ref"),
         ("STENTOR__SMS__PROVIDER__GW__RECEIPTS__STATUS", "status"),
@@ -236,7 +236,7 @@ async fn a_message_whose_answer_was_lost_is_settled_by_the_receipt_of_each_prese
 async fn a_receipt_that_is_faster_than_the_gateways_answer_is_kept_for_it() {
     let gateway = SmsGateway::start();
     let dev = start(&gateway);
-    gateway.answer(&[Answer::Stall]); // it is given up after 500 ms: unknown
+    gateway.answer(&[Answer::Stall]); // it is given up after 5 s: unknown
     let body = json!({"audience": {"recipients": ["ada"]}, "content": {"title": "Hello"}, "channels": ["sms"]});
     let id = dev.api.send(&body).await;
     let asked = gateway.wait_for(1, stentor_tests::PATIENCE).await;

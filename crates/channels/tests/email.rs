@@ -12,7 +12,7 @@ use stentor_channels::{ConfigError, EmailConfig, EmailMessage, OutboundMessage, 
 use stentor_domain::{Channel, DeliveryId, NotificationId, Timestamp};
 use stentor_testkit::{MailOptions, MailServer, MailTls, dkim_verifies, read_mail};
 
-const SHORT: u64 = 500;
+const SHORT: u64 = 2_000;
 
 /// A channel with one provider; `extra` are further settings of it.
 fn provider(url: &str, extra: &Value) -> Providers {

@@ -8,7 +8,7 @@ use stentor_testkit::{Answer, SmsGateway, free_port};
 const CAP: usize = 64 * 1024;
 
 fn client(reach: Reach) -> HttpClient {
-    HttpClient::new(reach, Duration::from_millis(600), CAP).expect("TLS can be set up")
+    HttpClient::new(reach, Duration::from_secs(2), CAP).expect("TLS can be set up")
 }
 
 async fn get(client: &HttpClient, url: &str) -> Result<HttpAnswer, HttpError> {

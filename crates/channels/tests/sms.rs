@@ -35,7 +35,7 @@ fn json_settings(gateway: &SmsGateway) -> Value {
         "body": r#"{"to": "{{to}}", "number": {{digits to}}, "text": "{{text}}", "sender": "{{from}}"}"#,
         "from": "Bank",
         "message_id": "/message/id",
-        "deadline_ms": 500,
+        "deadline_ms": 2_000,
     })
 }
 

@@ -24,7 +24,7 @@ impl Remote {
         let postgres = Postgres::start();
         let proxy = FaultProxy::before(postgres.port());
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port());
-        let short = Duration::from_millis(500);
+        let short = Duration::from_secs(2);
         let deadlines = Deadlines { connection: short, answer: short, batch: short, ..Deadlines::default() };
         let archive = Archive::connect_within(&url, deadlines).await.unwrap();
         archive.migrate().await.unwrap();

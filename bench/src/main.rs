@@ -22,6 +22,7 @@ mod results;
 mod server;
 mod stentor;
 mod subject;
+mod why;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -18,9 +18,10 @@ pub(crate) enum Goal {
 /// A line of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    work: String,
+    pub(crate) work: String,
     stentor: String,
-    other: String,
+    /// What it is held against, and what that did: "name: figure".
+    pub(crate) other: String,
     ratio: Option<f64>,
     /// What the goal is about: the ratio, or the figure itself.
     judged: f64,
@@ -70,6 +71,17 @@ impl Report {
     }
 }
 
+impl Row {
+    /// Whether its goal is met, if it has one.
+    pub(crate) fn is_met(&self) -> Option<bool> {
+        match self.goal {
+            Goal::AtLeast(least) => Some(self.judged >= least),
+            Goal::AtMost(most) => Some(self.judged <= most),
+            Goal::None => None,
+        }
+    }
+}
+
 /// The head of the table.
 pub(crate) const HEAD: &str =
     "| work | Stentor | floor or peer | ratio | goal | met |\n| --- | ---: | ---: | ---: | ---: | --- |\n";
@@ -80,18 +92,15 @@ pub(crate) fn lines(rows: &[Row]) -> String {
     for row in rows {
         let ratio = row.ratio.map(|r| format!("{r:.2}")).unwrap_or_default();
         let unit = if row.unit.is_empty() { String::new() } else { format!(" {}", row.unit) };
-        let (goal, met) = match row.goal {
-            Goal::AtLeast(least) => (format!("≥ {}{unit}", number(least)), mark(row.judged >= least)),
-            Goal::AtMost(most) => (format!("≤ {}{unit}", number(most)), mark(row.judged <= most)),
-            Goal::None => (String::new(), ""),
+        let goal = match row.goal {
+            Goal::AtLeast(least) => format!("≥ {}{unit}", number(least)),
+            Goal::AtMost(most) => format!("≤ {}{unit}", number(most)),
+            Goal::None => String::new(),
         };
+        let met = row.is_met().map_or("", |met| if met { "yes" } else { "**no**" });
         let _ = writeln!(text, "| {} | {} | {} | {ratio} | {goal} | {met} |", row.work, row.stentor, row.other);
     }
     text
-}
-
-fn mark(met: bool) -> &'static str {
-    if met { "yes" } else { "**no**" }
 }
 
 /// A number as people read it: three significant digits, thousands parted.

@@ -8,6 +8,7 @@ use crate::{
     machine, measure,
     parts::ALL,
     report::{self, Report},
+    why,
 };
 
 /// What a part found, and when.
@@ -60,6 +61,13 @@ pub(crate) fn write() {
     text.push_str(report::HEAD);
     for part in ALL.iter().filter_map(|part| all.get(part.name)) {
         text.push_str(&report::lines(&part.report.rows));
+    }
+    let missed = why::lines(ALL.iter().filter_map(|part| all.get(part.name)).flat_map(|kept| &kept.report.rows));
+    if !missed.is_empty() {
+        let _ = write!(
+            text,
+            "\n## Goals that are not met, and why\n\n{missed}\nThe profiles at length: [What it costs](../docs/ARCHITECTURE.md#what-it-costs).\n"
+        );
     }
     text.push_str("\n## To read the figures\n\n");
     for part in &ALL {

@@ -1,0 +1,92 @@
+//! Why goals are not met, as far as profiles told: said beside the table, of those that a run did not meet.
+
+use std::fmt::Write as _;
+
+use crate::report::Row;
+
+/// Whether a row is meant, by its work and by what it is held against; and why it is as it is.
+struct Why {
+    work: &'static str,
+    /// What its name begins with; empty for any.
+    other: &'static str,
+    because: &'static str,
+}
+
+/// The first that fits counts.
+const ALL: [Why; 12] = [
+    Why {
+        work: "accept one POST",
+        other: "",
+        because: "Redis works 13 µs for a POST (SET of its idempotency key 4.6, the kernel and the growing dictionary of keys half of all), for \
+                  the floor's XADD 1.7, and shares its core with those who call (8 µs a POST): of two cores that wait for one another neither is \
+                  ever full. The next row of the table has it per CPU second of the server.",
+    },
+    Why {
+        work: "POST to frame of one person, as many as can be",
+        other: "",
+        because: "the server's core is full: 120 µs a notification, where the goal leaves 58 and the floor takes 23, which keeps nothing. Of it the \
+                  record takes 32 % (SQLite's thread 21, the archiver 11), dispatch 18, the sockets 15, speaking with Redis 12, HTTP 9, the queue 5. \
+                  Four rows of the record alone are 66 µs at the price of the bare `insert_many` in the table.",
+    },
+    Why {
+        work: "POST to frame of one person, 1,000/s: p99",
+        other: "",
+        because: "a thread of this machine's supervisor holds one core for 5 to 28 ms, in a beat of 1.07 s and one of 3.2 s. Whoever keeps nothing \
+                  needs a tenth of our time for a push, and of the core what is left then is enough for that.",
+    },
+    Why {
+        work: "bursts of ten",
+        other: "centrifuge",
+        because: "77 % of a burst is the kernel's send() of the same bytes, 18 % the shard's; centrifuge, too, sends several messages at once.",
+    },
+    Why {
+        work: "bursts of ten",
+        other: "",
+        because: "77 % of a burst is the kernel's send(), and the floor's rate of single ones rises and falls by a fifth with the hour.",
+    },
+    Why {
+        work: "broadcast to 10000 sockets",
+        other: "",
+        because: "88 % of it is the kernel's send(), most of the rest waiting for memory. What the other core does costs us twice what it costs the \
+                  floor (27 % and 13), so that whole runs found 0.67 to 0.95.",
+    },
+    Why {
+        work: "inbox write of one item, of Redis",
+        other: "",
+        because: "a third are its six commands, the rest is Lua's and finding the keys. It rises and falls with the floor's: 10.9 to 12.3.",
+    },
+    Why {
+        work: "inbox write of one item",
+        other: "",
+        because: "the script costs Redis a sixth more than the floor's, and the caller's side makes items of its answers and waits for one of two calls.",
+    },
+    Why {
+        work: "growth: consuming before so many jobs",
+        other: "",
+        because: "nothing in it grows with the backlog; the fewer jobs are measured in another minute, and single rounds differ by a tenth.",
+    },
+    Why {
+        work: "memory when idle",
+        other: "",
+        because: "two thirds are pages of the binary's code, which the kernel maps 16 at a time.",
+    },
+    Why {
+        work: "the binary",
+        other: "",
+        because: "four fifths are code; what runs seldom is built for size already (Cargo.toml).",
+    },
+    Why { work: "", other: "", because: "no profile has told yet." },
+];
+
+/// A line for each row that does not meet its goal.
+pub(crate) fn lines<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
+    let mut text = String::new();
+    for row in rows.filter(|row| row.is_met() == Some(false)) {
+        let fits = |why: &&Why| row.work.starts_with(why.work) && row.other.starts_with(why.other);
+        let because = ALL.iter().find(fits).map_or("", |why| why.because);
+        let beside = row.other.split(':').next().filter(|other| !other.is_empty());
+        let beside = beside.map(|other| format!(", beside {other}")).unwrap_or_default();
+        let _ = writeln!(text, "- **{}{beside}**: {because}", row.work);
+    }
+    text
+}

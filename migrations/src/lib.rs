@@ -15,6 +15,7 @@ mod m20261126_000012_audience;
 mod m20261126_000013_operators;
 mod m20261126_000031_template_tests;
 mod m20261128_000014_early_facts;
+mod m20261128_000015_archived;
 
 use sea_orm_migration::prelude::*;
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000006_wishes::Migration),
             Box::new(m20261126_000031_template_tests::Migration),
             Box::new(m20261128_000014_early_facts::Migration),
+            Box::new(m20261128_000015_archived::Migration),
         ]
     }
 }

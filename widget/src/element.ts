@@ -75,6 +75,8 @@ export class InboxElement extends LitElement implements StentorInboxElement {
   #language = Language.of("en");
   #notices = new Notices(this);
   #category = ALL;
+  /** The list that the archive's button leads to. */
+  #other = ARCHIVED;
   #opened: Opened | undefined;
   #preferences: { value?: Preferences; failed?: boolean } | undefined;
   #archived: string[] = [];
@@ -198,7 +200,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
 
   #closed(): void {
     this.#opened = this.#preferences = undefined;
-    if (this.#category === ARCHIVED) this.#category = ALL;
+    if (this.#category === ARCHIVED) this.#turn();
     const root = this.renderRoot as ShadowRoot;
     // Focus goes back to where it came from, unless somebody has put it elsewhere.
     if (root.activeElement) this.#focus(".bell");
@@ -266,21 +268,20 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     this.#focus(from, ".box");
   };
 
-  /** Puts an item away, or back. */
-  #archive(id: string): void {
+  /** Archives an item, or puts it back. */
+  #archive(id: string, back: boolean): void {
     const all = [...this.renderRoot.querySelectorAll<HTMLElement>("[data-id]")].map((entry) => entry.dataset.id!);
     const next = all[all.indexOf(id) + 1] ?? all[all.indexOf(id) - 1];
-    if (this.#category === ARCHIVED) this.#inbox!.unarchive([id]);
-    else {
-      this.#inbox!.archive([id]);
-      this.#archived = [id];
-      this.#say(this.#language.words.archived);
-      clearTimeout(this.#undoUntil);
-      this.#undoUntil = setTimeout(() => {
-        this.#archived = [];
-        this.requestUpdate();
-      }, UNDO_FOR);
-    }
+    const { words } = this.#language;
+    if (back) this.#inbox!.unarchive([id]);
+    else this.#inbox!.archive([id]);
+    this.#archived = back ? [] : [id];
+    this.#say(back ? words.unarchived : words.archived);
+    clearTimeout(this.#undoUntil);
+    this.#undoUntil = setTimeout(() => {
+      this.#archived = [];
+      this.requestUpdate();
+    }, UNDO_FOR);
     if (this.#opened) return this.#back();
     if ((this.renderRoot as ShadowRoot).activeElement) this.#focus(cardOf(next), ".box");
   }
@@ -315,10 +316,12 @@ export class InboxElement extends LitElement implements StentorInboxElement {
     this.requestUpdate();
   };
 
-  /** To what was put away, and back to the inbox. */
-  #lookBack = (): void => {
+  /** To what was archived, and back to the list that was there. */
+  #turn = (): void => {
     this.#opened = this.#preferences = undefined;
-    this.#choose(this.#category === ARCHIVED ? ALL : ARCHIVED);
+    const to = this.#other;
+    this.#other = this.#category;
+    this.#choose(to);
   };
 
   #openPreferences = async (): Promise<void> => {
@@ -397,7 +400,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
         ${unread && !archived ? html`<span class="count" part="count">${this.#language.count(words.unread, unread)}</span>` : nothing}
         <span class="gap"></span>
         ${button(icons.checks, words.markAllRead, () => inbox?.markAllRead(), { off: !unread })}
-        ${button(icons.archive, words.archived, this.#lookBack, { off: !inbox, pressed: archived })}
+        ${button(icons.archive, words.archived, this.#turn, { off: !inbox, pressed: archived })}
         ${button(icons.settings, words.preferences, this.#preferences ? this.#back : this.#openPreferences, { name: "settings", off: !inbox, pressed: this.#preferences !== undefined })}
         ${this.variant === "bell" ? button(icons.close, words.close, () => this.close()) : nothing}
       </div>
@@ -410,7 +413,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
           <div class="scroll" id="list" tabindex=${tabs.length ? -1 : nothing} role=${tabs.length ? "tabpanel" : nothing} aria-labelledby=${tabs.length ? `tab-${this.#category}` : nothing}>
             ${cards({
               inbox, category: this.#category, language: this.#language, opened: this.#opened?.id, failed: this.#failed, label: (name) => all.find(([tab]) => tab === name)?.[1] ?? titled(name),
-              open: (id) => void this.openItem(id), archive: (id) => this.#archive(id), retry: this.#retry,
+              open: (id) => void this.openItem(id), archive: (id, back) => this.#archive(id, back), retry: this.#retry,
             })}
           </div>
           ${this.#archived.length && !archived ? html`<div class="undo"><span>${words.archived}</span><button @click=${this.#undo}>${words.undo}</button></div>` : nothing}
@@ -421,7 +424,7 @@ export class InboxElement extends LitElement implements StentorInboxElement {
             : this.#opened
               ? detail(this.#opened, this.#inbox!, this.#language, {
                   retry: (id) => void this.openItem(id),
-                  archive: (id) => this.#archive(id),
+                  archive: (id, back) => this.#archive(id, back),
                   unread: (id) => {
                     inbox!.markUnread([id]);
                     this.#back();

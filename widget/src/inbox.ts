@@ -142,9 +142,10 @@ export class StentorInbox extends EventTarget {
     return next === undefined ? undefined : next !== null;
   }
 
-  /** The categories that were seen. */
+  /** The categories of items that were seen in the inbox. */
   get categories(): string[] {
-    return [...new Set(Object.values(this.#known.items).flatMap((item) => item.category ?? []))].sort();
+    const seen = Object.values(this.#known.items).filter((item) => !item.archived_at);
+    return [...new Set(seen.flatMap((item) => item.category ?? []))].sort();
   }
 
   /** Loads the next page of a category, of all, or of what is `ARCHIVED`. */
@@ -343,6 +344,7 @@ export class StentorInbox extends EventTarget {
       const of = category === ARCHIVED ? { archived: true } : { category: category || undefined };
       const frame = await this.#ask({ type: "list", after: next, limit, ...of });
       if (frame.type !== "page") throw new Broken();
+      if (next !== undefined && this.#known.lists[category]?.next !== next) return; // the list began anew meanwhile
       this.#known = paged(this.#known, category, frame, next === undefined);
       this.#store?.save(() => this.#known);
     };

@@ -3,7 +3,7 @@ import type { Change, Item, Page, ServerFrame } from "./frames.js";
 
 /** The list of all; others are named by their category. */
 export const ALL = "";
-/** The list of what was put away; no category is called so, since it is one line. */
+/** The list of what was archived. A category is one line, and this is a line break. */
 export const ARCHIVED = "\n";
 
 /** One list: what was loaded of it, newest first, and where older items go on. */
@@ -46,6 +46,7 @@ const mapped = (lists: Record<string, List>, change: (list: List, name: string) 
 /** An item that is new, or was changed. */
 function put(known: Known, item: Item): Known {
   const before = known.items[item.id];
+  if (before?.archived_at && !item.archived_at) return put(drop(known, [item.id]), item); // it was put back
   const items = { ...known.items, [item.id]: newer(before, item) };
   if (before) return { ...known, items };
   const newest = known.items[known.lists[ALL]?.ids[0] ?? ""];
@@ -73,7 +74,8 @@ export function after(known: Known, frame: ServerFrame): Known {
   switch (frame.type) {
     case "welcome":
       if (!frame.recovered) return paged({ ...nothing(), unread: frame.unread, cursor: frame.cursor }, ALL, { items: frame.items, next: frame.next ?? null }, true);
-      return drop(frame.items.reduce(put, known), frame.removed);
+      known = frame.items.reduce(put, known);
+      return frame.removed.length ? changed(known, "removed", frame.removed) : known;
     case "item":
       return put(known, frame.item);
     case "content": {
@@ -96,9 +98,11 @@ export const foreseen = (known: Known, change: Change): Known =>
   : changed(known, change.type, change.ids);
 
 function changed(known: Known, change: string, ids: string[], updated: Item[] = []): Known {
-  if (change === "archived") known = { ...known, lists: { ...known.lists, [ARCHIVED]: { ids: [] } } }; // loaded where it is looked at
-  if (LEFT.includes(change)) return drop(known, ids);
-  if (change === "unarchived") return { ...known, stale: true };
+  const left = drop(known, ids);
+  // What was archived stands in another list now, which is loaded anew where it is looked at. After a while away all is `removed`.
+  if (change === "archived" || change === "removed") return { ...left, lists: { ...left.lists, [ARCHIVED]: { ids: left.lists[ARCHIVED]?.ids ?? [] } } };
+  if (LEFT.includes(change)) return left;
+  if (change === "unarchived") return { ...left, stale: true };
   if (change === "updated") return updated.reduce(put, known);
   if (change !== "read" && change !== "unread") return known;
   const items = { ...known.items };

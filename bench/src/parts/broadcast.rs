@@ -13,8 +13,8 @@ use crate::{
     stentor::Stentor,
 };
 
-/// Broadcasts of each size, of which the median counts.
-const BROADCASTS: usize = 100;
+/// Broadcasts of each size, of which the median counts: enough for the beat of a machine, which is seconds long, not to hit one size alone.
+const BROADCASTS: usize = 1_000;
 /// The most recipients of one call.
 const STEP: usize = 1_000;
 

@@ -22,6 +22,8 @@ use crate::{
 pub(crate) const FEWEST: usize = 4;
 /// With so many bytes a bundle takes no more jobs: who looks for one of them reads it all.
 const FULL: usize = 1 << 20;
+/// The most jobs of a bundle: its keys are words of one command, and a script can say 8,000.
+const MOST: usize = 2_000;
 /// The most bundles that one script adds: about 1 ms of Redis's single thread.
 const BUNDLES: usize = 4;
 
@@ -132,7 +134,7 @@ impl Batch<'_> {
             self.alike.push(NewBundle::new(job));
             self.alike.len() - 1
         });
-        Some(&mut self.alike[known]).filter(|bundle| bundle.body.len() < FULL)
+        Some(&mut self.alike[known]).filter(|bundle| bundle.body.len() < FULL && bundle.places.len() < MOST)
     }
 
     /// Submits all. Answers in order.
@@ -282,8 +284,8 @@ impl Queue {
         let mut reserved: Vec<Option<Reserved>> = bundles.chunks(BUNDLES).map(reserve).collect();
         let call = |(step, reserved): (&[NewBundle], &Option<Reserved>)| {
             let records = step.iter().map(|bundle| 1 + bundle.keys.len()).sum::<usize>();
-            let mut call = self.adding(&scripts::SUBMIT_BUNDLES, 1 + records);
-            call.arg(&self.keys.bundled);
+            let mut call = self.adding(&scripts::SUBMIT_BUNDLES, 2 + records);
+            call.arg(&self.keys.bundled).arg(&self.keys.remembered);
             for bundle in step {
                 call.arg(self.keys.job(&bundle.id));
                 for key in &bundle.keys {

@@ -16,6 +16,8 @@ pub(crate) struct Keys {
     pub starts: String,
     /// Hash of how many jobs bundles have beyond their entries, by lane (0..2).
     pub bundled: String,
+    /// Zset of the minutes in which idempotency keys of bundles end, by ms: each is the name of a list of these keys.
+    pub remembered: String,
     /// Hash of the reapers' last sign of life.
     pub pulse: String,
     /// Hash of what workers say about themselves: "ms words" by worker.
@@ -32,6 +34,7 @@ impl Keys {
             dead: key("dead"),
             starts: key("starts"),
             bundled: key("bundled"),
+            remembered: key("remembered"),
             pulse: key("pulse"),
             reports: key("reports"),
             prefix,

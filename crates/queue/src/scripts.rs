@@ -31,6 +31,7 @@ scripts! { "#!lua flags=allow-oom\n":
     PROMOTE = "promote.lua";
     REAP = "reap.lua";
     SWEEP = "sweep.lua";
+    FORGET = "forget.lua";
     FOLLOW_UP = "_add.lua" "enqueue.lua";
     CLAIM = "claim.lua";
     BEGIN_SENDING = "begin_sending.lua";

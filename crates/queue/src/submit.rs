@@ -19,11 +19,11 @@ use crate::{
 /// An idempotency key.
 #[derive(Clone, Copy, Debug)]
 pub struct Idempotency<'a> {
-    /// The key, with whatever scopes it.
+    /// The key, with whatever scopes it: one line.
     pub key: &'a str,
     /// What a repeat must equal.
     pub fingerprint: &'a [u8],
-    /// How long a repeat is recognised.
+    /// How long a repeat is recognised, and perhaps two minutes more.
     pub ttl: Duration,
 }
 

@@ -176,6 +176,7 @@ test("what was archived is found again, opened, and put back", async ({ page, ho
   await expect(element(page).locator(".content")).toHaveText("All of one.");
   await expect(page.getByRole("button", { name: "Mark as unread", exact: true })).toHaveCount(0);
   await page.getByRole("button", { name: "Move to inbox", exact: true }).click();
+  await expect(element(page).getByRole("status")).toHaveText("Moved to inbox");
   await expect(titles(page)).toHaveText([/two/]);
   // What is archived elsewhere meanwhile is seen here.
   const { token } = await stentor.api("POST", `/v1/recipients/${person}/token`, {});
@@ -193,6 +194,44 @@ test("what was archived is found again, opened, and put back", async ({ page, ho
   await element(page).locator(".bell").click();
   await expect(heading, "who opens it sees the inbox").toHaveText("Notifications");
   await expect(titles(page)).toHaveText([/three/, /one/]);
+});
+
+test("the archive is right after a while away, and an item of the inbox that is opened over it is archived", async ({ page, host, stentor, person }) => {
+  const ids: Record<string, string> = {};
+  for (const [title, category] of [["one", "news"], ["two", "bills"], ["three", "bills"]]) ids[title!] = await stentor.say(person, title!, {}, { category });
+  const { token } = await stentor.api("POST", `/v1/recipients/${person}/token`, {});
+  const elsewhere = async (title: string, does: string) => {
+    const answer = await fetch(`${stentor.url}/v1/inbox/items/${ids[title]}/${does}`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+    expect(answer.ok).toBe(true);
+  };
+  await elsewhere("one", "archive");
+  await page.goto(host.inboxPage("/away", `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`));
+  await expect(titles(page)).toHaveText([/three/, /two/]);
+  const look = page.getByRole("button", { name: "Archived", exact: true });
+  await look.click();
+  await expect(titles(page)).toHaveText([/one/]);
+  await look.click();
+  await expect(titles(page)).toHaveCount(2);
+  await expect(element(page).getByRole("tab"), "news is in no item of the inbox").toHaveCount(0);
+  await look.click();
+
+  host.cut();
+  await expect(element(page).locator(".trouble")).toContainText("No connection");
+  await elsewhere("two", "archive");
+  await elsewhere("one", "unarchive");
+  host.restore();
+  await element(page).getByRole("button", { name: "Try again" }).click();
+  await live(page);
+  await expect(titles(page)).toHaveText([/two/]);
+  await look.click();
+  await expect(titles(page)).toHaveText([/three/, /one/]);
+
+  await look.click();
+  await element(page).evaluate((node: any, id) => node.openItem(id), ids.three);
+  await page.getByRole("button", { name: "Archive", exact: true }).click();
+  await expect(titles(page)).toHaveText([/three/, /two/]);
+  await look.click();
+  await expect(titles(page)).toHaveText([/one/]);
 });
 
 test("older items come while one scrolls, each once, and a category has a list of its own", async ({ page, host, stentor, person }) => {

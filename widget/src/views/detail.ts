@@ -10,7 +10,8 @@ import { failure, ghost, picture } from "./parts.js";
 
 interface Doings {
   retry(id: string): void;
-  archive(id: string): void;
+  /** Archives an item, or puts it back. */
+  archive(id: string, back: boolean): void;
   unread(id: string): void;
 }
 
@@ -35,9 +36,9 @@ export function detail({ id, content, failed }: Opened, inbox: StentorInbox, lan
       @click=${(event: Event) => act(event, item, action)}>${action.label}</a>`)}</div>` : nothing}
     <div class="doings">
       ${item.archived_at
-        ? html`<button @click=${() => does.archive(id)}>${icons.unarchive}${words.unarchive}</button>`
+        ? html`<button @click=${() => does.archive(id, true)}>${icons.unarchive}${words.unarchive}</button>`
         : html`<button @click=${() => does.unread(id)}>${icons.unread}${words.markUnread}</button>
-          <button @click=${() => does.archive(id)}>${icons.archive}${words.archive}</button>`}
+          <button @click=${() => does.archive(id, false)}>${icons.archive}${words.archive}</button>`}
     </div>
   </article>`;
 }

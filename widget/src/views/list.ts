@@ -19,7 +19,8 @@ export interface Listed {
   /** What a category is called. */
   label(category: string): string;
   open(id: string): void;
-  archive(id: string): void;
+  /** Archives an item, or puts it back. */
+  archive(id: string, back: boolean): void;
   retry(): void;
 }
 
@@ -44,7 +45,8 @@ function card(item: Item, { inbox, language, opened, label, open, archive }: Lis
   const { words } = language;
   const unread = !item.read_at && !item.archived_at; // what is archived is not counted
   const mark = unread ? words.markRead : words.markUnread;
-  const away = item.archived_at ? words.unarchive : words.archive;
+  const archived = !!item.archived_at;
+  const move = archived ? words.unarchive : words.archive;
   return html`<li data-id=${item.id} class=${unread ? "unread" : ""} part="item">
     <button class="card" part="card" aria-current=${opened === item.id ? "true" : nothing} @click=${() => open(item.id)}>
       ${picture(item.image)}
@@ -55,8 +57,8 @@ function card(item: Item, { inbox, language, opened, label, open, archive }: Lis
       </span>
     </button>
     <div class="tools">
-      ${item.archived_at ? nothing : button(unread ? icons.read : icons.unread, `${mark}: ${item.title}`, () => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id])), { title: mark })}
-      ${button(item.archived_at ? icons.unarchive : icons.archive, `${away}: ${item.title}`, () => archive(item.id), { title: away })}
+      ${archived ? nothing : button(unread ? icons.read : icons.unread, `${mark}: ${item.title}`, () => (unread ? inbox!.markRead([item.id]) : inbox!.markUnread([item.id])), { title: mark })}
+      ${button(archived ? icons.unarchive : icons.archive, `${move}: ${item.title}`, () => archive(item.id, archived), { title: move })}
     </div>
   </li>`;
 }

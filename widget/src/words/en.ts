@@ -16,6 +16,7 @@ export interface Words {
   archive: string;
   archived: string;
   unarchive: string;
+  unarchived: string;
   undo: string;
   back: string;
   close: string;
@@ -54,6 +55,7 @@ export const en: Words = {
   archive: "Archive",
   archived: "Archived",
   unarchive: "Move to inbox",
+  unarchived: "Moved to inbox",
   undo: "Undo",
   back: "Back",
   close: "Close",

@@ -222,10 +222,9 @@ impl One {
 
     /// What the person did with an item.
     fn engagement(&self, item: &Item) -> Badge {
-        match (item.state.archived_at, item.state.read_at, item.state.seen_at) {
-            (Some(_), ..) => Badge::plain("archived"),
-            (_, Some(_), _) => Badge::good("read"),
-            (.., Some(_)) => Badge::live("seen"),
+        match (item.state.read_at, item.state.seen_at) {
+            (Some(_), _) => Badge::good("read"),
+            (_, Some(_)) => Badge::live("seen"),
             _ => Badge::live("unread"),
         }
     }

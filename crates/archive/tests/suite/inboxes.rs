@@ -1,5 +1,6 @@
 //! Inboxes on record: pages, and what rebuilds a hot one.
 
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
 use stentor_domain::{Event, EventKind, ItemState, item::Folder};
 
 use crate::support::{Fixture, app, at, card, changed, id, item, on_both, other, person};
@@ -8,6 +9,7 @@ on_both! {
     pages_go_on_without_gap_or_repeat
     an_inbox_is_loaded_as_it_was
     nobody_sees_anothers
+    what_was_archived_has_an_index_of_its_own
 }
 
 fn archived() -> ItemState {
@@ -75,4 +77,21 @@ async fn nobody_sees_anothers(f: Fixture) {
     // A change of another's item of the same notification changes theirs alone.
     f.write(&[changed("u2", 7, 500, archived())]).await;
     assert_eq!(f.archive.find_items(&app(), &person("u1"), &[id(7)]).await.unwrap()[0].item.rev, 102);
+}
+
+async fn what_was_archived_has_an_index_of_its_own(f: Fixture) {
+    let items: Vec<Event> = (1..=2_000).map(|n| item("u1", n)).collect();
+    f.write(&items).await;
+    f.write(&[changed("u1", 5, 3_000, archived())]).await;
+    let db = Database::connect(ConnectOptions::new(&f.database.url).max_connections(1).to_owned()).await.unwrap();
+    let backend = db.get_database_backend();
+    let is_sqlite = backend == DbBackend::Sqlite;
+    let (analyse, explain) = if is_sqlite { ("ANALYZE", "EXPLAIN QUERY PLAN") } else { ("ANALYZE inbox_items", "EXPLAIN") };
+    db.execute_unprepared(analyse).await.unwrap();
+    // As `inbox_page` asks for it.
+    let page = "SELECT * FROM inbox_items WHERE app = 'bank' AND recipient = 'u1' AND seq > 0 AND recalled_at IS NULL \
+                AND (expires_at IS NULL OR expires_at > 1) AND archived_at IS NOT NULL AND seq < 1000 ORDER BY seq DESC LIMIT 20";
+    let steps = db.query_all_raw(Statement::from_string(backend, format!("{explain} {page}"))).await.unwrap();
+    let steps: Vec<String> = steps.iter().map(|step| step.try_get_by_index(if is_sqlite { 3 } else { 0 }).unwrap()).collect();
+    assert!(steps.iter().any(|step| step.contains("inbox_items_archived")), "{steps:?}");
 }

@@ -25,7 +25,7 @@ pub(crate) const BEGIN: i64 = 1_790_000_000_000;
 /// An archive of the test's own.
 pub(crate) struct Fixture {
     pub archive: Archive,
-    _database: Database,
+    pub database: Database,
 }
 
 /// An empty database without a schema.
@@ -55,7 +55,7 @@ impl Fixture {
         let database = Database::new(postgres);
         let archive = Archive::connect(&database.url).await.unwrap();
         archive.migrate().await.unwrap();
-        Self { archive, _database: database }
+        Self { archive, database }
     }
 
     /// Writes events, none of which is refused.

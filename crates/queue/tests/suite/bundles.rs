@@ -170,8 +170,8 @@ async fn each_job_of_a_bundle_has_a_key_of_its_own() {
     assert_eq!((&answers[0], &answers[2..]), (&expected[0], &expected[2..]));
     assert_eq!(answers[1], Submitted::Replayed { id: "before".into() });
     assert_eq!(f.queue.depth().await.unwrap().normal, 5, "nothing of it was added");
-    let ttl: i64 = f.command("PTTL @idem:a").await;
-    assert!(ttl > 3_500_000 && ttl <= 3_600_000, "{ttl}");
+    let remembered: Vec<String> = remembered(&f).await.into_iter().flat_map(|(_, _, keys)| keys).collect();
+    assert_eq!(remembered, ["a", "d", "e", "f"], "the others end by themselves");
 
     let (tx, mut rx) = mpsc::unbounded_channel();
     let worker = f.work(config(4), telling(tx)).await;
@@ -180,6 +180,55 @@ async fn each_job_of_a_bundle_has_a_key_of_its_own() {
     f.drained().await;
     worker.stop().await;
     assert!(rx.try_recv().is_err());
+}
+
+/// The idempotency keys that will be forgotten: by minute, its name, its time (ms).
+async fn remembered(f: &Fixture) -> Vec<(String, i64, Vec<String>)> {
+    let minutes: Vec<(String, i64)> = f.command("ZRANGE @remembered 0 -1 WITHSCORES").await;
+    let mut all = Vec::new();
+    for (minute, ends) in minutes {
+        let bundles: Vec<String> = f.command(&format!("LRANGE {minute} 0 -1")).await;
+        let keys = bundles.iter().flat_map(|keys| keys.lines()).map(|key| key.split_once(":idem:").unwrap().1.to_owned());
+        all.push((minute, ends, keys.collect()));
+    }
+    all
+}
+
+#[tokio::test]
+async fn keys_of_bundles_are_forgotten_once_their_time_is_over() {
+    const HOUR: Duration = Duration::from_hours(1);
+    let f = Fixture::new().await;
+    // four, four, and eight of a bundle
+    let ids: Vec<String> = (0..24).map(|n: usize| format!("job-{}-{n:02x}", [0, 1, 2, 2, 3, 3][n / 4])).collect();
+    let keys = payloads(24);
+    let key = |n: usize| Idempotency { key: &keys[n], fingerprint: b"f", ttl: if n < 8 { HOUR } else { HOUR * 2 } };
+    let job = |id: usize, n: usize| (NewJob { is_new: true, ..new_job(&ids[id], Lane::Normal, "{\"n\":1}") }, Some(key(n)));
+    let began = f.now().await;
+    for bundle in [0..4, 4..8, 8..16] {
+        let jobs: Vec<_> = bundle.clone().map(|n| job(n, n)).collect();
+        assert_eq!(f.queue.submit_many(&jobs).await.unwrap(), vec![Submitted::Accepted; bundle.len()]);
+    }
+    let minutes = remembered(&f).await;
+    let found: Vec<&String> = minutes.iter().flat_map(|(.., keys)| keys).collect();
+    assert_eq!(found, keys[..16].iter().collect::<Vec<_>>());
+    let (first, last) = (&minutes[0], &minutes[minutes.len() - 1]);
+    let is_late = |ends: i64, life: i64| ends >= began + life && ends <= began + life + 120_000;
+    assert!(is_late(first.1, 3_600_000) && is_late(last.1, 7_200_000), "{minutes:?}, {began}");
+
+    // The hour is over.
+    for (minute, ..) in minutes.iter().filter(|(_, ends, _)| *ends < began + 7_200_000) {
+        f.command::<()>(&format!("ZADD @remembered 1 {minute}")).await;
+    }
+    let (tx, _rx) = mpsc::unbounded_channel();
+    let _worker = f.work(config(4), telling(tx)).await;
+    eventually("they are forgotten", async || remembered(&f).await.iter().all(|(_, ends, _)| *ends > 1).then_some(())).await;
+    let left: Vec<String> = remembered(&f).await.into_iter().flat_map(|(.., keys)| keys).collect();
+    assert_eq!(left, &keys[8..16]);
+    let again: Vec<_> = (0..8).map(|n| job(16 + n, 4 + n)).collect();
+    let answers = f.queue.submit_many(&again).await.unwrap();
+    assert_eq!(answers[..4], vec![Submitted::Accepted; 4]);
+    let known: Vec<Submitted> = (8..12).map(|n| Submitted::Replayed { id: ids[n].clone() }).collect();
+    assert_eq!(answers[4..], known);
 }
 
 #[tokio::test]

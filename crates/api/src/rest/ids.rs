@@ -8,14 +8,10 @@ use crate::ApiState;
 
 /// Gives ids to requests that come by themselves.
 ///
-/// Those that will most likely be written in one call differ in their places alone, as those of a batch do: so the queue can keep them
-/// together. A call waits for about a millisecond; were each millisecond's apart, most calls would have a few that go by themselves, in
-/// a round trip behind the others'.
+/// Those of one millisecond that will most likely be written in one call differ in their places alone, as those of a batch do: so the queue
+/// can keep them together.
 #[derive(Default)]
 pub(crate) struct Ids(Mutex<Option<Last>>);
-
-/// By how much the time in an id may be before its own (ms).
-const EARLY: i64 = 4;
 
 /// The id that was given last.
 struct Last {
@@ -28,18 +24,13 @@ impl Ids {
     fn next(&self, at: Timestamp, gathering: u64) -> NotificationId {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = match &*last {
-            Some(Last { id, gathering: known }) if *known == gathering && is_of(id.accepted_at(), at) => {
+            Some(Last { id, gathering: known }) if *known == gathering && id.accepted_at() == at => {
                 (id.place() < NotificationId::LAST_PLACE).then(|| id.at_place(id.place() + 1))
             }
             _ => None,
         };
         last.insert(Last { id: id.unwrap_or_else(|| random(at)), gathering }).id
     }
-}
-
-/// Whether an id of this time will do for what comes `at` that.
-fn is_of(time: Timestamp, at: Timestamp) -> bool {
-    (0..=EARLY).contains(&(at.as_millis() - time.as_millis()))
 }
 
 fn random(at: Timestamp) -> NotificationId {
@@ -77,15 +68,13 @@ mod tests {
             assert!(next > last && all.insert(next) && next.at_place(0) == first.at_place(0), "{last} {next}");
             last = next;
         }
-        let later = |ms| Timestamp::from_millis(at.as_millis() + ms);
-        for (at, gathering) in [(at, 1), (at, 2), (later(EARLY + 1), 2), (at, 2)] {
+        let later = Timestamp::from_millis(1_790_000_000_001);
+        for (at, gathering) in [(at, 1), (at, 2), (later, 2), (at, 2)] {
             let other = ids.next(at, gathering);
             assert!(
                 all.insert(other) && alike.insert(other.at_place(0)),
-                "no place is left, it goes in another call, or much time lies between: {other}"
+                "no place is left, or it goes in another call: {other}"
             );
         }
-        let other = ids.next(later(EARLY), 2);
-        assert!(all.insert(other) && !alike.insert(other.at_place(0)), "a little time does not: {other}");
     }
 }

@@ -69,7 +69,7 @@ const ALL: [Why; 15] = [
     Why {
         work: "growth: consuming before so many jobs",
         other: "",
-        because: "nothing in it grows with the backlog; the fewer jobs are measured in another minute, and single rounds differ by a tenth.",
+        because: "nothing in it grows with the backlog; of one size, single rounds differ by a third.",
     },
     Why {
         work: "growth: one more item into an inbox",

@@ -98,11 +98,13 @@ export const foreseen = (known: Known, change: Change): Known =>
   : changed(known, change.type, change.ids);
 
 function changed(known: Known, change: string, ids: string[], updated: Item[] = []): Known {
-  const left = drop(known, ids);
-  // What was archived stands in another list now, which is loaded anew where it is looked at. After a while away all is `removed`.
-  if (change === "archived" || change === "removed") return { ...left, lists: { ...left.lists, [ARCHIVED]: { ids: left.lists[ARCHIVED]?.ids ?? [] } } };
-  if (LEFT.includes(change)) return left;
-  if (change === "unarchived") return { ...left, stale: true };
+  if (change === "unarchived") return { ...drop(known, ids), stale: true };
+  if (LEFT.includes(change)) {
+    const left = drop(known, ids);
+    if (change !== "archived" && change !== "removed") return left;
+    // It may stand in the other list now, which is loaded anew where it is looked at. After a while away all is `removed`.
+    return { ...left, lists: { ...left.lists, [ARCHIVED]: { ids: left.lists[ARCHIVED]?.ids ?? [] } } };
+  }
   if (change === "updated") return updated.reduce(put, known);
   if (change !== "read" && change !== "unread") return known;
   const items = { ...known.items };

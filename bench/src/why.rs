@@ -18,9 +18,8 @@ const ALL: [Why; 15] = [
         work: "accept one POST",
         other: "",
         because: "Redis works 11 µs for a POST (a key that is remembered, a record and a share of an entry; the kernel and the growing \
-                  dictionary of keys are half of it), for the floor's XADD 1.7, and shares its core with those who call (8 µs a POST). Of two cores that wait for \
-                  one another neither is full: Redis is busy for 0.43 of a second, those who call for 0.35, the server for 0.82, since of the calls that go \
-                  out three in seven carry one or two jobs and hold up the next. The next row of the table has it per CPU second of the server.",
+                  dictionary of keys are half of it), for the floor's XADD 1.7, and shares its core with those who call (8 µs a POST): with the floor, that \
+                  core is at ease. The next row of the table has it per CPU second of the server.",
     },
     Why {
         work: "POST to frame of one person, as many as can be",
@@ -64,7 +63,7 @@ const ALL: [Why; 15] = [
     Why {
         work: "inbox write of one item",
         other: "",
-        because: "the script costs Redis a sixth more than the floor's, and the caller's side makes items of its answers and waits for one of two calls.",
+        because: "the script costs Redis a sixth more than the floor's, and the caller's side makes items of its answers.",
     },
     Why {
         work: "growth: consuming before so many jobs",

@@ -32,7 +32,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use call::Call;
 pub use cluster::Cluster;
-pub use gathering::{Gathering, Turn, broken_off};
+pub use gathering::{CallsAtOnce, Gathering, Turn, broken_off};
 pub use place::{BadUrl, Place};
 pub use server::Server;
 use server::Source;

@@ -12,7 +12,7 @@ use stentor_domain::{AppId, Locale, NotificationId, Preferences, RecipientId, Ti
 use crate::{
     Change, Hot, HotItem, HotMarked, InboxError, NewItem, Position, Reader, Recalled, Stay, WarmState, keys,
     reply::{self, Head},
-    writing::{UNDER_WAY, Waiting},
+    writing::{WRITING, Waiting},
 };
 
 /// How far seqs jump when an inbox is rebuilt: beyond anything that was written and never archived.
@@ -86,7 +86,7 @@ pub struct Inbox {
 impl Inbox {
     /// The inboxes in the Redis behind `conn`.
     pub fn new(conn: Connection) -> Self {
-        Self { conn, gathering: Arc::new(Gathering::new(UNDER_WAY)) }
+        Self { conn, gathering: Arc::new(Gathering::new(WRITING)) }
     }
 
     pub(crate) fn connection(&self) -> Connection {

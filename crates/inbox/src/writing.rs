@@ -6,7 +6,7 @@
 use std::{borrow::Borrow, sync::LazyLock};
 
 use redis::{ErrorKind, RedisError, RedisResult, Script, Value};
-use stentor_connection::{Call, Turn, Words, broken_off, lua};
+use stentor_connection::{Call, CallsAtOnce, Turn, Words, broken_off, lua};
 use stentor_domain::{AppId, Timestamp, item::ItemContent};
 use tokio::sync::oneshot;
 
@@ -18,8 +18,8 @@ use crate::{
 
 /// The most items that one script writes: 0.2 ms of Redis's single thread, and more would save no more.
 const TOGETHER: usize = 16;
-/// How many calls are under way while others gather.
-pub(crate) const UNDER_WAY: usize = 2;
+/// How many calls write at once: a few, and more if they fill their scripts.
+pub(crate) const WRITING: CallsAtOnce = CallsAtOnce { any: 2, full: 8, fill: TOGETHER };
 
 /// The function that writes an item, behind [`FLAGS`].
 pub(crate) const WRITE_ONE: &str = lua!(include_str!("scripts/_write.lua"));

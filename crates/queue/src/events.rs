@@ -7,7 +7,7 @@ use std::{
 };
 
 use redis::RedisResult;
-use stentor_connection::{Call, Connection, Gathering, Turn, Words, broken_off};
+use stentor_connection::{Call, CallsAtOnce, Connection, Gathering, Turn, Words, broken_off};
 use tokio::sync::oneshot;
 
 use crate::{QueueError, error::has_code, keys, scripts};
@@ -44,7 +44,7 @@ pub(crate) type Read = Option<Vec<(String, Vec<Entry>)>>;
 impl EventLog {
     /// The log `name` in the Redis behind `conn`.
     pub fn new(conn: Connection, name: &str) -> Self {
-        Self { conn, key: keys::events(name), gathering: Arc::new(Gathering::new(1)) }
+        Self { conn, key: keys::events(name), gathering: Arc::new(Gathering::new(CallsAtOnce::ONE)) }
     }
 
     pub(crate) fn key(&self) -> &str {

@@ -2,15 +2,16 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use stentor_connection::{Call, Connection, Gathering};
+use stentor_connection::{Call, CallsAtOnce, Connection, Gathering};
 
 use crate::{Lane, QueueError, backend::Handover, keys::Keys, millis, scripts, submit::Waiting};
 
 /// The most jobs that one script adds: about 1 ms of Redis's single thread.
 pub(crate) const STEP: usize = 100;
 
-/// The most calls that submit and are under way. Two keep Redis and this process busy at the same time; with more, each has fewer jobs.
-const UNDER_WAY: usize = 2;
+/// How many calls submit at once. With more small ones, each would have fewer jobs, and many in a bundle cost less; with fewer full ones,
+/// Redis and this process would wait for one another.
+const SUBMITTING: CallsAtOnce = CallsAtOnce { any: 2, full: 8, fill: 24 };
 
 /// A cheap handle to a queue.
 #[derive(Clone)]
@@ -167,7 +168,7 @@ impl Queue {
             keys: std::sync::Arc::new(Keys::new(name)),
             name: name.into(),
             replication: None,
-            gathering: std::sync::Arc::new(Gathering::new(UNDER_WAY)),
+            gathering: std::sync::Arc::new(Gathering::new(SUBMITTING)),
             handover: std::sync::Arc::default(),
         }
     }

@@ -2,6 +2,7 @@
 //! language. It prints what it found as the last line of its output, in JSON.
 
 use std::{
+    fmt::Display,
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -42,6 +43,6 @@ pub(crate) fn try_last_line(mut command: Command) -> Result<Value, String> {
 }
 
 /// A number in what a subject found.
-pub(crate) fn figure(found: &Value, name: &str) -> f64 {
+pub(crate) fn figure(found: &Value, name: impl serde_json::value::Index + Display + Copy) -> f64 {
     found[name].as_f64().unwrap_or_else(|| panic!("no {name} in {found}"))
 }

@@ -164,11 +164,13 @@ async fn templates(api: &Api, report: &mut Report) {
 fn inbox(report: &mut Report) {
     let mut page = Curve::new("inbox-page", "The first page of a long inbox", "hot items", "µs a call, alone");
     let mut write = Curve::new("inbox-write", "One more item into a long inbox", "hot items", "µs a call, alone");
-    for n in powers(sized(10_000, 100)) {
-        let redis = redis();
-        let found = subject::run("growth-inbox", &[redis.url(), n.to_string()]);
-        page.points.push((n as f64, subject::figure(&found, "page_us")));
-        write.points.push((n as f64, subject::figure(&found, "write_us")));
+    let sizes = powers(sized(10_000, 100));
+    let redis = redis();
+    let of_sizes = sizes.iter().map(usize::to_string);
+    let found = subject::run("growth-inbox", &std::iter::once(redis.url()).chain(of_sizes).collect::<Vec<_>>());
+    for (at, n) in sizes.into_iter().enumerate() {
+        page.points.push((n as f64, subject::figure(&found["page_us"], at)));
+        write.points.push((n as f64, subject::figure(&found["write_us"], at)));
     }
     compare(report, "growth: one more item into an inbox of so many", &write.points, "µs", Goal::AtMost(1.25));
     report.curves.extend([page, write]);
@@ -177,18 +179,22 @@ fn inbox(report: &mut Report) {
 /// What runs in a process of its own.
 pub(crate) async fn subject(name: &str, args: &[String]) -> Value {
     assert_eq!(name, "growth-inbox");
-    let n: usize = args[1].parse().expect("a number");
-    let hot = Hotly::warm(&args[0], 1, n).await;
-    let (mut page, mut write) = (Vec::new(), Vec::new());
+    let sizes: Vec<usize> = args[1..].iter().map(|n| n.parse().expect("a number")).collect();
+    let hot = Hotly::warm(&args[0], &sizes).await;
+    let (mut page, mut write) = (vec![Vec::new(); sizes.len()], vec![Vec::new(); sizes.len()]);
+    // They take turns: the machine's pace is another by the minute.
     for i in 0..200 {
-        let begun = Instant::now();
-        assert_eq!(hot.page(0, 20).await, 20.min(n + i));
-        page.push(begun.elapsed().as_secs_f64() * 1e6);
-        let begun = Instant::now();
-        hot.write(0, i).await;
-        write.push(begun.elapsed().as_secs_f64() * 1e6);
+        for (person, n) in sizes.iter().enumerate() {
+            let begun = Instant::now();
+            assert_eq!(hot.page(person, 20).await, 20.min(n + i));
+            page[person].push(begun.elapsed().as_secs_f64() * 1e6);
+            let begun = Instant::now();
+            hot.write(person, i).await;
+            write[person].push(begun.elapsed().as_secs_f64() * 1e6);
+        }
     }
-    json!({ "page_us": median(page), "write_us": median(write) })
+    let medians = |of: Vec<Vec<f64>>| of.into_iter().map(median).collect::<Vec<_>>();
+    json!({ "page_us": medians(page), "write_us": medians(write) })
 }
 
 /// How fast jobs are consumed before a longer and longer line.

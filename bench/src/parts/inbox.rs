@@ -90,7 +90,7 @@ pub(crate) async fn subject(name: &str, args: &[String]) -> Value {
         })
         .await;
     }
-    let hot = Hotly::warm(url, PEOPLE, items).await;
+    let hot = Hotly::warm(url, &[items; PEOPLE]).await;
     calls(redis, n, move |i| {
         let hot = hot.clone();
         async move {
@@ -184,15 +184,15 @@ pub(crate) struct Hotly {
 }
 
 impl Hotly {
-    /// So many people with so many items, which they have looked at: what was written is filed by the first look.
-    pub(crate) async fn warm(url: &str, people: usize, items: usize) -> Self {
+    /// People, each with so many items, at which they have looked: what was written is filed by the first look.
+    pub(crate) async fn warm(url: &str, items: &[usize]) -> Self {
         let place: Place = url.parse().expect("an address");
         let inbox = Inbox::new(place.connect().await.expect("Redis answers"));
         let hot = Self { inbox, app: "bench".parse().expect("an id") };
-        for person in 0..people {
+        for (person, items) in items.iter().enumerate() {
             hot.inbox.warm(&hot.app, &recipient(person), &WarmState::default(), now()).await.expect("it is warm");
             let recipient = recipient(person);
-            let cards: Vec<Card> = (0..items).map(|i| card(10_000_000 + i)).collect();
+            let cards: Vec<Card> = (0..*items).map(|i| card(10_000_000 + i)).collect();
             let new: Vec<NewItem<'_>> = cards.iter().map(|card| NewItem { recipient: &recipient, card, variant: "en" }).collect();
             hot.inbox.write(&hot.app, &new, now()).await.expect("they are written");
             hot.page(person, PAGE).await;

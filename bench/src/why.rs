@@ -18,8 +18,8 @@ const ALL: [Why; 16] = [
         work: "accept one POST",
         other: "",
         because: "Redis works 11 µs for a POST (a key that is remembered, a record and a share of an entry; the kernel and the growing \
-                  dictionary of keys are half of it), for the floor's XADD 1.7, and shares its core with those who call (8 µs a POST): with the floor, that \
-                  core is at ease. The next row of the table has it per CPU second of the server.",
+                  dictionary of keys are half of it), for the floor's XADD 1.7, and shares its core with those who call (8 µs a POST). The next row of the \
+                  table has it per CPU second of the server.",
     },
     Why {
         work: "POST to frame of one person, as many as can be",

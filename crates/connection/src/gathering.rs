@@ -32,8 +32,10 @@ pub struct CallsAtOnce {
 }
 
 impl CallsAtOnce {
-    /// One behind the other, in order.
-    pub const ONE: Self = Self { any: 1, full: 1, fill: usize::MAX };
+    /// So many, full or not; of one, each follows the one before.
+    pub const fn at_most(most: usize) -> Self {
+        Self { any: most, full: most, fill: usize::MAX }
+    }
 
     /// Whether a call of so many may go out while `others` are under way.
     fn may_go(self, many: usize, others: usize) -> bool {
@@ -132,7 +134,7 @@ mod tests {
     #[test]
     fn what_fills_a_call_waits_for_no_other_and_a_few_wait_for_one_that_is_under_way() {
         let gathering = Arc::new(Gathering::new(CallsAtOnce { any: 1, full: 2, fill: 3 }));
-        let mut first = gathering.add(1).unwrap();
+        let mut first = gathering.add(1).expect("none is under way");
         assert_eq!(first.next_call(), Some(vec![1]));
         assert!(gathering.add(2).is_none() && gathering.add(3).is_none() && !gathering.is_calm());
         let mut second = gathering.add(4).expect("three fill a call");
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_turn_takes_what_came_meanwhile_and_one_that_breaks_off_leaves_nobody_waiting() {
-        let gathering = Arc::new(Gathering::new(CallsAtOnce::ONE));
+        let gathering = Arc::new(Gathering::new(CallsAtOnce::at_most(1)));
         let mut turn = gathering.add(1).unwrap();
         assert!(gathering.add(2).is_none() && !gathering.is_calm());
         assert_eq!(turn.next_call(), Some(vec![1, 2]));

@@ -44,7 +44,7 @@ pub(crate) type Read = Option<Vec<(String, Vec<Entry>)>>;
 impl EventLog {
     /// The log `name` in the Redis behind `conn`.
     pub fn new(conn: Connection, name: &str) -> Self {
-        Self { conn, key: keys::events(name), gathering: Arc::new(Gathering::new(CallsAtOnce::ONE)) }
+        Self { conn, key: keys::events(name), gathering: Arc::new(Gathering::new(CallsAtOnce::at_most(1))) }
     }
 
     pub(crate) fn key(&self) -> &str {

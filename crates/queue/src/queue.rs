@@ -12,6 +12,8 @@ pub(crate) const STEP: usize = 100;
 /// How many calls submit at once. With more small ones, each would have fewer jobs, and many in a bundle cost less; with fewer full ones,
 /// Redis and this process would wait for one another.
 const SUBMITTING: CallsAtOnce = CallsAtOnce { any: 2, full: 8, fill: 24 };
+/// How many that wait for replicas. On their connection each waits for all before it: so what comes goes together, however much it is.
+const REPLICATING: CallsAtOnce = CallsAtOnce::at_most(2);
 
 /// A cheap handle to a queue.
 #[derive(Clone)]
@@ -186,7 +188,8 @@ impl Queue {
     /// otherwise. `conn` is theirs alone: WAIT speaks of what its own connection wrote, and holds up what comes behind it.
     #[must_use]
     pub fn replicated(self, conn: Connection, replicas: u32, patience: Duration) -> Self {
-        Self { replication: Some(Replication { conn, replicas, patience }), ..self }
+        let gathering = std::sync::Arc::new(Gathering::new(REPLICATING));
+        Self { replication: Some(Replication { conn, replicas, patience }), gathering, ..self }
     }
 
     /// Adds jobs that follow from work in hand, also beyond Redis's `maxmemory`; those that have a record are left alone.

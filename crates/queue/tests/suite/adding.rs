@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use stentor_queue::{Idempotency, JobRecord, Lane, NewJob, Outcome, Submitted};
+use stentor_queue::{Idempotency, JobRecord, Lane, NewJob, Outcome, Queue, Submitted};
 use tokio::sync::mpsc;
 
-use crate::support::{Fixture, config, new_job, next};
+use crate::support::{Fixture, config, connect, new_job, next};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -128,6 +128,31 @@ async fn submissions_at_the_same_time_share_calls_and_each_gets_its_own_answer()
     let calls =
         stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next()?.parse::<u32>().ok());
     assert!(calls.is_some_and(|calls| calls <= 30), "300 submissions took {calls:?} calls");
+}
+
+#[tokio::test]
+async fn a_full_call_waits_for_no_other_unless_replicas_are_waited_for() {
+    let f = Fixture::new().await;
+    let replicated = Queue::new(connect(&f.redis.url()).await, "r").replicated(connect(&f.redis.url()).await, 1, DAY);
+    f.redis.freeze();
+    // How many calls are under way for so many submissions, each time once nothing more is to be done without Redis.
+    let calls = async |queue: &Queue| {
+        let (mut all, mut calls) = (tokio::task::JoinSet::new(), Vec::new());
+        for submissions in [1, 1, 1, 22, 1, 1] {
+            for _ in 0..submissions {
+                let (queue, id) = (queue.clone(), format!("id-{}", all.len()));
+                all.spawn(async move { queue.submit(&new_job(&id, Lane::Normal, "{}"), None).await });
+            }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            calls.push(queue.gathering());
+        }
+        calls
+    };
+    assert_eq!(calls(&f.queue).await, [1, 2, 2, 2, 3, 3], "24 fill one");
+    assert_eq!(calls(&replicated).await, [1, 2, 2, 2, 2, 2]);
+    f.redis.thaw();
 }
 
 #[tokio::test]

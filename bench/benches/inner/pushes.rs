@@ -60,5 +60,6 @@ fn frame() -> ServerFrame {
         created_at: at,
         expires_at: None,
     };
-    ServerFrame::Item { item: Item { card, state: ItemState::default(), rev: 1_234_567 }, unread: 7, cursor: cursor() }
+    let item = Item::new(&card, ItemState::default(), 1_234_567).expect("JSON");
+    ServerFrame::Item { item, unread: 7, cursor: cursor() }
 }

@@ -1,7 +1,7 @@
 //! Inboxes on record: older pages, and what is needed to rebuild one that Redis lost.
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
-use stentor_domain::{AppId, Card, Item, ItemState, NotificationId, RecipientId, Timestamp, item::Folder};
+use stentor_domain::{AppId, CardText, Item, ItemState, NotificationId, RecipientId, Timestamp, item::Folder};
 
 use crate::{Archive, ArchiveError, entities::inbox_item, items::UNWRITTEN};
 
@@ -54,13 +54,13 @@ pub struct ArchivedInbox {
 }
 
 fn read(row: inbox_item::Model) -> Result<ArchivedItem, ArchiveError> {
-    let card: Card = serde_json::from_str(&row.card).map_err(|e| ArchiveError::unreadable("inbox_items", e))?;
+    let card = CardText::kept(&row.card).ok_or_else(|| ArchiveError::unreadable("inbox_items", "a card that is no object"))?;
     let state = ItemState {
         seen_at: row.seen_at.map(Timestamp::from_millis),
         read_at: row.read_at.map(Timestamp::from_millis),
         archived_at: row.archived_at.map(Timestamp::from_millis),
     };
-    let item = Item { card, state, rev: u64::try_from(row.rev).unwrap_or(0) };
+    let item = Item { id: NotificationId::from_uuid(row.notification), card, state, rev: u64::try_from(row.rev).unwrap_or(0) };
     let at = Timestamp::from_millis(row.written_at);
     Ok(ArchivedItem { item, seq: u64::try_from(row.seq).unwrap_or(0), variant: row.variant, at })
 }

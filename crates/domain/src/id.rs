@@ -2,12 +2,12 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 use crate::{
-    Channel, Timestamp,
+    Channel, Timestamp, from_text,
     text::{TextError, check_line},
 };
 
@@ -170,8 +170,7 @@ macro_rules! text_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(|e: TextError| de::Error::custom(format_args!("an id {e}")))
+                from_text::read(deserializer, |text| text.parse().map_err(|e: TextError| format!("an id {e}")))
             }
         }
     };

@@ -3,10 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use phonenumber::{Mode, country};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::{Locale, PhoneNumber, address::AddressError};
+use crate::{Locale, PhoneNumber, address::AddressError, from_text};
 
 /// The attribute of a recipient that says where their phone is at home, if their language does not.
 pub const REGION_ATTRIBUTE: &str = "region";
@@ -44,7 +44,7 @@ impl Serialize for Region {
 
 impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        from_text::read(deserializer, str::parse)
     }
 }
 

@@ -380,9 +380,9 @@ impl Inbox {
 }
 
 fn push_item(call: &mut Call, item: &HotItem) -> Result<(), InboxError> {
-    let card = serde_json::to_string(&item.item.card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+    let (card, expires_at) = (item.item.card.as_json(), reply::card(&item.item)?.expires_at);
     let kept = format!("{}\n{} {}\n{card}", reply::state_line(&item.item), item.at.as_millis(), item.variant);
-    call.arg(item.seq).arg(kept).arg(item.item.card.expires_at.map_or(0, Timestamp::as_millis));
+    call.arg(item.seq).arg(kept).arg(expires_at.map_or(0, Timestamp::as_millis));
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use stentor_domain::{
 
 use crate::{
     Change, Changes, ColdStore, Cursor, Filter, FoundItem, Hot, HotItem, HotMarked, HotOverview, Inbox, InboxError, Marked,
-    NewItem, Overview, Recalled, Timeline, TimelineView, Timelines, Written,
+    NewItem, Overview, Recalled, Timeline, TimelineView, Timelines, Written, reply,
 };
 
 /// How often a warmed inbox may be found cold again before we give up: only a FLUSHALL in between makes it so.
@@ -183,11 +183,11 @@ impl Inboxes {
         }
         let mut marked = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, &places, now))?;
         if !marked.missing.is_empty() {
-            let mut old = self.cold.find(app, recipient, &marked.missing).await.map_err(InboxError::Record)?;
-            old.retain(|i| i.item.card.expires_at.is_none_or(|at| at > now));
+            let old = self.cold.find(app, recipient, &marked.missing).await.map_err(InboxError::Record)?;
+            let old = alive(old, now)?;
             if !old.is_empty() {
                 self.hot.restore(app, recipient, &old, now).await?;
-                let restored: Vec<_> = old.iter().map(|i| (i.item.card.id, None)).collect();
+                let restored: Vec<_> = old.iter().map(|i| (i.item.id, None)).collect();
                 let mut again = warmed!(self, app, recipient, now, self.hot.mark(app, recipient, change, &restored, now))?;
                 // The two parts have revisions of their own; the answer speaks for the later, and names the items of both.
                 again.items.splice(0..0, marked.items);
@@ -426,7 +426,11 @@ impl Inboxes {
         for _ in 0..LOOKS {
             // Never more than there is room for: a place lies between two pages, not within one.
             let page = self.page_in(app, recipient, *folder, found.next, limit - found.items.len(), now).await?;
-            found.items.extend(page.items.into_iter().filter(|i| i.item.card.category.as_ref() == Some(category)));
+            for item in page.items {
+                if reply::card(&item.item)?.category.as_ref() == Some(category) {
+                    found.items.push(item);
+                }
+            }
             found.next = page.next;
             // Half a page is enough: to fill the rest one by one would cost a look each.
             if found.next.is_none() || found.items.len() * 2 >= limit {
@@ -456,7 +460,7 @@ impl Inboxes {
             return Ok(hot.map(found));
         }
         let old = self.cold.find(app, recipient, &[id]).await.map_err(InboxError::Record)?;
-        Ok(old.into_iter().find(|i| i.item.card.expires_at.is_none_or(|at| at > now)).map(found))
+        Ok(alive(old, now)?.pop().map(found))
     }
 
     /// What changed since `cursor`, if it is at most `limit` items.
@@ -558,6 +562,17 @@ impl Inboxes {
         }
         self.hot.warm(app, recipient, &state, now).await
     }
+}
+
+/// Those of the record whose time is not over.
+fn alive(old: Vec<HotItem>, now: Timestamp) -> Result<Vec<HotItem>, InboxError> {
+    let mut alive = Vec::with_capacity(old.len());
+    for item in old {
+        if reply::card(&item.item)?.expires_at.is_none_or(|at| at > now) {
+            alive.push(item);
+        }
+    }
+    Ok(alive)
 }
 
 /// What the record has of a range of seqs, with what was changed since it was told, in any folder: newest first.

@@ -134,13 +134,14 @@ impl LiveMessage {
         let (epoch, rev, unread) = (number()?, number()?, number()?);
         let rest = part()?;
         if kind == "item" {
-            let card = serde_json::from_str(rest).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            return Ok(Self::Item { item: Box::new(Item { card, state: ItemState::default(), rev }), unread, rev, epoch });
+            let card = reply::kept_card(rest)?;
+            let id = card.id().map_err(|e| InboxError::Malformed(e.to_string()))?;
+            return Ok(Self::Item { item: Box::new(Item { id, card, state: ItemState::default(), rev }), unread, rev, epoch });
         }
         if kind == "update" {
             let (state, card) = rest.split_once('\n').ok_or_else(malformed)?;
-            let card = serde_json::from_str(card).map_err(|e| InboxError::Malformed(e.to_string()))?;
-            let item = Box::new(Item { card, state: reply::change(state)?.state, rev });
+            let ItemChange { notification: id, state } = reply::change(state)?;
+            let item = Box::new(Item { id, card: reply::kept_card(card)?, state, rev });
             return Ok(Self::Updated { item, unread, rev, epoch });
         }
         let mut lines = rest.split('\n');

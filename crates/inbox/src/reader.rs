@@ -94,7 +94,8 @@ impl Reader {
         let (variant, card) = entry.body.card_for(self.locale.as_ref())?;
         let read = || self.read_upto.filter(|(upto, _)| entry.seq <= upto.seq).map(|(_, rev)| rev);
         let own = self.treated.get(&entry.seq).map(|t| t.rev).or_else(read);
-        Some((Item { card: card.clone(), state: self.state(entry), rev: entry.rev + own.unwrap_or(0) }, variant.to_owned()))
+        let item = Item::new(card, self.state(entry), entry.rev + own.unwrap_or(0)).ok()?;
+        Some((item, variant.to_owned()))
     }
 
     /// Takes in what a live message or an answer tells of entries that they treated at revision `rev` of the inbox.

@@ -2,7 +2,7 @@
 
 use redis::{FromRedisValue, Value};
 use stentor_domain::{
-    Card, Item, ItemState, NotificationId, Timestamp,
+    Card, CardText, Item, ItemState, NotificationId, Timestamp,
     event::{EntryChange, ItemChange},
     timeline::ReadUpto,
 };
@@ -145,15 +145,26 @@ impl Head {
     }
 }
 
+/// Takes a card that a script gave.
+pub(crate) fn kept_card(json: &str) -> Result<CardText, InboxError> {
+    CardText::kept(json).ok_or_else(|| malformed("a card that is no object"))
+}
+
+/// Reads a card, of which somebody needs a field.
+pub(crate) fn card(item: &Item) -> Result<Card, InboxError> {
+    item.card.read().map_err(|e| InboxError::Malformed(e.to_string()))
+}
+
 /// Reads "rev seen read archived id LF time variant LF card".
 pub(crate) fn item(seq: u64, kept: &str) -> Result<HotItem, InboxError> {
     let (state, card) = kept.split_once('\n').ok_or_else(|| malformed("a state without its card"))?;
     let (rev, rest) = state.split_once(' ').ok_or_else(|| malformed(state))?;
     let (head, card) = card.split_once('\n').ok_or_else(|| malformed("a card without its variant"))?;
     let (at, variant) = head.split_once(' ').ok_or_else(|| malformed("a card without its time"))?;
-    let card: Card = serde_json::from_str(card).map_err(|e| InboxError::Malformed(e.to_string()))?;
+    let card = kept_card(card)?;
+    let ItemChange { notification: id, state: treated } = change(rest)?;
     Ok(HotItem {
-        item: Item { card, state: change(rest)?.state, rev: rev.parse().map_err(|_| malformed(state))? },
+        item: Item { id, card, state: treated, rev: rev.parse().map_err(|_| malformed(state))? },
         seq,
         variant: variant.to_owned(),
         at: time(at)?.ok_or_else(|| malformed("a card without its time"))?,
@@ -167,7 +178,7 @@ pub(crate) fn items(flat: &[String]) -> Result<Vec<HotItem>, InboxError> {
 
 /// Writes "rev seen read archived id".
 pub(crate) fn state_line(item: &Item) -> String {
-    state_of(item.rev, &item.state, item.card.id)
+    state_of(item.rev, &item.state, item.id)
 }
 
 /// Writes "rev seen read archived id".

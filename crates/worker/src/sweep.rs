@@ -94,7 +94,7 @@ impl Sweep {
     }
 
     async fn sweep_one(&self, app: &AppId, recipient: &RecipientId, excess: &[HotItem]) -> Result<(), SweepError> {
-        let ids: Vec<_> = excess.iter().map(|item| item.item.card.id).collect();
+        let ids: Vec<_> = excess.iter().map(|item| item.item.id).collect();
         let archived = self.archive.find_items(app, recipient, &ids).await?;
         let in_sql = |hot: &HotItem| archived.iter().find(|a| a.seq == hot.seq).map(|a| a.item.rev);
         let mut same = Vec::new();
@@ -104,7 +104,7 @@ impl Sweep {
                 Some(rev) if rev >= hot.item.rev => same.push((hot.seq, hot.item.rev)),
                 // A change whose fact was lost (its writer died in between) is told again, and trimmed next time.
                 Some(_) => {
-                    let items = vec![ItemChange { notification: hot.item.card.id, state: hot.item.state }];
+                    let items = vec![ItemChange { notification: hot.item.id, state: hot.item.state }];
                     let kind = EventKind::ItemsChanged { recipient: recipient.clone(), rev: hot.item.rev, items };
                     self.facts.write(&[Event::new(app.clone(), self.clock.now(), kind)]).await?;
                 }

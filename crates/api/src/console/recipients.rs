@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use stentor_archive::{ArchivedSuppression, NotificationFilter, SuppressionFilter};
 use stentor_domain::{
-    AppId, Channel, Delivery, DeliveryState, Item, Notification, NotificationId, Preferences, Profile, RecipientId,
+    AppId, Card, Channel, Delivery, DeliveryState, ItemState, Notification, NotificationId, Preferences, Profile, RecipientId,
     SuppressedAddress, SuppressionId, Timestamp, TopicId, Violation,
 };
 
@@ -177,7 +177,8 @@ pub(super) struct One {
     soon: Vec<(Timestamp, Notification)>,
     more_soon: bool,
     archived: bool,
-    inbox: InboxPage,
+    items: Vec<(Card, ItemState)>,
+    unread: u64,
     /// What is not shown of the inbox: what was archived, or the others.
     other_items: String,
     older_items: Option<String>,
@@ -221,8 +222,8 @@ impl One {
     }
 
     /// What the person did with an item.
-    fn engagement(&self, item: &Item) -> Badge {
-        match (item.state.read_at, item.state.seen_at) {
+    fn engagement(&self, treated: &ItemState) -> Badge {
+        match (treated.read_at, treated.seen_at) {
             (Some(_), _) => Badge::good("read"),
             (_, Some(_)) => Badge::live("seen"),
             _ => Badge::live("unread"),
@@ -267,6 +268,8 @@ pub(super) async fn show(
     let profile = find(&state, app, &id).await?;
     let after = Some(part.inbox.clone()).filter(|after| !after.is_empty());
     let (inbox, _) = InboxPage::read(&state, app, &id, InboxQuery::new(ITEMS, after, part.archived)).await?;
+    let items: serde_json::Result<_> = inbox.items.iter().map(|item| Ok((item.card.read()?, item.state))).collect();
+    let items = items.map_err(|e| ApiError::unavailable("the inbox", e))?;
     let mut deliveries = state.archive.list_deliveries_to(app, &id, part.before, ITEMS + 1).await?;
     let more = deliveries.len() > ITEMS;
     deliveries.truncate(ITEMS);
@@ -303,7 +306,8 @@ pub(super) async fn show(
         other_items: older(Part { inbox: String::new(), archived: !part.archived, ..part.clone() }),
         older_items: inbox.next.clone().map(|inbox| older(Part { inbox, ..part.clone() })),
         older_deliveries,
-        inbox,
+        items,
+        unread: inbox.unread,
         deliveries,
         profile,
         id,

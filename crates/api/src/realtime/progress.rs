@@ -133,7 +133,7 @@ impl Progress {
                 let ids = items.iter().chain(entries.iter().map(|e| &e.item)).map(|i| i.notification).chain(passed);
                 state(change.as_str(), ids.collect(), Vec::new(), unread, cursor)
             }
-            LiveMessage::Updated { item, .. } => state("updated", vec![item.card.id], listed((**item).clone()), unread, cursor),
+            LiveMessage::Updated { item, .. } => state("updated", vec![item.id], listed((**item).clone()), unread, cursor),
             LiveMessage::Reader { .. } => {
                 self.counted_at = None;
                 if !reload {

@@ -1,7 +1,7 @@
 //! The inbox of the person whose token is shown.
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser};
 use stentor_domain::{AppId, Event, EventKind, Item, NotificationId, Preferences, RecipientId, item::ItemContent};
 use stentor_inbox::{Change, Cursor, FoundItem, Marked, PagePlace};
 use utoipa::ToSchema;
@@ -27,20 +27,22 @@ pub(crate) struct InboxPage {
 }
 
 impl InboxPage {
+    /// A page, and which of its items are the person's own.
     pub(crate) async fn read(
         state: &ApiState,
         app: &AppId,
         recipient: &RecipientId,
         query: InboxQuery,
-    ) -> Result<(Self, Vec<FoundItem>), ApiError> {
+    ) -> Result<(Self, Vec<NotificationId>), ApiError> {
         let (page, filter) = query.parts()?;
         let after = page.after::<PagePlace>()?;
         // The overview first: its cursor must not lie behind the items, or an update between the two would be missed.
         let overview = state.inboxes.overview(app, recipient, state.now()).await?;
         let page = state.inboxes.page_of(app, recipient, &filter, after, page.limit(), state.now()).await?;
         let next = page.next.map(|place| place.to_string());
-        let items = page.items.iter().map(|i| i.item.clone()).collect();
-        Ok((Self { items, next, unread: overview.unread, cursor: overview.cursor }, page.items))
+        let own = page.items.iter().filter(|i| !i.shared).map(|i| i.item.id).collect();
+        let items = page.items.into_iter().map(|i| i.item).collect();
+        Ok((Self { items, next, unread: overview.unread, cursor: overview.cursor }, own))
     }
 }
 
@@ -48,8 +50,8 @@ impl InboxPage {
 #[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(InboxQuery),
     responses((status = 200, body = InboxPage), Problems))]
 pub(crate) async fn list(State(state): State<ApiState>, person: Person, query: InboxQuery) -> Result<Json<InboxPage>, ApiError> {
-    let (page, found) = InboxPage::read(&state, &person.app, &person.recipient, query).await?;
-    state.note_delivered(&person, &found);
+    let (page, own) = InboxPage::read(&state, &person.app, &person.recipient, query).await?;
+    state.hub.receipts().note(&person.app, &person.recipient, own);
     Ok(Json(page))
 }
 
@@ -71,7 +73,7 @@ pub(crate) async fn unread(State(state): State<ApiState>, person: Person) -> Res
 }
 
 /// An item with its content.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct ItemWithContent {
     /// The item.
     #[serde(flatten)]
@@ -79,6 +81,12 @@ pub struct ItemWithContent {
     /// Its content.
     #[serde(flatten)]
     pub content: ItemContent,
+}
+
+impl Serialize for ItemWithContent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.item.and(&self.content).map_err(ser::Error::custom)?.serialize(serializer)
+    }
 }
 
 impl ApiState {
@@ -110,7 +118,7 @@ impl ApiState {
 
     /// Notes that a device of `person` was given `items`. Entries of the timeline are no deliveries of a person.
     pub(crate) fn note_delivered(&self, person: &Person, items: &[FoundItem]) {
-        let own = items.iter().filter(|i| !i.shared).map(|i| i.item.card.id);
+        let own = items.iter().filter(|i| !i.shared).map(|i| i.item.id);
         self.hub.receipts().note(&person.app, &person.recipient, own);
     }
 

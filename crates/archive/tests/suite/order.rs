@@ -25,7 +25,7 @@ fn read(rev: i64) -> ItemState {
 
 async fn titles(f: &Archive, n: u64) -> Vec<String> {
     let found = f.find_items(&app(), &person("u1"), &[id(n)]).await.unwrap();
-    found.into_iter().map(|found| found.item.card.title).collect()
+    found.into_iter().map(|found| found.item.card.read().unwrap().title).collect()
 }
 
 /// Everything that may be told of a notification and its item.
@@ -189,6 +189,6 @@ async fn what_is_done_and_said_while_its_item_is_written_is_kept() {
     for (first, second) in [(&item, &later), (&later, &item)] {
         let (_postgres, archive) = write_at_once(first, second).await;
         let found = &archive.find_items(&app(), &person("u1"), &[id(1)]).await.unwrap()[0];
-        assert_eq!((found.item.state, found.item.rev, &*found.item.card.title), (read(5), 6, "n-1 anew 6"));
+        assert_eq!((found.item.state, found.item.rev, &*found.item.card.read().unwrap().title), (read(5), 6, "n-1 anew 6"));
     }
 }

@@ -184,8 +184,8 @@ async fn what_is_recalled_or_said_otherwise_is_so_on_record(f: Fixture) {
     ])
     .await;
     let inbox = f.archive.load_inbox(&app(), &person("u1"), at(7)).await.unwrap();
-    let cards: Vec<_> = inbox.items.iter().map(|i| (i.item.card.title.as_str(), i.item.rev)).collect();
-    assert_eq!((cards, inbox.unread.len(), inbox.max_seq), (vec![("said otherwise", 9)], 1, Some(2)));
+    let cards: Vec<_> = inbox.items.iter().map(|i| (i.item.card.read().unwrap().title, i.item.rev)).collect();
+    assert_eq!((cards, inbox.unread.len(), inbox.max_seq), (vec![("said otherwise".to_owned(), 9)], 1, Some(2)));
     let ids = [id(1), id(2)];
     assert_eq!(f.archive.find_items(&app(), &person("u1"), &ids).await.unwrap().len(), 1);
     let found = f.archive.find_notification(&app(), id(2)).await.unwrap().unwrap();

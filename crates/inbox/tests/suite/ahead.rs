@@ -120,7 +120,7 @@ async fn the_item_of_who_takes_whatever_comes_is_written_with_its_content() {
     assert_eq!((item.card, item.variant.as_str()), (card(1), "inline"));
     assert_eq!((written.seq, written.unread, written.new), (1, 1, true));
     let found = p.f.find(1, at(1)).await.expect("it is there");
-    assert_eq!((found.item.card, found.seq, found.variant.as_str()), (card(1), 1, "inline"));
+    assert_eq!((found.item.card.read().unwrap(), found.seq, found.variant.as_str()), (card(1), 1, "inline"));
     assert_eq!(p.f.inbox.find_content(&p.f.app, id(1), "inline").await.unwrap(), Some(item.content));
 
     // Whoever dispatches it without knowing writes nothing twice.

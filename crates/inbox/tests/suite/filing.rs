@@ -88,7 +88,5 @@ async fn a_process_of_an_older_version_may_come_by() {
     assert_eq!(f.write([5], at(2)).await[0].unread, 4, "all but the third");
     assert_eq!(f.shown().await, [5, 4, 3, 2, 1]);
     assert_eq!((f.overview(at(3)).await.unread, f.filed().await), (4, (5, 4)));
-    assert!(
-        f.find(3, at(3)).await.unwrap().item.state.read_at.is_some() && f.find(3, at(3)).await.unwrap().item.card.id == id(3)
-    );
+    assert!(f.find(3, at(3)).await.unwrap().item.state.read_at.is_some() && f.find(3, at(3)).await.unwrap().item.id == id(3));
 }

@@ -110,11 +110,11 @@ impl Model {
     fn mark(&mut self, change: Change, places: &[u64]) -> Vec<ItemChange> {
         let mut changed = Vec::new();
         for seq in places {
-            let Item { card, state, rev } = &mut self.items.get_mut(seq).unwrap().item;
+            let Item { id, state, rev, .. } = &mut self.items.get_mut(seq).unwrap().item;
             let new = marked(*state, change, self.now);
             if new != *state {
                 (*state, *rev) = (new, self.cursor.own.rev + 1);
-                changed.push(ItemChange { notification: card.id, state: new });
+                changed.push(ItemChange { notification: *id, state: new });
             }
         }
         self.cursor.own.rev += u64::from(!changed.is_empty());
@@ -243,7 +243,7 @@ impl Run {
                 let mut expected = Vec::new();
                 for card in &cards {
                     (m.seq, m.cursor.own.rev) = (m.seq + 1, m.cursor.own.rev + 1);
-                    let item = Item { card: card.clone(), state: ItemState::default(), rev: m.cursor.own.rev };
+                    let item = Item::new(card, ItemState::default(), m.cursor.own.rev).unwrap();
                     m.items.insert(m.seq, HotItem { item, seq: m.seq, variant: "en".into(), at: at(0) });
                     m.hot.insert(m.seq);
                     m.known.insert(m.seq);
@@ -253,7 +253,7 @@ impl Run {
             }
             Op::Repeat(picks) => {
                 let picked = Model::pick(&m.known.iter().copied().collect::<Vec<_>>(), picks);
-                let cards: Vec<_> = picked.iter().map(|seq| m.items[seq].item.card.clone()).collect();
+                let cards: Vec<_> = picked.iter().map(|seq| m.items[seq].item.card.read().unwrap()).collect();
                 let again: Vec<_> = cards.iter().map(|card| NewItem { recipient: me, card, variant: "en" }).collect();
                 let of_hot = |item: &Item| if item.state == ItemState::default() { item.rev } else { 0 };
                 let rev = |seq| if m.hot.contains(seq) { of_hot(&m.items[seq].item) } else { m.cursor.own.rev };
@@ -263,7 +263,7 @@ impl Run {
             }
             Op::Mark(change, picks, stranger) => {
                 let picked = Model::pick(&m.alive().map(|i| i.seq).collect::<Vec<_>>(), picks);
-                let mut asked: Vec<_> = picked.iter().map(|seq| m.items[seq].item.card.id).collect();
+                let mut asked: Vec<_> = picked.iter().map(|seq| m.items[seq].item.id).collect();
                 let strangers: Vec<_> = stranger.then(|| id(1_000_000)).into_iter().collect();
                 asked.extend(&strangers);
                 let answer = inboxes.mark(app, me, *change, &asked, m.now).await.unwrap();
@@ -304,14 +304,14 @@ impl Run {
 
     async fn catch_up(&mut self) {
         let (m, device) = (&self.model, &mut self.device);
-        let listed = || m.listed().into_iter().map(|i| (i.item.card.id, i.item)).collect();
+        let listed = || m.listed().into_iter().map(|i| (i.item.id, i.item)).collect();
         if let Some(cursor) = &device.cursor {
             let told = self.inboxes.changes_since(&self.app, &self.me, cursor, 30, m.now).await.unwrap();
             assert_eq!((told.unread, &told.cursor), (m.unread(), &m.cursor));
             if told.recovered {
                 told.removed.iter().for_each(|id| drop(device.shown.remove(id)));
-                device.shown.extend(told.items.into_iter().map(|item| (item.card.id, item)));
-                device.shown.retain(|_, item| item.card.expires_at.is_none_or(|at| at > m.now));
+                device.shown.extend(told.items.into_iter().map(|item| (item.id, item)));
+                device.shown.retain(|_, item| item.card.read().unwrap().expires_at.is_none_or(|at| at > m.now));
                 assert_eq!(device.shown, listed());
             } else {
                 device.shown = listed();
@@ -342,7 +342,7 @@ impl Run {
         let page = self.inboxes.page_of(&self.app, &self.me, &Filter::new(true, None), None, 1_000, m.now).await.unwrap();
         assert_eq!(page.items, found(&archived));
         for item in archived {
-            let of_record = self.inboxes.find(&self.app, &self.me, item.item.card.id, m.now).await.unwrap();
+            let of_record = self.inboxes.find(&self.app, &self.me, item.item.id, m.now).await.unwrap();
             assert_eq!(of_record, found(&[item]).pop());
         }
     }

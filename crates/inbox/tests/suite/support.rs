@@ -62,7 +62,7 @@ pub(crate) fn expiring(n: u32, expires_at: Timestamp) -> Card {
 
 /// An item as the record has it: unread, revision and place given.
 pub(crate) fn recorded(n: u32, seq: u64, rev: u64) -> HotItem {
-    HotItem { item: Item { card: card(n), state: ItemState::default(), rev }, seq, variant: "en".into(), at: at(0) }
+    HotItem { item: Item::new(&card(n), ItemState::default(), rev).unwrap(), seq, variant: "en".into(), at: at(0) }
 }
 
 /// The items as they are found, without their places.
@@ -119,7 +119,7 @@ pub(crate) struct Changes {
 }
 
 pub(crate) fn is_alive(item: &HotItem, now: Timestamp) -> bool {
-    item.item.card.expires_at.is_none_or(|at| at > now)
+    item.item.card.read().unwrap().expires_at.is_none_or(|at| at > now)
 }
 
 pub(crate) fn is_unread(item: &HotItem) -> bool {
@@ -256,7 +256,8 @@ impl ColdStore for Record {
         let reader = self.readers.lock().unwrap().get(&(app.clone(), recipient.clone())).cloned();
         self.items(app, recipient, move |items| {
             let alive = || items.iter().filter(|i| is_alive(i, now));
-            let unread = |i: &HotItem| UnreadItem { seq: i.seq, id: i.item.card.id, expires_at: i.item.card.expires_at };
+            let unread =
+                |i: &HotItem| UnreadItem { seq: i.seq, id: i.item.id, expires_at: i.item.card.read().unwrap().expires_at };
             WarmState {
                 max_seq: items.first().map(|i| i.seq),
                 reader,
@@ -323,9 +324,7 @@ impl ColdStore for Record {
     }
 
     fn find<'a>(&'a self, app: &'a AppId, recipient: &'a RecipientId, ids: &'a [NotificationId]) -> ColdFuture<'a, Vec<HotItem>> {
-        self.items(app, recipient, |items| {
-            ids.iter().filter_map(|id| items.iter().find(|i| i.item.card.id == *id).cloned()).collect()
-        })
+        self.items(app, recipient, |items| ids.iter().filter_map(|id| items.iter().find(|i| i.item.id == *id).cloned()).collect())
     }
 }
 

@@ -43,7 +43,7 @@ async fn what_is_written_at_the_same_time_goes_in_few_calls_each_to_whom_it_is_f
         let written = warm(written.unwrap());
         assert_eq!((written.new, written.seq, written.unread), (true, 1, 1), "{person}");
         let page = warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items;
-        let of: Vec<_> = page.iter().map(|found| (found.item.card.id, found.item.rev, found.at)).collect();
+        let of: Vec<_> = page.iter().map(|found| (found.item.id, found.item.rev, found.at)).collect();
         assert_eq!(of, [(id(u32::try_from(n).unwrap()), written.rev, written.at)], "{person}");
         let later = warm(f.inbox.overview(&f.app, person, at(10)).await.unwrap()).unread;
         assert_eq!(later, (n % 2) as u64, "{person}");
@@ -100,7 +100,7 @@ async fn an_expiry_at_the_beginning_of_time_touches_nobody_else() {
     assert!(written.into_iter().all(|written| warm(written).unread == 1));
     for person in &people[1..] {
         assert_eq!(
-            warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items[0].item.card.id,
+            warm(f.inbox.page(&f.app, person, Folder::Inbox, None, 9, at(2)).await.unwrap()).items[0].item.id,
             id(2),
             "{person}"
         );

@@ -315,7 +315,7 @@ impl State {
         let Some(slot) = here.index.get(recipient).copied() else { return };
         let mut reads = here.bring_up(slot, at, &mut self.memory);
         if let LiveMessage::Item { item, .. } = &*message {
-            self.parts.receipts.note(app, recipient, [item.card.id]);
+            self.parts.receipts.note(app, recipient, [item.id]);
         }
         if let Some((person, mut now)) = here.person_at(slot, at, &mut self.memory) {
             reads.extend(person.take(&[What::Message(message)], &mut now));

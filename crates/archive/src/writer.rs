@@ -38,13 +38,23 @@ impl Archive {
     ///
     /// An error means trouble of the moment: nothing can be said of the batch, and it is to be written again.
     pub async fn write_events(&self, events: &[Event]) -> Result<WrittenEvents, ArchiveError> {
+        self.write(events, None).await
+    }
+
+    /// The same of events that were read, each from the JSON in its place of `read_from`, which goes on record as it is.
+    pub async fn write_read_events(&self, events: &[Event], read_from: &[&str]) -> Result<WrittenEvents, ArchiveError> {
+        self.write(events, Some(read_from)).await
+    }
+
+    async fn write(&self, events: &[Event], read_from: Option<&[&str]>) -> Result<WrittenEvents, ArchiveError> {
         let mut written = WrittenEvents::default();
-        let mut open = vec![events];
-        while let Some(batch) = open.pop() {
+        let mut open = vec![0..events.len()];
+        while let Some(range) = open.pop() {
+            let batch = &events[range.clone()];
             if batch.is_empty() {
                 continue;
             }
-            match self.write_batch(batch).await {
+            match self.write_batch(batch, read_from.map(|texts| &texts[range.clone()])).await {
                 Ok(()) => {}
                 Err(error) if !is_refused(&error) => return Err(error.into()),
                 Err(error) => match batch {
@@ -53,9 +63,9 @@ impl Archive {
                         written.buried.push((one.id, error.to_string()));
                     }
                     many => {
-                        let (first, second) = many.split_at(many.len() / 2);
-                        open.push(second);
-                        open.push(first); // the last pushed is written next: the order of events is kept
+                        let middle = range.start + many.len() / 2;
+                        open.push(middle..range.end);
+                        open.push(range.start..middle); // the last pushed is written next: the order of events is kept
                     }
                 },
             }
@@ -63,13 +73,13 @@ impl Archive {
         Ok(written)
     }
 
-    async fn write_batch(&self, events: &[Event]) -> Result<(), DbErr> {
+    async fn write_batch(&self, events: &[Event], read_from: Option<&[&str]>) -> Result<(), DbErr> {
         // SQLite lets no reader become a writer after somebody else has written: this one begins as a writer.
         let at_once =
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
         let transaction = self.db.begin_with_options(at_once).await?;
         let new_reports = activity::new_reports(&transaction, events).await?;
-        write_facts(&transaction, events).await?;
+        write_facts(&transaction, events, read_from).await?;
         write_notifications(&transaction, events).await?;
         scheduled::write(&transaction, events).await?;
         write_deliveries(&transaction, events).await?;
@@ -95,16 +105,20 @@ impl Archive {
     }
 }
 
-async fn write_facts(db: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
-    let row = |e: &Event| event::ActiveModel {
+async fn write_facts(db: &impl ConnectionTrait, events: &[Event], read_from: Option<&[&str]>) -> Result<(), DbErr> {
+    let json = |n: usize, e: &Event| match read_from.and_then(|texts| texts.get(n)) {
+        Some(text) => (*text).to_owned(),
+        None => serde_json::to_string(e).unwrap_or_default(),
+    };
+    let row = |(n, e): (usize, &Event)| event::ActiveModel {
         id: Set(e.id),
         app: Set(e.app.to_string()),
         notification: Set(e.kind.notification().map(NotificationId::as_uuid)),
         at: Set(e.at.as_millis()),
         kind: Set(e.kind.name().to_owned()),
-        body: Set(serde_json::to_string(e).unwrap_or_default()),
+        body: Set(json(n, e)),
     };
-    insert_new(db, events.iter().map(row).collect()).await?;
+    insert_new(db, events.iter().enumerate().map(row).collect()).await?;
     let mut subjects = Vec::new();
     for e in events {
         let concerned: Vec<NotificationId> = match &e.kind {

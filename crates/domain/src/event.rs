@@ -3,6 +3,8 @@
 //! Work travels in queues, facts on the events stream. A fact's id is derived from what it says, so that
 //! whoever reports it twice (after a crash) reports the same event, and readers keep one.
 
+mod reading;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// One fact.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// Derived from app and kind: the same fact has the same id.
     pub id: Uuid,
@@ -30,10 +32,23 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// Declares an enum that is written with its tag among its fields, and once more to be read when the tag was (`event/reading.rs`).
+macro_rules! told_by_kind {
+    ($(#[$doc:meta])* pub enum $name:ident, $alone:ident $variants:tt) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        pub enum $name $variants
+
+        #[derive(Deserialize)]
+        #[serde(remote = "EventKind", rename_all = "snake_case")]
+        enum $alone $variants
+    };
+}
+
+told_by_kind! {
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum EventKind {
+pub enum EventKind, KindAlone {
     /// A notification was accepted.
     Accepted {
         /// All of it.
@@ -165,6 +180,7 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<SuppressionReason>,
     },
+}
 }
 
 /// A step of a delivery.
@@ -404,7 +420,33 @@ mod tests {
     #[test]
     fn is_read_back_as_it_was_written() {
         let event = report(DeliveryState::Sent, 1);
-        let json = serde_json::to_string(&event).unwrap();
-        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        let recalled = EventKind::Recalled { notification: event.kind.notification().unwrap() };
+        for event in [event.clone(), Event::new(event.app.clone(), event.at, recalled)] {
+            let json = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+            assert_eq!(serde_json::from_slice::<Event>(json.as_bytes()).unwrap(), event);
+            let mut later = json.replace("\"kind\":", "\"mood\":{\"of\":[1]},\"kind\":");
+            later.replace_range(later.len() - 1.., ",\"more\":[{}]}");
+            assert_eq!(serde_json::from_str::<Event>(&later).unwrap(), event, "what it does not know is passed over");
+        }
+    }
+
+    #[test]
+    fn what_is_no_fact_is_refused_and_says_why() {
+        let id = "019352d6-0c00-7000-8000-000000000007";
+        let (head, kind) = (format!("\"id\":\"{id}\",\"at\":\"2026-12-01T09:00:00Z\",\"app\":\"demo\""), "\"kind\":\"recalled\"");
+        let notification = format!("\"notification\":\"{id}\"");
+        for (text, why) in [
+            (format!("{{{head}}}"), "missing field `kind`"),
+            (format!("{{{kind},{head},{notification}}}"), "missing field `id`"),
+            (format!("{{{head},{kind}}}"), "missing field `notification`"),
+            (format!("{{{head},\"kind\":\"sung\",{notification}}}"), "unknown variant `sung`"),
+            (format!("{{{head},{kind},{notification}}} x"), "trailing characters"),
+            (format!("{{{head},{kind},{notification}"), "EOF while parsing"),
+            ("[]".to_owned(), "expected a fact"),
+        ] {
+            let error = serde_json::from_str::<Event>(&text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
     }
 }

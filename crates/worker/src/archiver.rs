@@ -74,17 +74,20 @@ impl Archiver {
         if batch.is_empty() {
             return Ok(0);
         }
-        let mut events = Vec::with_capacity(batch.len());
+        let (mut events, mut read_from) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for (i, (place, json)) in batch.iter().enumerate() {
             if i.is_multiple_of(UNINTERRUPTED) {
                 std::thread::yield_now();
             }
-            match serde_json::from_slice::<Event>(json) {
-                Ok(event) => events.push(event),
+            match read(json) {
+                Ok((event, text)) => {
+                    events.push(event);
+                    read_from.push(text);
+                }
                 Err(error) => tracing::error!(%error, place, "an event cannot be read and is passed over"),
             }
         }
-        let written = self.archive.write_events(&events).await?;
+        let written = self.archive.write_read_events(&events, &read_from).await?;
         for (id, error) in &written.buried {
             tracing::error!(event.id = %id, error, "an event cannot be archived and was buried");
             metrics::counter!("stentor_events_buried_total").increment(1);
@@ -131,6 +134,12 @@ impl Archiver {
         }
         Ok(())
     }
+}
+
+/// Reads an event. Gives it with the text that it was read from.
+fn read(json: &[u8]) -> Result<(Event, &str), Box<dyn std::error::Error + Send + Sync>> {
+    let text = std::str::from_utf8(json)?;
+    Ok((serde_json::from_str(text)?, text))
 }
 
 /// Hot copies could not be given an end now; the batch is repeated.

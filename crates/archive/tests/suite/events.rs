@@ -8,6 +8,7 @@ on_both! {
     what_is_written_twice_is_there_once
     large_batches_go_in
     what_sql_refuses_is_buried_and_its_neighbours_are_written
+    what_was_read_goes_on_record_as_it_was
     who_was_called_is_not_forgotten
 }
 
@@ -79,6 +80,21 @@ async fn what_sql_refuses_is_buried_and_its_neighbours_are_written(f: Fixture) {
     assert_eq!(buried.len() + kept.len(), 1, "written or buried: {written:?}, {kept:?}");
     assert!(buried.iter().all(|id| *id == nul.id));
     assert_eq!(f.archive.write_events(&events).await.unwrap().buried.len(), buried.len(), "buried again without an error");
+}
+
+async fn what_was_read_goes_on_record_as_it_was(f: Fixture) {
+    let sent =
+        |n, reason: &str| delivery(DeliveryReport { reason: Some(reason.into()), ..report(n, "u1", DeliveryState::Sent, 1) });
+    let mut events: Vec<Event> = (1..=9).map(|n| sent(n, "as it is understood")).collect();
+    events[4] = sent(5, "a\0b"); // PostgreSQL refuses it, and the batch is halved
+    let read_from: Vec<String> =
+        (1..=9).map(|n| serde_json::to_string(&sent(n, &format!("as it was said: {n}"))).unwrap()).collect();
+    let read_from: Vec<&str> = read_from.iter().map(String::as_str).collect();
+    f.archive.write_read_events(&events, &read_from).await.unwrap();
+    for n in [1, 2, 3, 4, 6, 7, 8, 9] {
+        let (told, _) = f.archive.list_events(&app(), id(n), None, 10).await.unwrap();
+        assert_eq!(told, [sent(n, &format!("as it was said: {n}"))]);
+    }
 }
 
 async fn who_was_called_is_not_forgotten(f: Fixture) {

@@ -8,7 +8,7 @@ use sea_orm::{
 use stentor_domain::{AppId, Timestamp};
 
 use crate::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, column,
     entities::{api_key, app},
     search::contains,
 };
@@ -73,7 +73,7 @@ impl TryFrom<api_key::Model> for ApiKey {
                 .secret_sha256
                 .try_into()
                 .map_err(|_| ArchiveError::unreadable("api_keys", "a hash has 32 bytes"))?,
-            scopes: serde_json::from_str(&row.scopes).map_err(|e| ArchiveError::unreadable("api_keys", e))?,
+            scopes: column::read("api_keys", &row.scopes)?,
             created_at: Timestamp::from_millis(row.created_at),
             revoked_at: row.revoked_at.map(Timestamp::from_millis),
         })

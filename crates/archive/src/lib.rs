@@ -11,6 +11,7 @@
 mod activity;
 mod apps;
 mod audit;
+mod column;
 mod connect;
 mod deliveries;
 mod entities;

@@ -10,7 +10,7 @@ use stentor_domain::{AppId, Event, EventKind, Notification, NotificationId, Time
 use uuid::Uuid;
 
 use crate::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, column,
     entities::{content, dispatch, event, event_subject, notification},
 };
 
@@ -34,7 +34,7 @@ pub struct ArchivedNotification {
 
 impl ArchivedNotification {
     pub(crate) fn read(row: &notification::Model, dispatched: Option<dispatch::Model>) -> Result<Self, ArchiveError> {
-        let notification = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("notifications", e))?;
+        let notification = column::read("notifications", &row.body)?;
         let recalled_at = row.recalled_at.map(Timestamp::from_millis);
         let (dispatched_at, error, deliveries) = match dispatched {
             Some(row) => (Some(Timestamp::from_millis(row.dispatched_at)), row.error, u64::try_from(row.deliveries).unwrap_or(0)),
@@ -87,7 +87,7 @@ impl Archive {
         // Of what happened in the same millisecond, the order of life: ids are no times.
         let mut events = BTreeMap::new();
         for row in rows {
-            let event: Event = serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("events", e))?;
+            let event: Event = column::read("events", &row.body)?;
             let step = match &event.kind {
                 EventKind::Delivery(report) => report.state.version(report.attempt),
                 _ => 0,
@@ -105,7 +105,7 @@ impl Archive {
         variant: &str,
     ) -> Result<Option<ItemContent>, ArchiveError> {
         let row = content::Entity::find_by_id((app.to_string(), id.as_uuid(), variant.to_owned())).one(&self.db).await?;
-        row.map(|row| serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("contents", e))).transpose()
+        row.map(|row| column::read("contents", &row.body)).transpose()
     }
 }
 

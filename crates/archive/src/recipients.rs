@@ -10,7 +10,7 @@ use sea_orm::{
 use stentor_domain::{AppId, Preferences, Profile, ProfilePatch, RecipientId, Timestamp};
 
 use crate::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, column,
     entities::{inbox_item, recipient, timeline_mark, timeline_read, topic_member},
     insert,
 };
@@ -151,8 +151,8 @@ pub(crate) fn profile(row: recipient::Model) -> Result<(RecipientId, Profile), A
         phone: row.phone.map(|p| p.parse().map_err(bad)).transpose()?,
         locale: row.locale.map(|l| l.parse().map_err(bad)).transpose()?,
         timezone: row.timezone,
-        attributes: serde_json::from_str(&json(row.attributes)).map_err(bad)?,
-        preferences: serde_json::from_str(&json(row.preferences)).map_err(bad)?,
+        attributes: column::read("recipients", &json(row.attributes))?,
+        preferences: column::read("recipients", &json(row.preferences))?,
     };
     Ok((row.id.parse().map_err(bad)?, profile))
 }

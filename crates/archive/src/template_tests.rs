@@ -8,7 +8,7 @@ use sea_orm::{
 use stentor_domain::{AppId, Timestamp};
 
 use crate::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, column,
     entities::template_test::{ActiveModel, Column, Entity},
 };
 
@@ -59,6 +59,6 @@ impl Archive {
     pub async fn find_template_test(&self, app: &AppId, key: &str, hash: &str) -> Result<Option<Files>, ArchiveError> {
         let id = (app.to_string(), key.to_owned(), hash.to_owned());
         let Some(row) = Entity::find_by_id(id).one(&self.db).await? else { return Ok(None) };
-        serde_json::from_str(&row.files).map(Some).map_err(|e| ArchiveError::unreadable("template_tests", e))
+        column::read("template_tests", &row.files).map(Some)
     }
 }

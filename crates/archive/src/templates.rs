@@ -13,7 +13,7 @@ use sea_orm::{
 use stentor_domain::{AppId, Timestamp};
 
 use crate::{
-    Archive, ArchiveError,
+    Archive, ArchiveError, column,
     entities::{template, template_release, template_version},
     pool::Transaction,
 };
@@ -214,7 +214,7 @@ impl Archive {
     pub async fn find_template_files(&self, app: Option<&AppId>, key: &str, hash: &str) -> Result<Option<Files>, ArchiveError> {
         let id = (name(app).to_owned(), key.to_owned(), hash.to_owned());
         let Some(row) = template_version::Entity::find_by_id(id).one(&self.db).await? else { return Ok(None) };
-        serde_json::from_str(&row.files).map(Some).map_err(|e| ArchiveError::unreadable("template_versions", e))
+        column::read("template_versions", &row.files).map(Some)
     }
 
     /// A version by its hash.

@@ -14,7 +14,7 @@ use stentor_domain::{
 };
 
 use crate::{
-    Archive, ArchiveError, Stay,
+    Archive, ArchiveError, Stay, column,
     entities::{recipient, timeline_entry, timeline_mark, timeline_read},
     insert::upsert,
     recipients, topics,
@@ -55,7 +55,7 @@ fn entry(row: &timeline_entry::Model) -> Result<Entry, ArchiveError> {
             Some("recalled") => Some(Gone::Recalled),
             Some(_) => Some(Gone::Expired),
         },
-        body: serde_json::from_str(&row.body).map_err(|e| ArchiveError::unreadable("timeline_entries", e))?,
+        body: column::read("timeline_entries", &row.body)?,
     })
 }
 

@@ -48,13 +48,13 @@ impl Archive {
 
     async fn write(&self, events: &[Event], read_from: Option<&[&str]>) -> Result<WrittenEvents, ArchiveError> {
         let mut written = WrittenEvents::default();
-        let mut open = vec![0..events.len()];
-        while let Some(range) = open.pop() {
-            let batch = &events[range.clone()];
+        let mut open = vec![(0, events.len())];
+        while let Some((from, to)) = open.pop() {
+            let batch = &events[from..to];
             if batch.is_empty() {
                 continue;
             }
-            match self.write_batch(batch, read_from.map(|texts| &texts[range.clone()])).await {
+            match self.write_batch(batch, read_from.map(|texts| &texts[from..to])).await {
                 Ok(()) => {}
                 Err(error) if !is_refused(&error) => return Err(error.into()),
                 Err(error) => match batch {
@@ -63,9 +63,9 @@ impl Archive {
                         written.buried.push((one.id, error.to_string()));
                     }
                     many => {
-                        let middle = range.start + many.len() / 2;
-                        open.push(middle..range.end);
-                        open.push(range.start..middle); // the last pushed is written next: the order of events is kept
+                        let middle = from + many.len() / 2;
+                        open.push((middle, to));
+                        open.push((from, middle)); // the last pushed is written next: the order of events is kept
                     }
                 },
             }

@@ -32,23 +32,24 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// Declares an enum that is written with its tag among its fields, and once more to be read when the tag was (`event/reading.rs`).
-macro_rules! told_by_kind {
-    ($(#[$doc:meta])* pub enum $name:ident, $alone:ident $variants:tt) => {
+/// Declares the kinds twice: as they are, written with their name among their fields; and as they are read, once the name was
+/// (`event/reading.rs`).
+macro_rules! kinds {
+    ($(#[$doc:meta])* pub enum EventKind $variants:tt) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
-        pub enum $name $variants
+        pub enum EventKind $variants
 
         #[derive(Deserialize)]
         #[serde(remote = "EventKind", rename_all = "snake_case")]
-        enum $alone $variants
+        enum ReadKind $variants
     };
 }
 
-told_by_kind! {
+kinds! {
 /// What happened.
-pub enum EventKind, KindAlone {
+pub enum EventKind {
     /// A notification was accepted.
     Accepted {
         /// All of it.

@@ -7,8 +7,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-/// Makes a `T` of a string. `String::deserialize` would copy it first, and so would `Cow::<str>::deserialize`, which never borrows:
-/// a card has three of these, a submission a dozen.
+/// Makes a `T` of a string. `String::deserialize` would copy it first, and so would `Cow::<str>::deserialize`, which never borrows.
 pub(crate) fn read<'de, D, T, R>(deserializer: D, parse: impl FnOnce(&str) -> Result<T, R>) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

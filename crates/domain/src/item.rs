@@ -107,12 +107,12 @@ impl CardText {
         struct Id {
             id: NotificationId,
         }
-        serde_json::from_str(&self.0).map(|Id { id }| id)
+        serde_json::from_slice(self.0.as_bytes()).map(|Id { id }| id)
     }
 
     /// Reads it.
     pub fn read(&self) -> Result<Card, serde_json::Error> {
-        serde_json::from_str(&self.0)
+        serde_json::from_slice(self.0.as_bytes())
     }
 
     /// One object of its fields and those of `more`, which is one, too.
@@ -148,14 +148,14 @@ impl Item {
     /// One object of the item's fields and those of `more`.
     pub fn and(&self, more: &impl Serialize) -> Result<Box<RawValue>, serde_json::Error> {
         #[derive(Serialize)]
-        struct More<'a, M> {
+        struct Rest<'a, M> {
             #[serde(flatten)]
             state: &'a ItemState,
             rev: u64,
             #[serde(flatten)]
             more: &'a M,
         }
-        self.card.and(&More { state: &self.state, rev: self.rev, more })
+        self.card.and(&Rest { state: &self.state, rev: self.rev, more })
     }
 }
 

@@ -138,8 +138,7 @@ impl Archiver {
 
 /// Reads an event. Gives it with the text that it was read from.
 fn read(json: &[u8]) -> Result<(Event, &str), Box<dyn std::error::Error + Send + Sync>> {
-    let text = std::str::from_utf8(json)?;
-    Ok((serde_json::from_str(text)?, text))
+    Ok((serde_json::from_slice(json)?, std::str::from_utf8(json)?))
 }
 
 /// Hot copies could not be given an end now; the batch is repeated.

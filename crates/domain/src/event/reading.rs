@@ -12,7 +12,7 @@ use serde::{
     },
 };
 
-use super::{Event, KindAlone};
+use super::{Event, ReadKind};
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for Fact {
                     let missing = A::Error::missing_field;
                     let (id, at, app) =
                         (id.ok_or_else(|| missing("id"))?, at.ok_or_else(|| missing("at"))?, app.ok_or_else(|| missing("app"))?);
-                    let kind = KindAlone::deserialize(EnumAccessDeserializer::new(AtKind(map)))?;
+                    let kind = ReadKind::deserialize(EnumAccessDeserializer::new(AtKind(map)))?;
                     return Ok(Event { id, at, app, kind });
                 }
                 Field::Other => drop(map.next_value::<IgnoredAny>()?),

@@ -1,5 +1,6 @@
 //! The least that could do the work: `POST /all` sends its body to every socket, `POST /one/{i}` to one; bare axum by a PUBLISH, as
-//! whoever has more than one process must. `DELETE /all` forgets those who have left.
+//! whoever has more than one process must. The raw loop has `POST /all/{times}` instead: so many frames in one send(), which nobody who
+//! writes to sockets undercuts. `DELETE /all` forgets those who have left.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +22,8 @@ pub(crate) async fn router(kind: &str, url: Option<&str>) -> Router {
     if kind == "raw" {
         return Router::new()
             .route("/ws/{i}", get(raw_socket))
-            .route("/all", post(raw_all).delete(raw_forget))
+            .route("/all", axum::routing::delete(raw_forget))
+            .route("/all/{times}", post(raw_all))
             .route("/one/{i}", post(raw_one))
             .with_state(Arc::<Mutex<Vec<Option<std::net::TcpStream>>>>::default());
     }
@@ -68,11 +70,11 @@ fn prepared(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-async fn raw_all(State(all): State<Raw>, body: Bytes) {
+async fn raw_all(State(all): State<Raw>, Path(times): Path<usize>, body: Bytes) {
     use std::io::Write;
-    let frame = prepared(&body);
+    let frames = prepared(&body).repeat(times);
     for mut stream in all.lock().expect("no panic").iter().flatten() {
-        let _ = stream.write(&frame); // one send()
+        let _ = stream.write(&frames); // one send()
     }
 }
 

@@ -4,7 +4,7 @@ import type { Locator } from "@playwright/test";
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import { POLICY } from "../src/host.ts";
 import { picture } from "../src/pictures.ts";
-import { card, element, live, shown, titles, tool } from "../src/widget.ts";
+import { card, element, hurry, live, shown, titles, tool } from "../src/widget.ts";
 
 test("the bell counts, opens, shows what is in it, and marks it read", async ({ page, host, stentor, person }) => {
   await stentor.say(person, "The first one", { summary: "In short", body_markdown: "All of **it**." });
@@ -220,7 +220,7 @@ test("the archive is right after a while away, and an item of the inbox that is 
   await elsewhere("two", "archive");
   await elsewhere("one", "unarchive");
   host.restore();
-  await element(page).getByRole("button", { name: "Try again" }).click();
+  await hurry(page);
   await live(page);
   await expect(titles(page)).toHaveText([/two/]);
   await look.click();

@@ -24,9 +24,10 @@ const ALL: [Why; 16] = [
     Why {
         work: "POST to frame of one person, as many as can be",
         other: "",
-        because: "the server's core is full: 120 µs a notification, where the goal leaves 58 and the floor takes 23, which keeps nothing. Of it the \
-                  record takes 32 % (SQLite's thread 21, the archiver 11), dispatch 18, the sockets 15, speaking with Redis 12, HTTP 9, the queue 5. \
-                  Four rows of the record alone are 66 µs at the price of the bare `insert_many` in the table.",
+        because: "the server's core is full: 130 µs a notification, where the goal leaves 58 and the floor takes 23, which keeps nothing. Of it HTTP \
+                  takes 35 % (a third of that the kernel, with the answer), the record 20 (SQLite's thread 13, the archiver 5, the sweep 2), \
+                  dispatch 15, speaking with Redis 12, the queue 7, the sockets 6. Four rows of the record alone are 50 to 66 µs at the price of the \
+                  bare `insert_many` in the table.",
     },
     Why {
         work: "POST to frame of one person, 1,000/s: p99",
@@ -39,7 +40,7 @@ const ALL: [Why; 16] = [
         work: "bursts of ten",
         other: "centrifuge",
         because: "77 % of a burst is the kernel's send() of the same bytes, 18 % the shard's; centrifuge, too, sends several messages at once. With \
-                  nothing but that send(), which the table has as ten frames in each, it would still be less than 5 times centrifuge.",
+                  nothing but that send(), which the table has as ten frames in each, it would be about 5 times centrifuge.",
     },
     Why {
         work: "bursts of ten",

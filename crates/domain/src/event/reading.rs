@@ -1,6 +1,6 @@
 //! How a fact is read: in one go. What serde derives for a tag among the fields (`tag`, and `flatten` around it) makes copies of all
-//! fields before it looks for the tag, twice, and takes two and a half times as long. Facts are written with their kind before its
-//! fields, as [`Event`] is declared, so that nothing has to be kept until it comes.
+//! fields before it looks for the tag, twice: 2.6 µs for the fact of an item. Facts are written with their kind before its fields, as
+//! [`Event`] is declared, so that nothing has to be kept until it comes.
 
 use std::fmt;
 

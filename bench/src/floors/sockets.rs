@@ -1,5 +1,5 @@
 //! The least that could do the work: `POST /all` sends its body to every socket, `POST /one/{i}` to one; bare axum by a PUBLISH, as
-//! whoever has more than one process must. The raw loop has `POST /all/{times}` instead: so many frames in one send(), which nobody who
+//! whoever has more than one process must. The raw loop has `POST /all/{times}` instead: so many frames in one `send()`, which nobody who
 //! writes to sockets undercuts. `DELETE /all` forgets those who have left.
 
 use std::sync::{Arc, Mutex};

@@ -38,15 +38,11 @@ impl Archive {
     ///
     /// An error means trouble of the moment: nothing can be said of the batch, and it is to be written again.
     pub async fn write_events(&self, events: &[Event]) -> Result<WrittenEvents, ArchiveError> {
-        self.write(events, None).await
+        self.write_read_events(events, &[]).await
     }
 
-    /// The same of events that were read, each from the JSON in its place of `read_from`, which goes on record as it is.
+    /// The same of events that were read: the JSON that each was read from, in its place of `read_from`, goes on record as it is.
     pub async fn write_read_events(&self, events: &[Event], read_from: &[&str]) -> Result<WrittenEvents, ArchiveError> {
-        self.write(events, Some(read_from)).await
-    }
-
-    async fn write(&self, events: &[Event], read_from: Option<&[&str]>) -> Result<WrittenEvents, ArchiveError> {
         let mut written = WrittenEvents::default();
         let mut open = vec![(0, events.len())];
         while let Some((from, to)) = open.pop() {
@@ -54,7 +50,7 @@ impl Archive {
             if batch.is_empty() {
                 continue;
             }
-            match self.write_batch(batch, read_from.map(|texts| &texts[from..to])).await {
+            match self.write_batch(batch, read_from.get(from..to).unwrap_or_default()).await {
                 Ok(()) => {}
                 Err(error) if !is_refused(&error) => return Err(error.into()),
                 Err(error) => match batch {
@@ -73,7 +69,7 @@ impl Archive {
         Ok(written)
     }
 
-    async fn write_batch(&self, events: &[Event], read_from: Option<&[&str]>) -> Result<(), DbErr> {
+    async fn write_batch(&self, events: &[Event], read_from: &[&str]) -> Result<(), DbErr> {
         // SQLite lets no reader become a writer after somebody else has written: this one begins as a writer.
         let at_once =
             TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
@@ -105,8 +101,8 @@ impl Archive {
     }
 }
 
-async fn write_facts(db: &impl ConnectionTrait, events: &[Event], read_from: Option<&[&str]>) -> Result<(), DbErr> {
-    let json = |n: usize, e: &Event| match read_from.and_then(|texts| texts.get(n)) {
+async fn write_facts(db: &impl ConnectionTrait, events: &[Event], read_from: &[&str]) -> Result<(), DbErr> {
+    let json = |n: usize, e: &Event| match read_from.get(n) {
         Some(text) => (*text).to_owned(),
         None => serde_json::to_string(e).unwrap_or_default(),
     };

@@ -10,6 +10,7 @@ use utoipa::{
 use crate::{
     NotificationId, Priority, Timestamp,
     content::{Action, Article, Image},
+    json,
 };
 
 /// The title card of an inbox item: the part that never changes with the recipient's doings.
@@ -107,12 +108,12 @@ impl CardText {
         struct Id {
             id: NotificationId,
         }
-        serde_json::from_slice(self.0.as_bytes()).map(|Id { id }| id)
+        json::read(&self.0).map(|Id { id }| id)
     }
 
     /// Reads it.
     pub fn read(&self) -> Result<Card, serde_json::Error> {
-        serde_json::from_slice(self.0.as_bytes())
+        json::read(&self.0)
     }
 
     /// One object of its fields and those of `more`, which is one, too.

@@ -14,6 +14,7 @@ mod from_text;
 pub mod id;
 pub mod invalid_address;
 pub mod item;
+pub mod json;
 pub mod locale;
 pub mod notification;
 pub mod opt_out;

@@ -64,6 +64,13 @@ pub struct InboxPage {
     pub next: Option<PagePlace>,
 }
 
+impl InboxPage {
+    /// The items that were written to the person alone, which entries of the timeline are not.
+    pub fn own(&self) -> impl Iterator<Item = NotificationId> {
+        self.items.iter().filter(|i| !i.shared).map(|i| i.item.id)
+    }
+}
+
 /// A place between two pages: what lies below it in either part comes next. As text it is opaque.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PagePlace {

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use redis::{Script, Value};
 use stentor_connection::{Call, Connection, lua};
 use stentor_domain::{
-    AppId, Entry, NotificationId, Timestamp,
+    AppId, Entry, NotificationId, Timestamp, json,
     timeline::{EntryBody, Gone},
 };
 
@@ -174,6 +174,6 @@ pub(crate) fn entry(value: &str) -> Result<Entry, InboxError> {
         Some("expired") => Some(Gone::Expired),
         _ => return Err(malformed()),
     };
-    let body: EntryBody = serde_json::from_slice(body.as_bytes()).map_err(|e| InboxError::Malformed(e.to_string()))?;
+    let body: EntryBody = json::read(body).map_err(|e| InboxError::Malformed(e.to_string()))?;
     Ok(Entry { seq, rev, at: Timestamp::from_millis(i64::try_from(at).map_err(|_| malformed())?), gone, body })
 }

@@ -3,7 +3,7 @@ import type { WebSocketRoute } from "@playwright/test";
 
 import { expect, test } from "../src/fixtures.ts";
 import { Host } from "../src/host.ts";
-import { card, client, element, hurry, live, shown, titles, tool } from "../src/widget.ts";
+import { card, client, element, hurry, live, shown, titles, tool, tryAgain } from "../src/widget.ts";
 
 const panel = (person: string) => `<stentor-inbox variant="panel" token-url="/token?for=${person}"></stentor-inbox>`;
 
@@ -241,7 +241,7 @@ test("who looks on from another tab can try again as well", async ({ context, ho
   }
   host.cut();
   await expect(element(follower).locator(".trouble")).toBeVisible();
-  await element(follower).getByRole("button", { name: "Try again" }).click();
+  await tryAgain(follower).click();
   host.restore();
   await hurry(follower);
   for (const tab of [leader, follower]) await live(tab);

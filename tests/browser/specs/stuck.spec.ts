@@ -5,13 +5,10 @@ import type { Page } from "@playwright/test";
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import type { Host } from "../src/host.ts";
 import { picture } from "../src/pictures.ts";
-import { client, element, live, titles } from "../src/widget.ts";
+import { client, element, live, titles, trouble, tryAgain } from "../src/widget.ts";
 
 /** The most connections of one person. */
 const MOST = 64;
-
-const trouble = (page: Page) => element(page).locator(".trouble");
-const tryAgain = (page: Page) => trouble(page).getByRole("button", { name: "Try again" });
 
 /** Counts how often a page tries to open a WebSocket. */
 function tries(page: Page): () => number {

@@ -22,9 +22,14 @@ export async function live(page: Page): Promise<void> {
   await expect.poll(async () => (await client(page)).status, { message: "live" }).toBe("live");
 }
 
-/** Comes back at once: presses "Try again", unless the page, which tries by itself, was faster. */
-export const hurry = (page: Page): Promise<void> =>
-  element(page).locator(".trouble").getByRole("button", { name: "Try again" }).evaluateAll((all) => all.forEach((one) => (one as HTMLElement).click()));
+/** What is said while there is no connection. */
+export const trouble = (page: Page): Locator => element(page).locator(".trouble");
+
+/** The button that asks for another try at once. */
+export const tryAgain = (page: Page): Locator => trouble(page).getByRole("button", { name: "Try again" });
+
+/** Presses it, unless the page, which tries by itself, was faster. */
+export const hurry = (page: Page): Promise<void> => tryAgain(page).evaluateAll((all) => all.forEach((one) => (one as HTMLElement).click()));
 
 /** The titles in the list, newest first. */
 export const titles = (page: Page): Locator => element(page).locator("li .title");

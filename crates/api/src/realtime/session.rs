@@ -120,7 +120,7 @@ async fn welcome(state: &ApiState, person: &Person, cursor: Option<Cursor>) -> R
     state.warm_profile(app, recipient);
     let (own, view) = state.inboxes.look(app, recipient, now).await?;
     let page = state.inboxes.page(app, recipient, None, FIRST_PAGE, now).await?;
-    state.note_delivered(person, &page.items);
+    state.note_delivered(person, page.own());
     let unread = own.unread + view.unread(&own.reader, now);
     let progress = Progress::new(Cursor { own: own.position, timeline: view.position() }, own, unread, now);
     let frame = ServerFrame::Welcome {

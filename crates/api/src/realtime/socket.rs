@@ -238,7 +238,7 @@ async fn perform(api: &ApiState, person: &Person, reference: Option<String>, com
             let after = after.map_err(|()| refused("bad_page", "after must be the next of an earlier page"))?;
             let filter = Filter::new(archived, category);
             let page = api.inboxes.page_of(&person.app, &person.recipient, &filter, after, limit, api.now()).await?;
-            api.note_delivered(person, &page.items);
+            api.note_delivered(person, page.own());
             let items = page.items.into_iter().map(|i| i.item).collect();
             ServerFrame::Page { reference, items, next: page.next.map(|place| place.to_string()) }
         }

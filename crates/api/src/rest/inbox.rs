@@ -40,7 +40,7 @@ impl InboxPage {
         let overview = state.inboxes.overview(app, recipient, state.now()).await?;
         let page = state.inboxes.page_of(app, recipient, &filter, after, page.limit(), state.now()).await?;
         let next = page.next.map(|place| place.to_string());
-        let own = page.items.iter().filter(|i| !i.shared).map(|i| i.item.id).collect();
+        let own = page.own().collect();
         let items = page.items.into_iter().map(|i| i.item).collect();
         Ok((Self { items, next, unread: overview.unread, cursor: overview.cursor }, own))
     }
@@ -51,7 +51,7 @@ impl InboxPage {
     responses((status = 200, body = InboxPage), Problems))]
 pub(crate) async fn list(State(state): State<ApiState>, person: Person, query: InboxQuery) -> Result<Json<InboxPage>, ApiError> {
     let (page, own) = InboxPage::read(&state, &person.app, &person.recipient, query).await?;
-    state.hub.receipts().note(&person.app, &person.recipient, own);
+    state.note_delivered(&person, own);
     Ok(Json(page))
 }
 
@@ -116,9 +116,8 @@ impl ApiState {
         Ok(marked)
     }
 
-    /// Notes that a device of `person` was given `items`. Entries of the timeline are no deliveries of a person.
-    pub(crate) fn note_delivered(&self, person: &Person, items: &[FoundItem]) {
-        let own = items.iter().filter(|i| !i.shared).map(|i| i.item.id);
+    /// Notes that a device of `person` was given these of their own items. Entries of the timeline are no deliveries of a person.
+    pub(crate) fn note_delivered(&self, person: &Person, own: impl IntoIterator<Item = NotificationId>) {
         self.hub.receipts().note(&person.app, &person.recipient, own);
     }
 

@@ -61,6 +61,7 @@ lint: ## Check format, clippy, the arrows between the crates, and the scripts
 	scripts/check-arrows.sh
 	scripts/check-arrows-test.sh
 	scripts/check-widget.sh
+	scripts/browser-tests.sh --types
 	shellcheck .ci/run scripts/*.sh
 
 deps: ## Install what `make run` needs from the system, if it is absent

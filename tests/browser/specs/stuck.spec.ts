@@ -5,7 +5,7 @@ import type { Page } from "@playwright/test";
 import { expect, expectAccessible, test } from "../src/fixtures.ts";
 import type { Host } from "../src/host.ts";
 import { picture } from "../src/pictures.ts";
-import { client, element, live, titles, trouble, tryAgain } from "../src/widget.ts";
+import { client, live, titles, trouble, tryAgain } from "../src/widget.ts";
 
 /** The most connections of one person. */
 const MOST = 64;

@@ -45,7 +45,9 @@ struct Row {
 /// The delivery events among `events` that are not on record yet.
 pub(crate) async fn new_reports(db: &impl ConnectionTrait, events: &[Event]) -> Result<HashSet<Uuid>, DbErr> {
     let mut new: HashSet<Uuid> = events.iter().filter(|e| matches!(e.kind, EventKind::Delivery(_))).map(|e| e.id).collect();
-    for ids in groups(new.iter().copied().collect()) {
+    for mut ids in groups(new.iter().copied().collect()) {
+        // The last stands there again, up to a power of two: of few texts of statements the database makes something but once.
+        ids.resize(ids.len().next_power_of_two(), ids[ids.len() - 1]);
         let known = event::Entity::find().select_only().column(event::Column::Id).filter(event::Column::Id.is_in(ids));
         for id in known.into_tuple::<Uuid>().all(db).await? {
             new.remove(&id);

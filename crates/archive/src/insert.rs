@@ -1,12 +1,14 @@
 //! Rows into tables, many with one statement.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, Iterable, Value,
-    sea_query::{DynIden, Expr, Func, InsertStatement, IntoIden, OnConflict, Query, SelectStatement, TableRef},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, Iterable, Statement, Value, Values,
+    sea_query::{DynIden, Expr, Func, InsertStatement, IntoIden, OnConflict, Query, SelectStatement, SqliteQueryBuilder, TableRef},
 };
 
-/// The most rows of one statement: the widest table has 15 columns, and SQLite takes some 32,000 values at the most.
+/// The most rows of one statement on PostgreSQL.
 const ROWS: usize = 2_000;
+/// And on SQLite, a power of two. Its connection keeps what it made of a statement, in proportion to the rows.
+const SQLITE_ROWS: usize = 256;
 
 /// `all` in groups for one statement each.
 pub(crate) fn groups<T>(all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
@@ -35,16 +37,16 @@ pub(crate) fn take_if<C: ColumnTrait>(condition: &str, column: C) -> Expr {
     Expr::cust(format!("CASE WHEN {condition} THEN excluded.{name} ELSE {table}.{name} END"))
 }
 
-async fn execute(db: &impl ConnectionTrait, inserts: Vec<InsertStatement>) -> Result<(), DbErr> {
+async fn execute(db: &impl ConnectionTrait, inserts: Vec<Statement>) -> Result<(), DbErr> {
     for insert in inserts {
-        db.execute(&insert).await?;
+        db.execute_raw(insert).await?;
     }
     Ok(())
 }
 
-fn inserts<A: ActiveModelTrait>(rows: Vec<A>, known: &OnConflict, backend: DbBackend) -> Vec<InsertStatement> {
+fn inserts<A: ActiveModelTrait>(rows: Vec<A>, known: &OnConflict, backend: DbBackend) -> Vec<Statement> {
     let table = A::Entity::default().table_ref();
-    groups(rows).map(|group| insert(table.clone(), columns_of(group), known.clone(), backend)).collect()
+    groups(rows).flat_map(|group| statements(table.clone(), columns_of(group), known.clone(), backend)).collect()
 }
 
 /// What rows have in one column.
@@ -69,19 +71,38 @@ fn columns_of<A: ActiveModelTrait>(mut rows: Vec<A>) -> Vec<Column> {
     columns
 }
 
-fn insert(table: TableRef, columns: Vec<Column>, known: OnConflict, backend: DbBackend) -> InsertStatement {
+fn statements(table: TableRef, columns: Vec<Column>, known: OnConflict, backend: DbBackend) -> Vec<Statement> {
     let mut insert = Query::insert();
     insert.into_table(table).columns(columns.iter().map(|column| column.name.clone())).on_conflict(known);
     if backend == DbBackend::Postgres {
         insert.select_from(unnested(columns)).expect("as many values as columns");
-    } else {
-        let rows = columns.first().map_or(0, |column| column.values.len());
-        let mut columns: Vec<_> = columns.into_iter().map(|column| column.values.into_iter()).collect();
-        for _ in 0..rows {
-            insert.values_panic(columns.iter_mut().filter_map(Iterator::next).map(Expr::from));
-        }
+        return vec![backend.build(&insert)];
     }
-    insert
+    of_powers_of_two(insert, columns, backend)
+}
+
+/// Statements of 256, 128, 64 rows and so on, each once but for the first, as many as there are rows. So their texts are few, and SQLite
+/// parses and plans each once a connection, where any number of rows would be a text of its own.
+fn of_powers_of_two(mut insert: InsertStatement, columns: Vec<Column>, backend: DbBackend) -> Vec<Statement> {
+    let Some(mut left) = columns.first().map(|column| column.values.len()) else { return Vec::new() };
+    insert.values_panic(columns.iter().map(|column| Expr::from(column.null.clone())));
+    let (of_one, Values(mut of_known)) = insert.build(SqliteQueryBuilder);
+    let of_known = of_known.split_off(columns.len());
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    let mut columns: Vec<_> = columns.into_iter().map(|column| column.values.into_iter()).collect();
+    let mut statements = Vec::new();
+    while left > 0 {
+        let rows = SQLITE_ROWS.min(1 << left.ilog2());
+        let mut values = Vec::with_capacity(rows * columns.len() + of_known.len());
+        for _ in 0..rows {
+            values.extend(columns.iter_mut().filter_map(Iterator::next));
+        }
+        values.extend_from_slice(&of_known);
+        let sql = of_one.replacen(&row, &vec![&*row; rows].join(", "), 1);
+        statements.push(Statement::from_sql_and_values(backend, sql, values));
+        left -= rows;
+    }
+    statements
 }
 
 /// Selects rows out of an array a column, in their order. The text is the same however many rows there are: PostgreSQL parses and

@@ -1,5 +1,7 @@
 //! Both databases hold the same after the same, row for row.
 
+use std::collections::HashSet;
+
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     PrimaryKeyToColumn, QueryOrder, QueryTrait, TryIntoModel,
@@ -215,7 +217,7 @@ fn the_text_for_postgresql_is_one_however_many_rows_there_are() {
     let text = |n: usize| {
         let nothing = OnConflict::column(event::Column::Id).do_nothing().to_owned();
         let rows = (0..n).map(|n| event(n, "")).collect();
-        let insert = DbBackend::Postgres.build(&inserts(rows, &nothing, DbBackend::Postgres)[0]);
+        let insert = inserts(rows, &nothing, DbBackend::Postgres).remove(0);
         assert_eq!(insert.values.unwrap().0.len(), 7);
         insert.sql
     };
@@ -235,8 +237,31 @@ fn the_text_for_sqlite_is_that_of_sea_orm() {
     let named = |id: &str| recipient::ActiveModel { app: Set("bank".into()), id: Set(id.into()), ..Default::default() };
     let rows = vec![named("a"), recipient::ActiveModel { email: Set(None), joined: Set(Some(3)), ..named("b") }];
     let nothing = OnConflict::columns([recipient::Column::App, recipient::Column::Id]).do_nothing().to_owned();
-    let ours = DbBackend::Sqlite.build(&inserts(rows.clone(), &nothing, DbBackend::Sqlite)[0]);
-    assert_eq!(ours, recipient::Entity::insert_many(rows).on_conflict_do_nothing().build(DbBackend::Sqlite));
+    let ours = &inserts(rows.clone(), &nothing, DbBackend::Sqlite)[0];
+    assert_eq!(*ours, recipient::Entity::insert_many(rows).on_conflict_do_nothing().build(DbBackend::Sqlite));
+}
+
+#[test]
+fn on_sqlite_any_number_of_rows_makes_few_texts() {
+    let newer = OnConflict::columns([event::Column::Id])
+        .update_column(event::Column::Body)
+        .action_and_where(Expr::cust_with_values("excluded.at > ? AND events.kind = ?", [Value::from(5), Value::from("( ?, ? )")]))
+        .to_owned();
+    let mut texts = HashSet::new();
+    for many in (0..300).chain([1_000, ROWS, ROWS + 1]) {
+        let rows: Vec<_> = (0..many).map(|n| event(n, "(?, ?)")).collect();
+        let inserts = inserts(rows.clone(), &newer, DbBackend::Sqlite);
+        let whole: Vec<_> = inserts.iter().map(|insert| insert.sql.matches("(?, ?, ?, ?, ?, ?)").count()).collect();
+        assert_eq!(whole.iter().sum::<usize>(), many);
+        let values = inserts.iter().zip(whole).map(|(insert, rows)| (&insert.values.as_ref().unwrap().0, rows));
+        let ids = values.flat_map(|(values, rows)| {
+            assert_eq!(values[rows * 6..], [Value::from(5), Value::from("( ?, ? )")], "what stands behind the rows stays there");
+            values[..rows * 6].chunks(6).map(|row| row[0].clone())
+        });
+        assert!(ids.eq(rows.into_iter().map(|row| Value::from(row.id.unwrap()))), "each row once, in their order");
+        texts.extend(inserts.into_iter().map(|insert| insert.sql));
+    }
+    assert_eq!(texts.len(), 9, "of 1, 2, 4 and so on to 256 rows");
 }
 
 #[test]

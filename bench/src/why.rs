@@ -25,9 +25,9 @@ const ALL: [Why; 16] = [
         work: "POST to frame of one person, as many as can be",
         other: "",
         because: "the server's core is full: 130 µs a notification, where the goal leaves 58 and the floor takes 23, which keeps nothing. Of it HTTP \
-                  takes 35 % (a third of that the kernel, with the answer), the record 20 (SQLite's thread 13, the archiver 5, the sweep 2), \
-                  dispatch 15, speaking with Redis 12, the queue 7, the sockets 6. Four rows of the record alone are 50 to 66 µs at the price of the \
-                  bare `insert_many` in the table.",
+                  takes 39 % (a third of that the kernel, with the answer), the record 17 (SQLite's thread 10, the archiver 5, the sweep 1), \
+                  dispatch 14, speaking with Redis 10, the sockets 7, the queue 5. Redis takes 80 µs of the other core. The eleven rows of its record, \
+                  most of which are written after the push, would alone be 140 µs at the price of the bare `insert_many` in the table.",
     },
     Why {
         work: "POST to frame of one person, 1,000/s: p99",

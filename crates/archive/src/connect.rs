@@ -152,3 +152,37 @@ fn options(url: &str, pragmas: Pragmas, Deadlines { connection, .. }: Deadlines)
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Statement;
+
+    use super::*;
+
+    async fn ask(archive: &Archive, pragma: &str) -> Vec<String> {
+        let rows = archive.db.query_all_raw(Statement::from_string(DbBackend::Sqlite, format!("PRAGMA {pragma}"))).await.unwrap();
+        let text =
+            |row: sea_orm::QueryResult| row.try_get_by_index(0).or_else(|_| row.try_get_by_index(0).map(|n: i64| n.to_string()));
+        rows.into_iter().map(|row| text(row).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn sqlite_is_built_and_set_as_is_written_here_and_in_the_configuration_of_cargo() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = Archive::connect(&format!("sqlite:{}?mode=rwc", dir.path().join("stentor.db").display())).await.unwrap();
+        let apart = archive.apart().await.unwrap();
+        let built = ask(&archive, "compile_options").await;
+        assert!(built.contains(&"DEFAULT_MEMSTATUS=0".to_owned()), "{built:?}");
+        for without in ["ENABLE_FTS5", "ENABLE_RTREE", "ENABLE_LOAD_EXTENSION", "ENABLE_MEMORY_MANAGEMENT"] {
+            assert!(!built.iter().any(|option| option.starts_with(without)), "{without}");
+        }
+        for (pragma, of_others, of_batches) in
+            [("temp_store", "0", "2"), ("cache_size", "-2048", "-32768"), ("synchronous", "1", "1")]
+        {
+            assert_eq!(
+                (ask(&archive, pragma).await, ask(&apart, pragma).await),
+                (vec![of_others.into()], vec![of_batches.into()])
+            );
+        }
+    }
+}

@@ -1,8 +1,11 @@
 //! Rows into tables, many with one statement.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, Iterable, Statement, Value, Values,
-    sea_query::{DynIden, Expr, Func, InsertStatement, IntoIden, OnConflict, Query, SelectStatement, SqliteQueryBuilder, TableRef},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait, Iterable, Statement, Value,
+    Values,
+    sea_query::{
+        DynIden, Expr, Func, InsertStatement, IntoIden, OnConflict, Query, SelectStatement, SqliteQueryBuilder, TableRef,
+    },
 };
 
 /// The most rows of one statement on PostgreSQL.

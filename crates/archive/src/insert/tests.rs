@@ -245,7 +245,10 @@ fn the_text_for_sqlite_is_that_of_sea_orm() {
 fn on_sqlite_any_number_of_rows_makes_few_texts() {
     let newer = OnConflict::columns([event::Column::Id])
         .update_column(event::Column::Body)
-        .action_and_where(Expr::cust_with_values("excluded.at > ? AND events.kind = ?", [Value::from(5), Value::from("( ?, ? )")]))
+        .action_and_where(Expr::cust_with_values(
+            "excluded.at > ? AND events.kind = ?",
+            [Value::from(5), Value::from("( ?, ? )")],
+        ))
         .to_owned();
     let mut texts = HashSet::new();
     for many in (0..300).chain([1_000, ROWS, ROWS + 1]) {

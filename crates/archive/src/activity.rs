@@ -46,7 +46,7 @@ struct Row {
 pub(crate) async fn new_reports(db: &impl ConnectionTrait, events: &[Event]) -> Result<HashSet<Uuid>, DbErr> {
     let mut new: HashSet<Uuid> = events.iter().filter(|e| matches!(e.kind, EventKind::Delivery(_))).map(|e| e.id).collect();
     for mut ids in groups(new.iter().copied().collect()) {
-        // The last stands there again, up to a power of two: of few texts of statements the database makes something but once.
+        // The last again and again, up to a power of two: so the texts are few, and the database parses and plans each once a connection.
         ids.resize(ids.len().next_power_of_two(), ids[ids.len() - 1]);
         let known = event::Entity::find().select_only().column(event::Column::Id).filter(event::Column::Id.is_in(ids));
         for id in known.into_tuple::<Uuid>().all(db).await? {

@@ -31,7 +31,7 @@ impl Archive {
 
     /// Connects as [`connect`](Self::connect) does, with other deadlines.
     pub async fn connect_within(url: &str, deadlines: Deadlines) -> Result<Self, ArchiveError> {
-        Self::open(url.into(), options(url, &READING, deadlines), Some(deadlines.answer), deadlines).await
+        Self::open(url.into(), options(url, READING, deadlines), Some(deadlines.answer), deadlines).await
     }
 
     /// The same archive over one connection of its own, which may keep more of the database than others, as a batch needs. SQLite works
@@ -39,7 +39,7 @@ impl Archive {
     /// whoever needs it after it was long idle. It also gives way again and again within a statement: Linux lets whoever runs go on for
     /// milliseconds, of whatever priority whoever wakes is.
     pub async fn apart(&self) -> Result<Self, ArchiveError> {
-        let mut options = options(&self.url, &WRITING_BATCHES, self.deadlines);
+        let mut options = options(&self.url, WRITING_BATCHES, self.deadlines);
         options.min_connections(0).max_connections(1).connect_lazy(true);
         options.map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_connect(|connection, _| {
@@ -73,7 +73,7 @@ impl Archive {
         if self.db.get_database_backend() == DbBackend::Sqlite {
             return Ok(self.clone());
         }
-        let mut options = options(&self.url, &READING, self.deadlines);
+        let mut options = options(&self.url, READING, self.deadlines);
         options.max_connections(1);
         Self::open(self.url.clone(), options, answer, self.deadlines).await
     }
@@ -115,31 +115,35 @@ impl Archive {
 /// How many instructions SQLite's machine may go on for before it gives way: some dozens of microseconds.
 const UNINTERRUPTED: i32 = 500;
 
-/// Settings of a connection to SQLite.
-type Pragmas = &'static [(&'static str, &'static str)];
+/// What a connection to SQLite keeps in memory.
+#[derive(Clone, Copy)]
+struct Keeps {
+    pragmas: &'static [(&'static str, &'static str)],
+    /// So many statements, prepared.
+    statements: usize,
+}
 
-/// Of the archiver's. A batch touches some thousand pages: what does not fit in 32 MiB is written in the middle of it, and again at its
-/// end. What a statement changes is kept aside until it is whole, beyond 64 KiB in a file, if not in memory.
-const WRITING_BATCHES: [(&str, &str); 2] = [("cache_size", "-32768"), ("temp_store", "MEMORY")];
-/// Of each other's. They read little at a time, which the system's own cache has as well: beyond 2 MiB it would only be kept once more
-/// for each of them.
-const READING: [(&str, &str); 1] = [("cache_size", "-2048")];
-/// How many statements a connection to SQLite keeps prepared: those that write rows to each table, in each of 9 numbers, and then some.
-const SQLITE_STATEMENTS: usize = 256;
+/// The archiver's. A batch touches some thousand pages: what does not fit in 32 MiB is written in the middle of it, and again at its end.
+/// What a statement changes is kept aside until it is whole, beyond 64 KiB in a file, if not in memory. The statements are those that
+/// write rows into each table, in each of 9 numbers, and then some.
+const WRITING_BATCHES: Keeps = Keeps { pragmas: &[("cache_size", "-32768"), ("temp_store", "MEMORY")], statements: 256 };
+/// Each other's. They read little at a time, which the system's own cache has as well: beyond 2 MiB it would only be kept once more for
+/// each of them.
+const READING: Keeps = Keeps { pragmas: &[("cache_size", "-2048")], statements: 100 };
 /// After how many pages of the log they are copied into the database. A page that changed in many batches is copied once.
 const SQLITE_CHECKPOINT: &str = "8192";
 
-fn options(url: &str, pragmas: Pragmas, Deadlines { connection, .. }: Deadlines) -> ConnectOptions {
+fn options(url: &str, keeps: Keeps, Deadlines { connection, .. }: Deadlines) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).connect_timeout(connection).acquire_timeout(connection);
     if url.starts_with("sqlite:") {
         options.max_connections(4).map_sqlx_sqlite_opts(move |sqlite| {
-            let sqlite = pragmas.iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(*name, *value));
+            let sqlite = keeps.pragmas.iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(*name, *value));
             sqlite
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "NORMAL")
                 .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
-                .statement_cache_capacity(SQLITE_STATEMENTS)
+                .statement_cache_capacity(keeps.statements)
                 .busy_timeout(connection)
                 .foreign_keys(true)
         });

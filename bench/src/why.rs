@@ -46,7 +46,7 @@ const ALL: [Why; 18] = [
         other: "",
         because: "a thread of this machine's supervisor holds one core for 5 to 28 ms, in a beat of 1.07 s and one of 3.2 s. Whoever keeps nothing \
                   needs a tenth of our time for a push, and of the core what is left then is enough for that. Bare axum with its PUBLISH, in the table, \
-                  is behind nchan and centrifuge as well.",
+                  is behind nchan as well, and in some runs behind all three.",
     },
     Why {
         work: "bursts of ten",

@@ -48,7 +48,7 @@ pub use inboxes::{InboxPage, Inboxes, PagePlace};
 pub use live::{LiveEvent, LiveFeed, LiveMessage};
 pub use presence::{Presence, Presences};
 pub use profiles::{HotProfile, Profiles};
-pub use reader::{Reader, Stay, Treated};
+pub use reader::{Reader, Stay, Treated, is_current};
 pub use suppressions::{Asked, Suppressions, Word};
 pub use timeline::{EntryEdit, RETENTION, Timeline, TimelineChanges};
 pub use types::{

@@ -47,6 +47,11 @@ pub struct Reader {
     pub preferences: Preferences,
 }
 
+/// True if an entry is in the inboxes of those whom it is for: neither withdrawn nor expired, nor too old.
+pub fn is_current(entry: &Entry, now: Timestamp) -> bool {
+    entry.at.after(RETENTION) > now && entry.is_alive(now)
+}
+
 impl Reader {
     /// True if the entry was written to them.
     pub fn is_addressed(&self, entry: &Entry) -> bool {
@@ -59,13 +64,16 @@ impl Reader {
         }
     }
 
-    /// True if the entry is in their inbox, archived or not: theirs, neither withdrawn nor expired, and not muted.
+    /// True if the entry is in their inbox, archived or not: theirs, not muted, and [current](is_current).
     pub fn holds(&self, entry: &Entry, now: Timestamp) -> bool {
-        let recent = entry.at.after(RETENTION) > now;
-        recent
-            && self.is_addressed(entry)
-            && entry.is_alive(now)
-            && self.preferences.allows(entry.body.category(), Channel::Inbox)
+        is_current(entry, now) && self.is_for(entry)
+    }
+
+    /// True if the entry was written to them, and is not muted.
+    pub fn is_for(&self, entry: &Entry) -> bool {
+        // Nearly nobody has chosen anything, and the category of an entry stands in its cards, which lie elsewhere in memory.
+        let wants = || self.preferences.is_empty() || self.preferences.allows(entry.body.category(), Channel::Inbox);
+        self.is_addressed(entry) && wants()
     }
 
     /// What the entry is to them.

@@ -22,6 +22,8 @@ use crate::{
 pub(crate) const FEWEST: usize = 4;
 /// With so many bytes a bundle takes no more jobs: who looks for one of them reads it all.
 const FULL: usize = 1 << 20;
+/// As many bytes as the few dozens that gather have: what grows to them step by step is copied at each.
+const USUAL: usize = 16 * 1_024;
 /// The most jobs of a bundle: its keys are words of one command, and a script can say 8,000.
 const MOST: usize = 2_000;
 /// The most bundles that one script adds: about 1 ms of Redis's single thread.
@@ -172,7 +174,8 @@ impl Batch<'_> {
 impl NewBundle {
     fn new(job: &NewJob<'_>) -> Self {
         let (id, lane) = (bundle_of(job.id), job.lane);
-        Self { id, lane, places: Vec::new(), body: Vec::new(), keyed: Vec::new(), keys: Vec::new(), words: Vec::new() }
+        let body = Vec::with_capacity(USUAL);
+        Self { id, lane, places: Vec::new(), body, keyed: Vec::new(), keys: Vec::new(), words: Vec::new() }
     }
 
     fn push(&mut self, place: usize, job: &NewJob<'_>, idempotency: Option<Idempotency<'_>>) {

@@ -6,7 +6,7 @@
 //! gets a record alone, when somebody claims it. Nobody outside of this crate can tell the difference: which bundle a job may be in is
 //! said by its id, and what others say of it is kept in the bundle's record.
 
-use std::{fmt, io::Write, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis::RedisResult;
@@ -186,10 +186,17 @@ pub(crate) struct Bundled {
 
 /// Writes a line, "id lane due expires bytes bytes" (times in ms, 0: none), then the payload and the body of so many bytes.
 pub(crate) fn write(job: &NewJob<'_>, out: &mut Vec<u8>) {
-    let (lane, due, expires) = (job.lane as u8, job.due.unwrap_or(0), job.expires.unwrap_or(0));
-    let body = job.body.unwrap_or_default();
-    let _ = writeln!(out, "{} {lane} {due} {expires} {} {}", job.id, job.payload.len(), body.len()); // to a Vec it cannot fail
-    out.extend_from_slice(job.payload);
+    let (payload, body) = (job.payload, job.body.unwrap_or_default());
+    let times = [job.due, job.expires].map(Option::unwrap_or_default);
+    let sizes = [payload.len(), body.len()].map(|size| size as i64); // far from what an i64 holds
+    out.extend_from_slice(job.id.as_bytes());
+    let mut text = itoa::Buffer::new();
+    for number in [job.lane as i64].into_iter().chain(times).chain(sizes) {
+        out.push(b' ');
+        out.extend_from_slice(text.format(number).as_bytes());
+    }
+    out.push(b'\n');
+    out.extend_from_slice(payload);
     out.extend_from_slice(body);
 }
 

@@ -40,6 +40,13 @@ impl Frame {
         Self::new(TEXT, shared, tail)
     }
 
+    /// Writes the text message of a body and a tail as [`shared_text`](Self::shared_text) has it, for who keeps no frame.
+    pub fn write_text(body: &[u8], tail: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&header(TEXT, body.len() + tail.len()));
+        out.extend_from_slice(body);
+        out.extend_from_slice(tail);
+    }
+
     /// A binary message.
     pub fn binary(body: impl Into<Bytes>) -> Self {
         Self::new(BINARY, body.into(), &[])
@@ -72,9 +79,9 @@ impl Frame {
         Self { head: header(opcode, shared.len() + tail.len()), shared, tail: SmallVec::from_slice(tail) }
     }
 
-    /// Its parts, in the order in which they are written.
-    pub(crate) fn slices(&self) -> [&[u8]; PARTS] {
-        [&self.head, &self.shared, &self.tail]
+    /// All of it, as it is written.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        [&self.head[..], &self.shared, &self.tail].concat()
     }
 
     /// Its parts from byte `from` on, to be kept.
@@ -95,9 +102,6 @@ impl Frame {
         self.head.len() + self.shared.len() + self.tail.len()
     }
 }
-
-/// Of how many parts a frame is made.
-pub(crate) const PARTS: usize = 3;
 
 fn header(opcode: u8, length: usize) -> SmallVec<[u8; HEAD]> {
     let mut head = SmallVec::new();
@@ -130,9 +134,18 @@ mod tests {
     #[test]
     fn what_was_written_of_it_is_not_kept() {
         let frame = Frame::shared_text(Bytes::from_static(b"shared"), b"tail");
-        let whole: Vec<u8> = frame.slices().concat();
+        let whole = frame.to_bytes();
         for from in 0..=whole.len() {
             assert_eq!(frame.parts(from).collect::<Vec<_>>().concat(), &whole[from..]);
+        }
+    }
+
+    #[test]
+    fn a_text_is_written_as_its_frame_is() {
+        for length in [0, 100, 126, 70_000] {
+            let (body, mut out) = (vec![b'x'; length], b"before".to_vec());
+            Frame::write_text(&body, b"tail", &mut out);
+            assert_eq!(out, [&b"before"[..], &Frame::shared_text(body.into(), b"tail").to_bytes()].concat());
         }
     }
 

@@ -1,7 +1,6 @@
 //! What is written: at once if the kernel takes it, else queued up to a bound.
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
     io::{self, IoSlice},
     os::fd::AsRawFd,
@@ -14,15 +13,10 @@ use bytes::{Buf, Bytes};
 use rustix::{io::Errno, net::SendFlags};
 use tokio::net::TcpStream;
 
-use crate::{CloseCode, Frame, frame};
+use crate::{CloseCode, Frame};
 
 /// The most parts of what waited in one write.
 const PARTS: usize = 64;
-/// The most frames in one write, while nothing waits.
-const AT_ONCE: usize = 16;
-/// Up to so many bytes are copied into one piece before they are written: the kernel takes one piece faster than several, by
-/// more than the copy costs.
-const COPIED: usize = 8 * 1_024;
 
 /// So much waits for the socket already that the frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,29 +139,29 @@ impl Outbox {
         self.begun |= written > 0;
     }
 
-    /// Writes frames while nothing waits, and queues what the stream does not take.
-    fn write(&mut self, frames: &[Frame], stream: &TcpStream) -> io::Result<()> {
-        for (at, some) in frames.chunks(AT_ONCE).enumerate() {
-            let mut written = match try_write(some, stream) {
-                Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) => return Err(error),
-            };
-            for frame in some {
-                let whole = written >= frame.len();
-                if !whole {
-                    self.push(frame, written);
-                }
-                written = written.saturating_sub(frame.len());
-            }
-            if !self.parts.is_empty() {
-                self.stalled = Some(Instant::now());
-                for frame in frames.iter().skip((at + 1) * AT_ONCE) {
-                    self.push(frame, 0);
-                }
-                return Ok(());
-            }
+    /// Writes frames that are at hand as the bytes they are while nothing waits, and queues what the stream does not take.
+    fn write<F: IntoIterator<Item = Frame>>(
+        &mut self,
+        bytes: &[u8],
+        frames: impl FnOnce() -> F,
+        stream: &TcpStream,
+    ) -> io::Result<()> {
+        let mut written = match try_write(bytes, stream) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if written == bytes.len() {
+            return Ok(());
         }
+        for frame in frames() {
+            let of_it = written.min(frame.len());
+            if of_it < frame.len() {
+                self.push(&frame, of_it);
+            }
+            written -= of_it;
+        }
+        self.stalled = Some(Instant::now());
         Ok(())
     }
 
@@ -221,29 +215,13 @@ impl Outbox {
     }
 }
 
-thread_local! {
-    /// Where small frames are put together.
-    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes frames, at most [`AT_ONCE`], in one call.
-fn try_write(frames: &[Frame], stream: &TcpStream) -> io::Result<usize> {
-    if frames.iter().map(Frame::len).sum::<usize>() <= COPIED {
-        return TOGETHER.with_borrow_mut(|together| {
-            together.clear();
-            frames.iter().flat_map(Frame::slices).for_each(|part| together.extend_from_slice(part));
-            // Past tokio, whose record of the stream is one more place in memory to be fetched: a push goes to ten thousand streams
-            // whose records nobody has touched lately. That the stream took nothing is told to tokio by the call after.
-            match rustix::net::send(stream, together, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Err(Errno::AGAIN | Errno::INTR) => stream.try_write(together),
-                sent => Ok(sent?),
-            }
-        });
+/// Writes past tokio, whose record of the stream is one more place in memory to be fetched: a push goes to ten thousand streams whose
+/// records nobody has touched lately. That the stream took nothing is told to tokio by the call after.
+fn try_write(bytes: &[u8], stream: &TcpStream) -> io::Result<usize> {
+    match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN | Errno::INTR) => stream.try_write(bytes),
+        sent => Ok(sent?),
     }
-    let mut slices = [IoSlice::new(&[]); AT_ONCE * frame::PARTS];
-    let all = frames.iter().flat_map(Frame::slices);
-    slices.iter_mut().zip(all).for_each(|(slot, part)| *slot = IoSlice::new(part));
-    stream.try_write_vectored(&slices[..frames.len() * frame::PARTS])
 }
 
 impl Sender {
@@ -256,12 +234,13 @@ impl Sender {
 
     /// Sends a frame.
     pub fn send(&self, frame: Frame) -> Result<(), Full> {
-        self.send_all(&[frame])
+        self.send_all(&frame.to_bytes(), || [frame])
     }
 
-    /// Sends frames, in one write with whatever waits. What is not taken by the stream waits; beyond the bound nothing more is
-    /// taken, and none of `frames` is.
-    pub fn send_all(&self, frames: &[Frame]) -> Result<(), Full> {
+    /// Sends frames, in one write with whatever waits: `bytes` is what they are one behind the other, in one piece, which the kernel takes
+    /// faster than several, by more than the copy costs. They are made only if they have to wait: what the stream does not take does.
+    /// Beyond the bound nothing more is taken, and none of them is.
+    pub fn send_all<F: IntoIterator<Item = Frame>>(&self, bytes: &[u8], frames: impl FnOnce() -> F) -> Result<(), Full> {
         let mut out = self.0.out();
         if out.closed {
             return Ok(()); // it ends: nobody would read it
@@ -271,12 +250,12 @@ impl Sender {
         }
         if !out.parts.is_empty() {
             // The reader is waiting to write what waits.
-            for frame in frames {
-                out.push(frame, 0);
+            for frame in frames() {
+                out.push(&frame, 0);
             }
             return Ok(());
         }
-        if let Err(error) = out.write(frames, &self.0.stream) {
+        if let Err(error) = out.write(bytes, frames, &self.0.stream) {
             (out.closed, out.broken) = (true, Some(error));
         }
         if out.closed || !out.parts.is_empty() {

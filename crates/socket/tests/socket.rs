@@ -220,6 +220,34 @@ async fn what_waits_is_written_to_its_last_frame_while_nothing_is_read() {
 }
 
 #[tokio::test]
+async fn of_what_is_written_at_once_the_stream_may_take_a_part() {
+    let (mut client, mut socket) = pair(Options { max_waiting: 64 << 20, ..Options::default() }).await;
+    let sender = socket.sender();
+    let bodies: Vec<Bytes> = (0..2_000).map(|i| format!("{i:0>1000}").into()).collect();
+    let mut bytes = Vec::new();
+    for body in &bodies {
+        Frame::write_text(body, b"end", &mut bytes);
+    }
+    let frames = || bodies.iter().map(|body| Frame::shared_text(body.clone(), b"end"));
+    let mut sent = 0; // 2 MB at once are more than the kernel holds for it, sooner or later
+    while sender.stalled_since().is_none() {
+        sender.send_all(&bytes, frames).unwrap();
+        sent += 1;
+    }
+    sender.send_all(&bytes, frames).unwrap(); // behind what waits
+    let read = async {
+        for body in bodies.iter().cycle().take((sent + 1) * bodies.len()) {
+            let message = client.next().await.unwrap().unwrap();
+            assert_eq!(message.into_data(), [body, &b"end"[..]].concat());
+        }
+    };
+    tokio::select! {
+        read = timeout(PATIENCE, read) => read.expect("in time"),
+        error = socket.write_waiting() => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
 async fn a_farewell_reaches_one_who_is_still_talking() {
     let (mut client, socket) = pair(Options::default()).await;
     for _ in 0..50 {

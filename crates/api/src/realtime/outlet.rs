@@ -36,15 +36,17 @@ impl Outlet {
 
     /// Sends frames. Of one who reads too slowly what waits is dropped, and `resync` is told instead, and of each answer among it that
     /// it will not come: who asked would wait for it for ever.
-    pub(crate) fn send(&self, told: &[Told], frames: &mut Vec<Frame>, resync: impl FnOnce() -> Told) {
+    ///
+    /// `written` is what all of `told` are as frames, once somebody has written them: the same for all sockets of a person.
+    pub(crate) fn send(&self, told: &[Told], written: &mut Vec<u8>, resync: impl FnOnce() -> Told) {
         let taken = match self {
             Self::Socket(sender) => {
-                // The frames of a person are made once, for all of their sockets.
-                if frames.len() != told.len() {
-                    frames.clear();
-                    frames.extend(told.iter().map(Told::frame));
+                if written.is_empty() {
+                    for one in told {
+                        one.write(written);
+                    }
                 }
-                sender.send_all(frames).is_ok()
+                sender.send_all(written, || told.iter().map(Told::frame)).is_ok()
             }
             Self::Stream(stream) => stream.send(told),
         };

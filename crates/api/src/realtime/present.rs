@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 use stentor_domain::{NotificationId, RecipientId, Timestamp};
 use stentor_inbox::{Changes, Marked, TimelineView};
-use stentor_socket::Frame;
 
 use super::{
     frame::{CloseCode, ServerFrame},
@@ -101,9 +100,9 @@ pub(crate) enum Reads {
 pub(crate) struct Now<'a> {
     pub view: &'a TimelineView,
     pub at: Timestamp,
-    /// Memory that is used again and again.
+    /// What is to be told, and what of it was written for a socket: memory that is used again and again.
     pub told: &'a mut Vec<Told>,
-    pub frames: &'a mut Vec<Frame>,
+    pub written: &'a mut Vec<u8>,
 }
 
 impl Reading {
@@ -118,7 +117,7 @@ impl Line {
     /// Takes in what happened into `now.told`. True if something is missing, and has to be read.
     fn take(&mut self, whats: &[What], now: &mut Now<'_>) -> bool {
         now.told.clear();
-        now.frames.clear();
+        now.written.clear();
         if let Some(reading) = &mut self.reading {
             reading.keep(whats);
             return false;
@@ -149,7 +148,7 @@ impl Line {
 
     /// Takes in what changed into `now.told`, and gives what happened meanwhile.
     fn catch_up(&mut self, changes: Changes, now: &mut Now<'_>) -> Reading {
-        now.frames.clear();
+        now.written.clear();
         *now.told = self.progress.as_mut().map_or_else(Vec::new, |progress| progress.catch_up(changes, now.at));
         self.reading.take().map_or_else(Reading::default, |reading| *reading)
     }
@@ -387,7 +386,7 @@ impl Wire {
             return;
         }
         match &mut self.asked {
-            None => outlet.send(now.told, now.frames, || progress.resync()),
+            None => outlet.send(now.told, now.written, || progress.resync()),
             Some(asked) => match &mut asked.held {
                 Some(held) if held.len() < MAX_KEPT => held.extend_from_slice(now.told),
                 _ => {

@@ -1,9 +1,14 @@
 //! What one person, or one connection, was sent and is still owed: the order and completeness of frames.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use stentor_domain::{Entry, Item, Locale, NotificationId, Timestamp, timeline::Gone};
-use stentor_inbox::{Changes, Cursor, HotOverview, LiveMessage, Reader, TimelineView};
+use stentor_inbox::{Changes, Cursor, HotOverview, LiveMessage, Reader, TimelineView, is_current};
 
 use super::{frame::ServerFrame, told::Told};
 
@@ -24,11 +29,19 @@ pub(crate) struct Logged {
     pub epoch: u64,
     pub entry: Arc<Entry>,
     cards: RefCell<Vec<(Option<Locale>, Told)>>,
+    /// Whether it is in inboxes at all, and as of when: it is the same for all of whom it is told in one go.
+    current: Cell<Option<(Timestamp, bool)>>,
 }
 
 impl Logged {
     pub(crate) fn new(epoch: u64, entry: Arc<Entry>) -> Self {
-        Self { epoch, entry, cards: RefCell::default() }
+        Self { epoch, entry, cards: RefCell::default(), current: Cell::default() }
+    }
+
+    fn is_current(&self, now: Timestamp) -> bool {
+        let known = self.current.get().filter(|(at, _)| *at == now).unwrap_or_else(|| (now, is_current(&self.entry, now)));
+        self.current.set(Some(known));
+        known.1
     }
 
     /// The frame with which it comes to one who has not treated it, encoded once for all readers of a language.
@@ -177,7 +190,7 @@ impl Progress {
         if !self.reader.is_addressed(entry) {
             return Next::Nothing;
         }
-        let held = self.reader.holds(entry, now);
+        let held = logged.is_current(now) && self.reader.is_for(entry);
         let is_new = entry.rev == entry.seq && entry.gone.is_none();
         let untouched = || {
             let read = self.reader.read_upto.is_some_and(|(upto, _)| upto.seq >= entry.seq);
@@ -185,7 +198,7 @@ impl Progress {
         };
         if is_new && held && untouched() {
             self.entries_unread += 1;
-            return logged.told(&self.reader).map_or(Next::Nothing, |t| Next::Send(t.counted(self.unread(), self.cursor)));
+            return logged.told(&self.reader).map_or(Next::Nothing, |told| Next::Send(told.counted(self.unread(), self.cursor)));
         }
         if is_new && !held {
             return Next::Nothing; // muted

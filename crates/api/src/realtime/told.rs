@@ -58,8 +58,8 @@ impl Told {
     }
 
     /// The same with another count and cursor.
-    pub(crate) fn counted(&self, unread: u64, cursor: Cursor) -> Self {
-        Self { end: End::Counted(unread, cursor), ..self.clone() }
+    pub(crate) fn counted(self, unread: u64, cursor: Cursor) -> Self {
+        Self { end: End::Counted(unread, cursor), ..self }
     }
 
     /// Sets the count of a frame that has one.
@@ -95,6 +95,14 @@ impl Told {
         match &self.end {
             End::Whole(_) => Frame::text(self.body.clone()),
             End::Counted(unread, cursor) => Frame::shared_text(self.body.clone(), end_of(*unread, cursor).as_bytes()),
+        }
+    }
+
+    /// Writes what [`frame`](Self::frame) is.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match &self.end {
+            End::Whole(_) => Frame::write_text(&self.body, &[], out),
+            End::Counted(unread, cursor) => Frame::write_text(&self.body, end_of(*unread, cursor).as_bytes(), out),
         }
     }
 
@@ -179,6 +187,14 @@ mod tests {
         ServerFrame::State { reference, ids: Vec::new(), change, items: Vec::new(), unread, cursor }
     }
 
+    /// What is written of it, behind the header of its frame.
+    fn written(told: &Told) -> String {
+        let mut out = Vec::new();
+        told.write(&mut out);
+        assert_eq!(out.len(), told.frame().len());
+        String::from_utf8(out.split_off(told.frame().len() - told.json().len())).unwrap()
+    }
+
     #[test]
     fn what_is_put_together_is_what_the_frame_says() {
         let greatest = Position { epoch: u64::MAX, rev: u64::MAX };
@@ -186,8 +202,9 @@ mod tests {
         let shared = Told::shared(&state(None, 0, Cursor::default()));
         let expected = |frame: &ServerFrame| serde_json::to_string(frame).unwrap();
         for unread in [0, 7, u64::MAX] {
-            let told = shared.counted(unread, cursor);
+            let told = shared.clone().counted(unread, cursor);
             assert_eq!(told.json(), expected(&state(None, unread, cursor)));
+            assert_eq!(written(&told), told.json());
             assert_eq!(told.answering("a\"b").json(), expected(&state(Some("a\"b"), unread, cursor)));
             assert_eq!((told.answering("a\"b").reference().as_deref(), told.reference()), (Some("a\"b"), None));
             assert_eq!(told.frame(), Frame::shared_text(shared.body.clone(), end_of(unread, &cursor).as_bytes()));
@@ -196,6 +213,7 @@ mod tests {
         let resync = ServerFrame::Resync { unread: 3, cursor };
         assert_eq!(Told::shared(&resync).json(), expected(&resync));
         assert_eq!(Told::whole(&resync).json(), expected(&resync));
+        assert_eq!(written(&Told::whole(&resync)), expected(&resync));
         let reference = || Some("7".to_owned());
         for answer in [
             ServerFrame::Page { reference: reference(), items: Vec::new(), next: None },

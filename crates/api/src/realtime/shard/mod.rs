@@ -20,7 +20,6 @@ use std::{
 use slab::Slab;
 use stentor_domain::{AppId, Clock, RecipientId, Timestamp};
 use stentor_inbox::{Changes, Cursor, Inboxes, LiveMessage, Marked, Presence, TimelineView, Timelines};
-use stentor_socket::Frame;
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -153,7 +152,7 @@ struct Here {
 #[derive(Default)]
 struct Memory {
     told: Vec<Told>,
-    frames: Vec<Frame>,
+    written: Vec<u8>,
 }
 
 async fn run(state: Rc<RefCell<State>>, mut rx: mpsc::Receiver<Message>) {
@@ -538,7 +537,7 @@ impl Here {
 
     fn person_at<'a>(&'a mut self, slot: usize, at: Timestamp, memory: &'a mut Memory) -> Option<(&'a mut Present, Now<'a>)> {
         let person = self.people.get_mut(slot)?;
-        Some((person, Now { view: &self.view, at, told: &mut memory.told, frames: &mut memory.frames }))
+        Some((person, Now { view: &self.view, at, told: &mut memory.told, written: &mut memory.written }))
     }
 
     fn person<'a>(&'a mut self, who: &RecipientId, at: Timestamp, memory: &'a mut Memory) -> Option<(&'a mut Present, Now<'a>)> {
@@ -552,7 +551,7 @@ impl Here {
         let Some(person) = self.people.get_mut(slot).filter(|person| person.handed < end) else { return Vec::new() };
         let new = (person.handed - self.base) as usize;
         person.handed = end;
-        let mut now = Now { view: &self.view, at, told: &mut memory.told, frames: &mut memory.frames };
+        let mut now = Now { view: &self.view, at, told: &mut memory.told, written: &mut memory.written };
         let reads = person.take(&self.log.make_contiguous()[new..], &mut now);
         self.one_is_up();
         reads

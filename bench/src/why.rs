@@ -17,58 +17,62 @@ const ALL: [Why; 18] = [
     Why {
         work: "accept one POST",
         other: "",
-        because: "Redis works 11 µs for a POST (a key that is remembered, a record and a share of an entry; the kernel and the growing \
-                  dictionary of keys are half of it), for the floor's XADD 1.7, and shares its core with those who call (8 µs a POST). The next row of the \
-                  table has it per CPU second of the server.",
+        because: "Redis works 11 µs for a POST (a key that is remembered, a record and a share of an entry; the kernel and the growing dictionary \
+                  of keys are half of it), for the floor's XADD 1.7, and shares its core with those who call (8 µs a POST). The next row of the \
+                  table has it per CPU second of the server. On a fast and quiet machine it was 0.77 to 0.82.",
     },
     Why {
         work: "its p99 at 2000/s",
         other: "",
-        because: "runs in a quieter hour found 1.5 to 1.6 (0.66 ms beside 0.42). Where the floor itself takes milliseconds, \
-                  it is the machine that is measured.",
+        because: "runs in a quieter hour found 1.5 to 1.6 (0.66 ms beside 0.42). Where the floor itself takes milliseconds, it is the machine that \
+                  is measured.",
     },
     Why {
         work: "accept in batches of 100, by itself",
         other: "",
-        because: "of an item the server takes 3.6 µs, most of it to read, check and write JSON. The 200,000 are meant for a machine whose floor \
-                  makes 600,000, and runs where it made 700,000 found 284,000.",
+        because: "of an item the server takes 2 to 3.5 µs, most of it to read, check and write JSON. The 200,000 are meant for a machine whose \
+                  floor makes 600,000; a run where it made a million found 488,000.",
     },
     Why {
         work: "POST to frame of one person, as many as can be",
         other: "",
-        because: "the server's core is full: 130 to 150 µs a notification, where the goal leaves 58 and the floor takes 23, which keeps nothing. Of it HTTP \
-                  takes 39 % (a third of that the kernel, with the answer), the record 17 (SQLite's thread 10, the archiver 5, the sweep 1), \
-                  dispatch 14, speaking with Redis 10, the sockets 7, the queue 5. Redis takes 80 µs of the other core. The eleven rows of its record, \
-                  most of which are written after the push, would alone be 140 µs at the price of the bare `insert_many` in the table.",
+        because: "the server's core is full: of it a notification takes 90 to 150 µs, as the machine is, five times what the floor takes, which \
+                  keeps nothing; the goal leaves it half of that. HTTP takes 39 % (a third of that the kernel, with the answer), the record 17 \
+                  (SQLite's thread 10, the archiver 5, the sweep 1), dispatch 14, speaking with Redis 10, the sockets 7, the queue 5. Redis takes \
+                  half as long on the other core. The eleven rows of its record, most of which are written after the push, would alone take as \
+                  long as all of it, at the price of the bare `insert_many` in the table.",
     },
     Why {
         work: "POST to frame of one person, 1,000/s: p99",
         other: "",
-        because: "a thread of this machine's supervisor holds one core for 5 to 28 ms, in a beat of 1.07 s and one of 3.2 s. Whoever keeps nothing \
-                  needs a tenth of our time for a push, and of the core what is left then is enough for that. Bare axum with its PUBLISH, in the table, \
-                  is behind nchan as well, and in some runs behind all three.",
+        because: "a thousand of them a second take a third of our core, where bare axum with its PUBLISH takes 3 %, and for a ninth of the time a \
+                  batch of the record holds that core, 12 ms of each 115: nine of ten are there within 0.4 ms, and what comes while others are in \
+                  work waits for them. Whoever keeps nothing has nobody waiting. On some machines a thread of their supervisor adds 5 to 28 ms \
+                  every second. Bare axum with its PUBLISH, in the table, is behind nchan as well, and in some runs behind all three.",
     },
     Why {
         work: "bursts of ten",
         other: "centrifuge",
-        because: "77 % of a burst is the kernel's send() of the same bytes, 18 % the shard's; centrifuge, too, sends several messages at once. With \
-                  nothing but that send(), which the table has as ten frames in each, it would be about 5 times centrifuge.",
+        because: "85 % of a burst is the kernel's send() of the same bytes; centrifuge, too, sends several messages at once, up to four. With \
+                  nothing but that send(), which the table has as ten frames in each, it would be 4.6 to 8 times centrifuge: that differs from one \
+                  machine to the next.",
     },
     Why {
         work: "bursts of ten",
         other: "raw send()",
-        because: "77 % of a burst is the kernel's send(), and the floor's rate of single ones rises and falls by a fifth with the hour.",
+        because: "85 % of a burst is the kernel's send(), and the floor's rate of single ones rises and falls by a fifth with the hour.",
     },
     Why {
         work: "broadcast to 10000 sockets, last client",
         other: "",
-        because: "it is as late as the whole broadcast takes, behind 2 ms until the entry is written and read back from Redis, which the floor lacks.",
+        because: "it is as late as the whole broadcast takes, behind 2 ms until the entry is written and read back from Redis, which the floor \
+                  lacks.",
     },
     Why {
         work: "broadcast to 10000 sockets",
         other: "",
-        because: "88 % of it is the kernel's send(), most of the rest waiting for memory. What the other core does costs us twice what it costs the \
-                  floor (27 % and 13 %), so that whole runs found 0.67 to 0.95.",
+        because: "93 % of it is the kernel's send(), most of the rest waiting for memory. What the other core does costs us twice what it costs \
+                  the floor (27 % and 13 %), so that whole runs found 0.67 to 0.95.",
     },
     Why {
         work: "inbox write of one item, of Redis",

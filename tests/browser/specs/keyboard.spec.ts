@@ -92,7 +92,8 @@ test("an operator finds, reads and recalls by keyboard alone", async ({ page, st
   const { keyboard } = page;
   await stentor.say(person, "By mistake", {}, { channels: ["inbox", "email"], metadata: { order: "42" } });
   await page.goto(`${stentor.url}/console/notifications`);
-  await keyboard.type(stentor.ready.operator_key); // the field has the focus
+  await expect(page.getByLabel("Operator key")).toBeFocused(); // by itself, a moment after the page is there
+  await keyboard.type(stentor.ready.operator_key);
   await keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "Notifications" })).toBeVisible();
   await keyboard.press("Tab");

@@ -166,7 +166,6 @@ async fn call(address: &str, requests: &[Request], until: Until, every: Option<D
                 stream.write_all(&out).await?;
                 read(&mut stream, &mut answer).await?;
                 took.push(sent.elapsed());
-                assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer));
             }
             io::Result::Ok(took)
         });

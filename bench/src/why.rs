@@ -51,7 +51,8 @@ const ALL: [Why; 21] = [
     Why {
         work: "POST to frame of one person, as many as can be",
         other: "",
-        because: "as beside the floor: the server's core is full with what is kept of each, and whoever keeps nothing has a fifth of that to do.",
+        because: "as beside the floor: the server's core is full with what is kept of each, and whoever keeps nothing has a half to a seventh of \
+                  that to do.",
     },
     Why {
         work: "POST to frame of one person, 1,000/s: p50",
